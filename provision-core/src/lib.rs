@@ -1,0 +1,19 @@
+//! Automated account provisioning, as a library.
+
+pub mod connector;
+pub mod delta;
+pub mod diagnostic;
+mod error;
+pub mod filter;
+pub mod id;
+pub mod model;
+pub mod plan;
+pub mod policy;
+pub mod runtime;
+pub mod schema;
+pub mod source;
+pub mod store;
+pub mod text;
+pub mod value;
+
+pub use error::{Effect, Error, ErrorKind, ErrorRecord, Result, Retry};

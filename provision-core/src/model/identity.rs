@@ -1,0 +1,57 @@
+//! The identity: a person or service, computed from its source records.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Employment, Lifecycle};
+use crate::error::Result;
+use crate::id::{IdentityId, RealmId, SourceName};
+use crate::value::{Attributes, Timestamp, Zone};
+
+/// A person or a service, as the sources together describe it.
+///
+/// Attributes use the SCIM core and enterprise names (`userName`, `givenName`, `familyName`, `department`, ...) plus
+/// declared extensions. Lifecycle and ids are not attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Our id.
+    pub id: IdentityId,
+    /// The tenant.
+    pub realm: RealmId,
+    /// Attributes by declared precedence of the sources.
+    pub attributes: Attributes,
+    /// Which source each attribute came from.
+    #[serde(default)]
+    pub provenance: std::collections::BTreeMap<crate::value::AttrName, SourceName>,
+    /// Employment from the highest-ranking source that asserts it.
+    pub employment: Employment,
+    /// The person's time zone: dates without zone are read in it.
+    pub zone: Zone,
+    /// The source whose record the identity was made from first; with `key`, the order names are allotted in.
+    pub source: SourceName,
+    /// The key of that record.
+    pub key: String,
+    /// Counts the changes; part of every derivation.
+    pub version: u64,
+    /// When lifecycle or anything else changes by the clock alone.
+    pub next_change_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Where the identity stands at `now`, and when that changes by itself.
+    pub fn lifecycle(&self, now: Timestamp) -> Result<(Lifecycle, Option<Timestamp>)> {
+        self.employment.at(now, &self.zone)
+    }
+
+    /// A line people recognise the identity by: `hr:1042 (Jane Doe)`.
+    pub fn label(&self) -> String {
+        let name = self.attributes.text("displayName").map(str::to_owned).unwrap_or_else(|| {
+            let parts = [self.attributes.text("givenName"), self.attributes.text("familyName")];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        });
+        if name.is_empty() {
+            format!("{}:{}", self.source, crate::text::escape(&self.key))
+        } else {
+            format!("{}:{} ({})", self.source, crate::text::escape(&self.key), crate::text::escape(&name))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The link: our record that an object on a target stands for a subject.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Subject;
+use crate::connector::ObjectKey;
+use crate::id::{ClassName, LinkId, RealmId, Tag, TargetName};
+use crate::value::{AttrName, Attributes, Timestamp};
+
+/// Where a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Kept right.
+    Active,
+    /// Offboarding has begun: only offboarding steps.
+    Leaving,
+    /// Over: nothing is sent until an explicit rehire or relink.
+    Inactive,
+}
+
+/// Binds a subject to an object on a target; unique by (realm, target, class, tag, subject).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Our id; sent to targets that keep an idempotency marker.
+    pub id: LinkId,
+    /// The tenant.
+    pub realm: RealmId,
+    /// The target.
+    pub target: TargetName,
+    /// The object's class.
+    pub class: ClassName,
+    /// Which of the subject's objects there.
+    pub tag: Tag,
+    /// What the object stands for.
+    pub subject: Subject,
+    /// The object's key on the target. `None` after a delete.
+    pub key: Option<ObjectKey>,
+    /// Where the link stands.
+    pub state: LinkState,
+    /// Whether the account is enabled, as last applied or seen; `None` where the target cannot disable.
+    pub enabled: Option<bool>,
+    /// What we last wrote, attribute by attribute.
+    pub applied: Attributes,
+    /// What the target showed after that write. A later read that differs is drift; a target that normalises is not.
+    pub observed: Attributes,
+    /// Hash of each mapping's inputs at the last applied write; strength `normal` looks at it.
+    pub inputs: BTreeMap<AttrName, String>,
+    /// When `observed` was read.
+    pub observed_at: Option<Timestamp>,
+    /// The object was found missing on the target by a complete read.
+    #[serde(default)]
+    pub missing: bool,
+}
+
+impl Link {
+    /// The stable text form of what makes a link unique: its row key.
+    pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
+        let subject = match subject {
+            Subject::Identity(id) => format!("identity:{id}"),
+            Subject::Role(name) => format!("role:{name}"),
+            Subject::Unit(name) => format!("unit:{name}"),
+        };
+        format!("{}/{}/{}/{subject}", target.as_str(), class.as_str(), tag.as_str())
+    }
+}

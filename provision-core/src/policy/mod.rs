@@ -1,0 +1,63 @@
+//! What the engine asks of a policy. `provision-policy` answers from a YAML bundle; a host may answer in Rust.
+//!
+//! A policy is pure: the same input gives the same evaluation, `now` included.
+
+mod derivation;
+mod evaluation;
+mod name;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use serde::{Deserialize, Serialize};
+
+pub use derivation::{Derivation, InputRef, Strength};
+pub use evaluation::{
+    CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, Refusal,
+    RefusalReason, RoleDecision,
+};
+pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};
+
+use crate::diagnostic::Diagnostic;
+use crate::id::TargetName;
+use crate::model::{Grant, Identity, Lifecycle};
+use crate::schema::Schema;
+use crate::value::Timestamp;
+
+/// Which policy, exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// The version its author gave it.
+    pub label: String,
+    /// Hash of its content; for a policy in Rust, a text its author changes with the code.
+    pub hash: String,
+}
+
+/// What a policy decides from.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyInput<'a> {
+    /// The identity.
+    pub identity: &'a Identity,
+    /// Where it stands at `now`.
+    pub lifecycle: Lifecycle,
+    /// The instant of the evaluation.
+    pub now: Timestamp,
+    /// Stored grants (requests, manual, imported).
+    pub grants: &'a [Grant],
+}
+
+/// Decides who has what and which values their accounts have.
+pub trait Policy: Debug + Send + Sync {
+    /// Which policy this is; recorded with every plan and write.
+    fn version(&self) -> PolicyVersion;
+
+    /// The spaces in which its generated names are unique.
+    fn namespaces(&self) -> &[Namespace];
+
+    /// Checks the policy against the schemas of the targets. All problems in one pass.
+    fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic>;
+
+    /// Decides for one identity. A problem of one account is a [`Refusal`] in the evaluation, not an error: it holds
+    /// that account and no other.
+    fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation;
+}

@@ -1,0 +1,93 @@
+//! What the engine must know of a source: what it may assert, how absence is read, when a feed is suspicious.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::SourceName;
+use crate::value::{AttrName, Zone};
+
+/// What becomes of records missing from a complete feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// Nothing: only an end date or a tombstone ends an employment.
+    Ignore,
+    /// After this many complete feeds in a row without it, the record is removed.
+    RemoveAfter(u32),
+}
+
+/// When the delta of a whole feed is held for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedGuard {
+    /// Held when more than this share of the known records would be removed or terminated, in percent.
+    pub removed_percent_max: u32,
+    /// That many removals are always allowed (small-population exemption).
+    pub removed_always: u32,
+    /// Held when more than this share of a column's values turned empty, in percent.
+    pub cleared_percent_max: u32,
+    /// Held when one of these records is missing or terminated.
+    pub canaries: BTreeSet<String>,
+}
+
+impl Default for FeedGuard {
+    fn default() -> Self {
+        Self {
+            removed_percent_max: 10,
+            removed_always: 5,
+            cleared_percent_max: 20,
+            canaries: BTreeSet::new(),
+        }
+    }
+}
+
+/// Finds the identity of a new record among those that other sources made: equal values of all attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CorrelationRule {
+    /// The attributes; all must be present and equal (case ignored).
+    pub attributes: Vec<AttrName>,
+}
+
+/// A configured source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Its name.
+    pub name: SourceName,
+    /// The kind of source, as registered.
+    pub kind: String,
+    /// The kind's own configuration. Secrets are references, never values.
+    #[serde(default)]
+    pub config: serde_json::Value,
+    /// Lower wins where several sources assert an attribute.
+    #[serde(default)]
+    pub precedence: u32,
+    /// Attributes it may assert; `None`: every one it delivers.
+    #[serde(default)]
+    pub asserts: Option<BTreeSet<AttrName>>,
+    /// It may assert employment (joiners, leavers).
+    #[serde(default = "yes")]
+    pub asserts_lifecycle: bool,
+    /// How absence is read.
+    #[serde(default = "default_absence")]
+    pub absence: Absence,
+    /// When a feed is held.
+    #[serde(default)]
+    pub guard: FeedGuard,
+    /// Tried in order for a new record; none matches: a new identity.
+    #[serde(default)]
+    pub correlate: Vec<CorrelationRule>,
+    /// Zone of records that name none.
+    #[serde(default = "Zone::utc")]
+    pub zone: Zone,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_absence() -> Absence {
+    Absence::RemoveAfter(1)
+}

@@ -1,0 +1,272 @@
+//! The store: typed rows, keyset reads, and one atomic `commit`.
+//!
+//! Every row belongs to a realm and a [`Table`], has a text key, a version that grows with each write, a JSON body and
+//! a few indexed columns. What a row means is the business of its [`Record`]; a store keeps rows and nothing else, so
+//! that each database implements five operations.
+
+mod memory;
+mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod table;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+pub use memory::MemoryStore;
+pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use table::{IndexSpec, Stream, Table};
+
+use crate::error::Result;
+use crate::id::RealmId;
+use crate::value::Timestamp;
+
+/// A row as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its key; unique in (realm, table).
+    pub key: String,
+    /// 1 at insert, one more with every write.
+    pub version: u64,
+    /// JSON.
+    pub body: String,
+}
+
+/// A row to write: inserted, or replaced whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The table.
+    pub table: Table,
+    /// The key.
+    pub key: String,
+    /// The indexed columns that have a value, by the names of [`Table::indexes`].
+    pub columns: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+/// What must hold for a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The row has this version.
+    Version {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: String,
+        /// The version.
+        version: u64,
+    },
+    /// There is no such row.
+    Absent {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: String,
+    },
+    /// The row is there and its column has this value: the fence of a lease.
+    Column {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: String,
+        /// The column.
+        column: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+/// Rows appended to a stream; the store numbers them in commit order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The stream.
+    pub stream: Stream,
+    /// Indexed columns.
+    pub columns: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+/// Everything one commit changes: applied whole, or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The realm all rows belong to.
+    pub realm: Option<RealmId>,
+    /// What must hold.
+    pub expect: Vec<Expect>,
+    /// Rows to write.
+    pub put: Vec<Put>,
+    /// Rows to delete; a missing one is fine.
+    pub delete: Vec<(Table, String)>,
+    /// Rows to append.
+    pub append: Vec<Append>,
+}
+
+impl Changes {
+    /// No change, in a realm.
+    pub fn in_realm(realm: &RealmId) -> Self {
+        Self { realm: Some(realm.clone()), ..Self::default() }
+    }
+
+    /// Writes a record whatever version it has.
+    pub fn put<R: Record>(&mut self, record: &R) -> Result<()> {
+        self.put.push(put(record)?);
+        Ok(())
+    }
+
+    /// Writes a record that must not exist.
+    pub fn insert<R: Record>(&mut self, record: &R) -> Result<()> {
+        self.expect.push(Expect::Absent { table: R::TABLE, key: record.key() });
+        self.put(record)
+    }
+
+    /// Writes a record that must still have the version it was read with.
+    pub fn replace<R: Record>(&mut self, version: u64, record: &R) -> Result<()> {
+        self.expect.push(Expect::Version { table: R::TABLE, key: record.key(), version });
+        self.put(record)
+    }
+
+    /// Deletes a record.
+    pub fn delete<R: Record>(&mut self, key: impl Into<String>) {
+        self.delete.push((R::TABLE, key.into()));
+    }
+
+    /// True when there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.delete.is_empty() && self.append.is_empty()
+    }
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// Everything is durable.
+    Committed,
+    /// Nothing was written.
+    Conflict(Conflict),
+}
+
+/// Why a commit was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// An [`Expect`] did not hold.
+    Expectation {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: String,
+    },
+    /// Another row has the same value of a unique column.
+    Unique {
+        /// The table.
+        table: Table,
+        /// The column.
+        column: &'static str,
+        /// The key of the row that was to be written.
+        key: String,
+    },
+}
+
+/// Which rows a scan reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// By key, those that start with the prefix; in key order.
+    KeyPrefix(String),
+    /// Those whose column has this value; in key order.
+    Equal(&'static str, String),
+    /// Those whose column is at most this value (and set); in order of (column, key).
+    AtMost(&'static str, String),
+    /// Those whose column starts with the prefix; in order of (column, key).
+    ColumnPrefix(&'static str, String),
+}
+
+/// Where the next page starts: column value (empty for key order) and key of the last row read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The column's value.
+    pub column: String,
+    /// The key.
+    pub key: String,
+}
+
+/// A page of rows, in order, after a cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// The realm.
+    pub realm: RealmId,
+    /// The table.
+    pub table: Table,
+    /// Which rows.
+    pub select: Select,
+    /// After this row; `None`: from the first.
+    pub after: Option<Cursor>,
+    /// At most this many rows.
+    pub limit: u32,
+}
+
+/// A page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Where to go on; `None`: that was all.
+    pub next: Option<Cursor>,
+}
+
+/// Where everything durable lives. Reads see committed rows only; a commit that returned `Committed` survives a crash.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// Rows by key, in the order of the keys.
+    async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>>;
+
+    /// A page of rows.
+    async fn scan(&self, scan: &Scan) -> Result<Rows>;
+
+    /// How many rows a select has.
+    async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64>;
+
+    /// A page of a stream, after a number, oldest first: (number, row key = number as text).
+    async fn read_stream(
+        &self,
+        realm: &RealmId,
+        stream: Stream,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Row)>>;
+
+    /// Rows of a stream whose column has a value, oldest first.
+    async fn read_stream_by(
+        &self,
+        realm: &RealmId,
+        stream: Stream,
+        column: &'static str,
+        value: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Row)>>;
+
+    /// Applies changes atomically and durably.
+    ///
+    /// # Errors
+    /// `StoreUnusable` (disk full, file gone, busy beyond the bound): nothing was written.
+    async fn commit(&self, changes: Changes) -> Result<Commit>;
+
+    /// The store's clock: leases and claims use it.
+    async fn now(&self) -> Result<Timestamp>;
+
+    /// Changes when the store is restored from a backup; kept in the store and beside it.
+    async fn epoch(&self) -> Result<String>;
+
+    /// Realms that have rows.
+    async fn realms(&self) -> Result<Vec<RealmId>>;
+
+    /// Writes a consistent copy to a new file, while the store is in use.
+    ///
+    /// # Errors
+    /// `Unsupported` where the store has no file; `AlreadyExists` when the file is there.
+    async fn backup(&self, path: &std::path::Path) -> Result<()>;
+}

@@ -1,0 +1,103 @@
+//! The tables and streams of the store.
+
+/// An indexed column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexSpec {
+    /// The column's name.
+    pub name: &'static str,
+    /// No two rows of a realm may have the same value.
+    pub unique: bool,
+}
+
+const fn plain(name: &'static str) -> IndexSpec {
+    IndexSpec { name, unique: false }
+}
+
+const fn unique(name: &'static str) -> IndexSpec {
+    IndexSpec { name, unique: true }
+}
+
+macro_rules! tables {
+    ($kind:ident: $doc:literal { $($(#[$item:meta])* $name:ident = $text:literal [$($index:expr),*];)* }) => {
+        #[doc = $doc]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $kind {
+            $($(#[$item])* $name,)*
+        }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name in the database.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// The indexed columns.
+            pub fn indexes(self) -> &'static [IndexSpec] {
+                match self {
+                    $(Self::$name => const { &[$($index),*] },)*
+                }
+            }
+        }
+    };
+}
+
+tables!(Table: "A table of rows." {
+    /// Configured targets.
+    Target = "target" [];
+    /// Configured sources.
+    Source = "source" [];
+    /// Onboardings of targets, one per target: the report.
+    Onboarding = "onboarding" [];
+    /// Feeds: one row per delivery.
+    Feed = "feed" [plain("source"), plain("content")];
+    /// Staged changes of a feed that is not yet promoted.
+    FeedChange = "feed_change" [plain("feed")];
+    /// Source records.
+    SourceRecord = "source_record" [plain("identity"), plain("source"), unique("ordinal")];
+    /// Identities.
+    Identity = "identity" [unique("source_key"), plain("next_change_at")];
+    /// Correlation values of identities.
+    IdentityKey = "identity_key" [plain("identity")];
+    /// Stored grants.
+    Grant = "grant_" [plain("identity"), plain("target")];
+    /// Links.
+    Link = "link" [plain("identity"), unique("object"), plain("target")];
+    /// Memberships.
+    Membership = "membership" [plain("link"), plain("edge_group")];
+    /// Names: reserved, held, tombstones.
+    Name = "name" [plain("owner"), plain("plan")];
+    /// Dirty identities.
+    Work = "work" [plain("due"), plain("fence"), plain("identity")];
+    /// Plan headers.
+    Plan = "plan" [plain("state")];
+    /// Plan chunks.
+    PlanChunk = "plan_chunk" [plain("plan")];
+    /// Intents and outcomes of steps.
+    Journal = "journal" [plain("open"), plain("identity"), plain("plan")];
+    /// Holds.
+    Hold = "hold" [plain("state")];
+    /// Disputes.
+    Dispute = "dispute" [plain("state"), plain("target")];
+    /// Budget spending, in hourly buckets.
+    Spending = "spending" [plain("target")];
+    /// Leases of schedules, lanes and the sealer.
+    Lease = "lease" [plain("fence")];
+    /// Seals of the audit stream.
+    Seal = "seal" [];
+    /// Answers to idempotent requests.
+    Request = "request" [];
+    /// Anything there is one of: counters, the last complete cycle of a target.
+    Meta = "meta" [];
+});
+
+tables!(Stream: "A stream of rows that are only appended." {
+    /// What happened, for `history` and `verify`.
+    Audit = "audit" [plain("identity"), plain("plan")];
+    /// Events for the host.
+    Outbox = "outbox" [plain("identity")];
+});
