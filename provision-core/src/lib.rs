@@ -1,12 +1,16 @@
 //! Automated account provisioning, as a library.
 
+pub mod audit;
 pub mod connector;
 pub mod delta;
 pub mod diagnostic;
 mod error;
+pub mod event;
+pub mod execute;
 pub mod filter;
 pub mod id;
 pub mod model;
+pub mod onboard;
 pub mod plan;
 pub mod policy;
 pub mod runtime;

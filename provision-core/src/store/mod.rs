@@ -6,6 +6,7 @@
 
 mod memory;
 mod record;
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod table;
