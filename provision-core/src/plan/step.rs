@@ -146,6 +146,9 @@ pub struct Step {
     /// Steps that must be done before; if one fails, this one is not tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<StepId>,
+    /// Hashes of the inputs of the mappings it writes, kept with the link.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<AttrName, String>,
     /// What must still hold.
     pub precondition: Precondition,
     /// Why.

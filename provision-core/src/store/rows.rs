@@ -238,7 +238,10 @@ impl Record for JournalEntry {
     }
 
     fn columns(&self) -> Columns {
-        let mut columns = vec![("identity", self.identity.to_string()), ("plan", self.plan.to_string())];
+        let mut columns = vec![("plan", self.plan.to_string())];
+        if !matches!(self.state, StepState::Done | StepState::Skipped { .. } | StepState::Failed) {
+            columns.push(("identity", self.identity.to_string()));
+        }
         match &self.state {
             StepState::Intent => columns.push(("open", format!("intent/{}", self.plan))),
             StepState::Waiting { .. } | StepState::Pending { .. } => {
