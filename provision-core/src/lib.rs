@@ -6,6 +6,7 @@ pub mod diagnostic;
 mod error;
 pub mod filter;
 pub mod id;
+pub mod memory;
 pub mod model;
 pub mod plan;
 pub mod policy;
