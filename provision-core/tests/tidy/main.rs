@@ -112,6 +112,43 @@ fn tidy() {
     assert!(found.is_empty(), "{} findings:\n{}", found.len(), found.join("\n"));
 }
 
+/// Rows of the table of invariants that name a test which does not exist.
+fn invariants_without_test(document: &str, functions: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for row in document.lines().filter(|line| line.starts_with("| INV-")) {
+        let held_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        let names: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && held_by.trim() != "open" {
+            found.push(format!("{row}: neither a test nor `open`"));
+        }
+        for name in names {
+            if !name.starts_with(".ci/run ") && !functions.contains(name) {
+                found.push(format!("{row}: no test `{name}`"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tests_named_with_the_invariants_exist() {
+    let root = workspace();
+    let mut paths = Vec::new();
+    files(&root, "", &mut paths);
+    let mut functions = BTreeSet::new();
+    for path in paths.iter().filter(|path| path.ends_with(".rs")) {
+        let source = SourceText::of(&fs::read_to_string(root.join(path)).unwrap());
+        functions.extend(source.functions().into_iter().map(|(_, name, _)| name));
+    }
+    let document = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    assert!(document.contains("| INV-1 |"));
+    let found = invariants_without_test(&document, &functions);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+
+    let planted = "| INV-1 | a | `tidy`, `gone` |\n| INV-2 | b | open |\n| INV-3 | c | |\n";
+    assert_eq!(invariants_without_test(planted, &functions).len(), 2);
+}
+
 #[test]
 fn every_kind_of_finding_reaches_the_list() {
     let modules = BTreeSet::from(["csv".to_owned(), "ldap".to_owned()]);
