@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn sortable_sorts_as_the_instants_do() {
         let mut times =
-            vec![Timestamp::from_micros(1_700_000_000_000_001), Timestamp::EPOCH, Timestamp::from_micros(5)];
+            [Timestamp::from_micros(1_700_000_000_000_001), Timestamp::EPOCH, Timestamp::from_micros(5)];
         times.sort();
         let texts: Vec<_> = times.iter().map(|time| time.sortable()).collect();
         let mut sorted = texts.clone();
