@@ -4,6 +4,7 @@ pub mod audit;
 pub mod connector;
 pub mod delta;
 pub mod diagnostic;
+pub mod engine;
 mod error;
 pub mod event;
 pub mod execute;

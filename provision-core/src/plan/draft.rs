@@ -5,7 +5,7 @@ use crate::plan::{Action, Skip, Step};
 use crate::policy::RefusalReason;
 
 /// A reference that waits for another identity's account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WaitingReference {
     /// Where.
     pub target: TargetName,
@@ -54,7 +54,13 @@ impl Draft {
 }
 
 /// The id of a step: derived, the same on every machine and in every run.
-pub fn step_id(target: &TargetName, class: &ClassName, tag: &Tag, order: &str, action: &Action) -> StepId {
+pub(crate) fn step_id(
+    target: &TargetName,
+    class: &ClassName,
+    tag: &Tag,
+    order: &str,
+    action: &Action,
+) -> StepId {
     let base = format!("{}/{}/{}/{order}/{}", target.as_str(), class.as_str(), tag.as_str(), action.word());
     match action {
         Action::AddMember { group, .. } | Action::RemoveMember { group, .. } => {

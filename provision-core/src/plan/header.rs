@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BudgetKind, Step};
+use super::{BudgetKind, Step, WaitingReference};
 use crate::id::{ClassName, HoldId, IdentityId, PlanId, RealmId, Tag, TargetName};
 use crate::model::Actor;
 use crate::policy::{PolicyVersion, RefusalReason};
@@ -156,6 +156,9 @@ pub struct PlanChunk {
     pub steps: Vec<Step>,
     /// What was left alone.
     pub skips: Vec<Skip>,
+    /// References of these identities that another identity's account would complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<(IdentityId, WaitingReference)>,
     /// It has offboarding steps: they go first in an apply.
     pub offboarding: bool,
 }

@@ -9,7 +9,10 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, call).await {
         Ok(result) => result,
-        Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("no answer within {} seconds", limit.as_secs_f32()))
-            .with_effect(Effect::Unknown)),
+        Err(_) => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("no answer within {} seconds", limit.as_secs_f32()),
+        )
+        .with_effect(Effect::Unknown)),
     }
 }

@@ -11,6 +11,7 @@ use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRa
 use crate::connector::{Connector, Registry};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::execute::CredentialDelivery;
 use crate::id::{RealmId, TargetName};
 use crate::plan::TargetSettings;
 use crate::policy::Policy;
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) settle: Duration,
+    pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
     connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
 }
@@ -48,6 +50,7 @@ impl Runtime {
             random: Arc::new(SystemRandom),
             authorizer: Arc::new(CautiousAuthorizer),
             settle: Duration::from_secs(1),
+            delivery: None,
         }
     }
 
@@ -90,10 +93,9 @@ impl Inner {
     pub(crate) fn connector(&self, realm: &RealmId, settings: &TargetSettings) -> Result<Arc<dyn Connector>> {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (realm.clone(), settings.name.clone());
-        if let Some(built) = connectors.get(&key) {
-            if built.kind == settings.kind && built.config == settings.config {
-                return Ok(Arc::clone(&built.connector));
-            }
+        let same = |built: &&Built| built.kind == settings.kind && built.config == settings.config;
+        if let Some(built) = connectors.get(&key).filter(same) {
+            return Ok(Arc::clone(&built.connector));
         }
         let connector = self.registry.connector(&settings.kind, &settings.config).map_err(|error| {
             let kind = error.kind();
@@ -102,8 +104,11 @@ impl Inner {
                 .with_effect(Effect::None)
                 .with_source(error)
         })?;
-        let built =
-            Built { kind: settings.kind.clone(), config: settings.config.clone(), connector: Arc::clone(&connector) };
+        let built = Built {
+            kind: settings.kind.clone(),
+            config: settings.config.clone(),
+            connector: Arc::clone(&connector),
+        };
         connectors.insert(key, built);
         Ok(connector)
     }
@@ -111,7 +116,10 @@ impl Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("store", &self.store).field("registry", &self.registry).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("store", &self.store)
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,9 +138,18 @@ pub struct RuntimeBuilder {
     random: Arc<dyn Random>,
     authorizer: Arc<dyn Authorizer>,
     settle: Duration,
+    delivery: Option<Arc<dyn CredentialDelivery>>,
 }
 
 impl RuntimeBuilder {
+    /// Where initial passwords go. Without one they are dropped as soon as they are set: people use the target's
+    /// reset.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Arc<dyn CredentialDelivery>) -> Self {
+        self.delivery = Some(delivery);
+        self
+    }
+
     /// Another clock than the machine's: `--as-of`, tests.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -170,6 +187,7 @@ impl RuntimeBuilder {
             random: self.random,
             authorizer: self.authorizer,
             settle: self.settle,
+            delivery: self.delivery,
             policies: Mutex::new(BTreeMap::new()),
             connectors: Mutex::new(BTreeMap::new()),
         }))

@@ -228,6 +228,15 @@ pub trait Store: Debug + Send + Sync {
     /// A page of rows.
     async fn scan(&self, scan: &Scan) -> Result<Rows>;
 
+    /// Several scans in one call: a store may answer them together.
+    async fn scan_all(&self, scans: &[Scan]) -> Result<Vec<Rows>> {
+        let mut pages = Vec::with_capacity(scans.len());
+        for scan in scans {
+            pages.push(self.scan(scan).await?);
+        }
+        Ok(pages)
+    }
+
     /// How many rows a select has.
     async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64>;
 

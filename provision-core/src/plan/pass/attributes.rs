@@ -99,7 +99,11 @@ pub(super) fn changes(case: &Case<'_>, draft: &mut Draft) {
 }
 
 /// Hashes of the inputs of the mappings that a step writes.
-fn inputs_of(case: &Case<'_>, class: &ObjectClass, keep: impl Fn(&AttrName) -> bool) -> BTreeMap<AttrName, String> {
+fn inputs_of(
+    case: &Case<'_>,
+    class: &ObjectClass,
+    keep: impl Fn(&AttrName) -> bool,
+) -> BTreeMap<AttrName, String> {
     let named = case.wanted.values.iter().filter_map(|value| {
         class.attribute(value.attribute.as_str()).map(|(name, _)| (name.clone(), value.inputs.clone()))
     });
@@ -107,10 +111,7 @@ fn inputs_of(case: &Case<'_>, class: &ObjectClass, keep: impl Fn(&AttrName) -> b
 }
 
 /// Completes a waiting reference with the step that creates the account it refers to.
-pub(crate) fn reference_action(
-    waiting: &WaitingReference,
-    output: OutputRef,
-) -> (Action, Vec<Reason>) {
+pub(crate) fn reference_action(waiting: &WaitingReference, output: OutputRef) -> (Action, Vec<Reason>) {
     let outputs = BTreeMap::from([(waiting.attribute.clone(), output)]);
     let reason = Reason {
         attribute: Some(waiting.attribute.clone()),
