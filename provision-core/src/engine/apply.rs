@@ -97,16 +97,19 @@ impl Engine {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
-            lanes.push(Lane::new(
-                self,
+            let failures = std::sync::atomic::AtomicU32::new(target.failures);
+            let (patience, header) = (options.patience, &header);
+            lanes.push(Lane {
+                engine: self,
                 actor,
-                &header,
+                header,
                 target,
                 connector,
                 progress,
                 approved,
-                options.patience,
-            ));
+                patience,
+                failures,
+            });
         }
         let ended = futures_util::future::join_all(lanes.iter().map(|lane| lane.run())).await;
         for ended in ended {
