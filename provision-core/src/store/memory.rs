@@ -140,9 +140,7 @@ impl Shelf {
         let values = self.indexes.get(column).into_iter();
         Box::new(
             values
-                .flat_map(move |values| {
-                    values.range::<str, _>((Bound::Included(least), Bound::Unbounded))
-                })
+                .flat_map(move |values| values.range::<str, _>((Bound::Included(least), Bound::Unbounded)))
                 .take_while(move |(value, _)| wanted(value))
                 .flat_map(move |(value, keys)| {
                     let from = match after {
@@ -190,8 +188,9 @@ impl State {
             let holds = match expect {
                 Expect::Version { version, .. } => held.is_some_and(|held| held.version == *version),
                 Expect::Absent { .. } => held.is_none(),
-                Expect::Column { column, value, .. } => held
-                    .is_some_and(|held| held.columns.iter().any(|(name, has)| name == column && has == value)),
+                Expect::Column { column, value, .. } => held.is_some_and(|held| {
+                    held.columns.iter().any(|(name, has)| name == column && has == value)
+                }),
             };
             (!holds).then(|| Conflict::Expectation { table: *table, key: key.clone() })
         })
@@ -267,8 +266,7 @@ impl Store for MemoryStore {
             last = Some((column, key));
         }
         if walk.next().is_some() {
-            rows.next =
-                last.map(|(column, key)| Cursor { column: column.to_owned(), key: key.to_owned() });
+            rows.next = last.map(|(column, key)| Cursor { column: column.to_owned(), key: key.to_owned() });
         }
         Ok(rows)
     }
