@@ -1,13 +1,16 @@
 //! The store's file and its epoch file: made for the owner only, recognised when replaced.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind as Io, Write as _};
+use std::io::{ErrorKind as Io, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::failure::{explain_io, unusable};
 use super::mount::network_file_system;
 use crate::error::Result;
 use crate::runtime::Random;
+
+/// How a SQLite file begins (SQLite file format, section 1.3.1).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// The file of an open store.
 #[derive(Clone, Debug)]
@@ -37,7 +40,12 @@ impl StoreFile {
                 return Err(unusable("the store's path is no file: give another path")
                     .with_context("path", path.display().to_string()));
             }
-            Ok(found) => found.len(),
+            Ok(found) => {
+                if found.len() > 0 {
+                    refuse_foreign(path)?;
+                }
+                found.len()
+            }
             Err(error) if error.kind() == Io::NotFound => 0,
             Err(error) => return Err(explain_io(error, doing, path)),
         };
@@ -150,6 +158,19 @@ fn identity(found: &std::fs::Metadata) -> Identity {
 
 #[cfg(not(unix))]
 fn identity(_found: &std::fs::Metadata) -> Identity {}
+
+/// SQLite takes a file that is too short to be a database for an empty one, and would write over it.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let mut start = [0u8; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    match read {
+        Ok(()) if start == *MAGIC => Ok(()),
+        Err(error) if error.kind() != Io::UnexpectedEof => {
+            Err(explain_io(error, "read the store's file", path))
+        }
+        _ => Err(unusable("the file is no SQLite database: give another path, or restore a backup")),
+    }
+}
 
 fn refuse_network(directory: &Path) -> Result<()> {
     // Only Linux tells; elsewhere the manual says it.

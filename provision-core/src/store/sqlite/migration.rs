@@ -144,3 +144,126 @@ fn verify(connection: &Connection, migrations: &[Migration]) -> Result<()> {
 fn checksum(sql: &str) -> String {
     hex::encode(Sha256::digest(sql.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Effect, ErrorKind};
+    use crate::store::{Stream, Table};
+
+    const FIRST: Migration = Migration {
+        version: 1,
+        name: "people",
+        sql: "CREATE TABLE person (key TEXT NOT NULL, body TEXT NOT NULL);",
+    };
+    const SECOND: Migration = Migration {
+        version: 2,
+        name: "mail",
+        sql: "ALTER TABLE person ADD COLUMN mail TEXT; UPDATE person SET mail = key || '@x';
+              CREATE UNIQUE INDEX person__mail ON person (mail);",
+    };
+    const BROKEN: Migration = Migration {
+        version: 2,
+        name: "broken",
+        sql: "CREATE TABLE half (x TEXT); CREATE TABLE person (x TEXT);",
+    };
+
+    fn run(connection: &mut Connection, list: &[Migration]) -> Result<()> {
+        recognise(connection, list)?;
+        migrate(connection, list, Timestamp::EPOCH, "e1")
+    }
+
+    /// What version 1 left, written down: not made by the code that is tested.
+    fn version_one() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL,
+                                                sha256 TEXT NOT NULL, applied_at TEXT NOT NULL);
+                 CREATE TABLE store_epoch (epoch TEXT NOT NULL);
+                 INSERT INTO store_epoch VALUES ('e0');
+                 {}
+                 INSERT INTO schema_migration VALUES (1, 'people',
+                     '2db5a0c2', '2026-11-20T00:00:00Z');
+                 INSERT INTO person VALUES ('a', '{{}}'), ('b', '{{}}');
+                 PRAGMA application_id = 1347571542;
+                 PRAGMA user_version = 1;",
+                FIRST.sql
+            ))
+            .unwrap();
+        connection.execute("UPDATE schema_migration SET sha256 = ?", [checksum(FIRST.sql)]).unwrap();
+        connection
+    }
+
+    fn text(connection: &Connection, sql: &str) -> String {
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_upgrade_keeps_rows_and_epoch_and_runs_once() {
+        let mut connection = version_one();
+        for _ in 0..2 {
+            run(&mut connection, &[FIRST, SECOND]).unwrap();
+            assert_eq!(text(&connection, "SELECT group_concat(mail) FROM person"), "a@x,b@x");
+            assert_eq!(text(&connection, "SELECT group_concat(version) FROM schema_migration"), "1,2");
+            assert_eq!(epoch(&connection).unwrap(), "e0");
+        }
+        let error = run(&mut connection, &[FIRST]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreUnusable);
+        assert!(error.message().contains("newer version"), "{error}");
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let mut connection = version_one();
+        let error = run(&mut connection, &[FIRST, BROKEN]).unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::StoreUnusable, Effect::None));
+        assert_eq!(text(&connection, "SELECT count(*) || '' FROM sqlite_master WHERE name = 'half'"), "0");
+        assert_eq!(stored_version(&connection).unwrap(), 1);
+        run(&mut connection, &[FIRST, SECOND]).unwrap();
+    }
+
+    #[test]
+    fn a_migration_that_was_edited_is_noticed() {
+        let mut connection = version_one();
+        let edited = Migration { sql: "CREATE TABLE person (key TEXT NOT NULL);", ..FIRST };
+        for list in [&[edited][..], &[edited, SECOND][..]] {
+            let error = run(&mut connection, list).unwrap_err();
+            assert!(error.message().contains("different migration 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_migrations_make_every_table_stream_and_column() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run(&mut connection, MIGRATIONS).unwrap();
+        let columns = |name: &str| {
+            let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?)").unwrap();
+            let names = statement.query_map([name], |row| row.get::<_, String>(0)).unwrap();
+            let mut names: Vec<String> = names.map(std::result::Result::unwrap).collect();
+            names.sort();
+            names
+        };
+        let expected = |fixed: &[&str], indexes: &[crate::store::table::IndexSpec]| {
+            let mut names: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
+            names.extend(indexes.iter().map(|index| index.name.to_owned()));
+            names.sort();
+            names
+        };
+        for table in Table::ALL {
+            let expected = expected(&["realm", "key", "version", "body"], table.indexes());
+            assert_eq!(columns(table.name()), expected, "table {}: add a migration", table.name());
+            for index in table.indexes() {
+                let name = format!("{}__{}", table.name(), index.name);
+                let sql = text(&connection, &format!("SELECT sql FROM sqlite_master WHERE name = '{name}'"));
+                assert_eq!(sql.starts_with("CREATE UNIQUE"), index.unique, "{sql}");
+            }
+        }
+        for stream in Stream::ALL {
+            let expected = expected(&["realm", "number", "body"], stream.indexes());
+            assert_eq!(columns(stream.name()), expected, "stream {}: add a migration", stream.name());
+        }
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..).take(versions.len()).collect::<Vec<u32>>(), "no gaps");
+    }
+}

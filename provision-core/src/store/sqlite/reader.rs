@@ -39,7 +39,7 @@ pub(super) fn get(
 
 /// A page of rows.
 pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Rows> {
-    let condition = condition(&scan.select, scan.after.as_ref());
+    let condition = condition(scan.table, &scan.select, scan.after.as_ref());
     let shown = condition.column.map_or_else(|| "''".to_owned(), |column| format!("\"{column}\""));
     let sql = format!(
         "SELECT key, version, body, {shown} FROM \"{}\" WHERE realm = ? AND {} ORDER BY {} LIMIT ?",
@@ -71,7 +71,7 @@ pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Rows> {
 
 /// How many rows a select has.
 pub(super) fn count(connection: &Connection, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
-    let condition = condition(select, None);
+    let condition = condition(table, select, None);
     let sql = format!("SELECT count(*) FROM \"{}\" WHERE realm = ? AND {}", table.name(), condition.sql);
     let mut binds = vec![text(realm.as_str())];
     binds.extend(condition.binds);

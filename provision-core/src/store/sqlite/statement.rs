@@ -127,7 +127,7 @@ pub(super) struct Condition<'a> {
 }
 
 /// What a select asks for, as SQL that one index answers in order.
-pub(super) fn condition<'a>(select: &'a Select, after: Option<&'a Cursor>) -> Condition<'a> {
+pub(super) fn condition<'a>(table: Table, select: &'a Select, after: Option<&'a Cursor>) -> Condition<'a> {
     match select {
         Select::KeyPrefix(prefix) => {
             let (sql, from) = match after {
@@ -146,16 +146,15 @@ pub(super) fn condition<'a>(select: &'a Select, after: Option<&'a Cursor>) -> Co
             }
             Condition { sql, binds, order: "key".to_owned(), column: None }
         }
-        Select::AtMost(column, most) => by_column(column, "", "<=", text(most), after),
-        Select::ColumnPrefix(column, prefix) => by_column(column, prefix, "<", below(prefix), after),
+        Select::AtMost(column, most) => by_column(table, column, ("", "<=", text(most)), after),
+        Select::ColumnPrefix(column, prefix) => by_column(table, column, (prefix, "<", below(prefix)), after),
     }
 }
 
 fn by_column<'a>(
+    table: Table,
     column: &'static str,
-    least: &'a str,
-    operator: &str,
-    most: Bind<'a>,
+    (least, operator, most): (&'a str, &str, Bind<'a>),
     after: Option<&'a Cursor>,
 ) -> Condition<'a> {
     let (sql, mut binds) = match after {
@@ -165,17 +164,57 @@ fn by_column<'a>(
         _ => (format!("\"{column}\" >= ?"), vec![text(least)]),
     };
     binds.push(most);
-    Condition {
-        sql: format!("{sql} AND \"{column}\" {operator} ?"),
-        binds,
-        order: format!("\"{column}\", key"),
-        column: Some(column),
-    }
+    // The index of a unique column has no key: the column alone is an order, and naming more would make SQLite sort.
+    let unique = table.indexes().iter().any(|index| index.unique && index.name == column);
+    let order = if unique { format!("\"{column}\"") } else { format!("\"{column}\", key") };
+    Condition { sql: format!("{sql} AND \"{column}\" {operator} ?"), binds, order, column: Some(column) }
 }
 
 fn below<'a>(prefix: &str) -> Bind<'a> {
     match crate::store::admission::above_prefix(prefix) {
         Some(above) => ToSqlOutput::Owned(Value::Text(above)),
         None => above_all_text(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, params_from_iter};
+
+    use super::*;
+
+    fn plan(connection: &Connection, sql: &str, binds: Vec<Bind<'_>>) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = statement.query_map(params_from_iter(binds), |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn every_select_is_answered_by_one_index_in_order() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        let cursor = Cursor { column: "c".into(), key: "k".into() };
+        for table in Table::ALL {
+            let mut selects = vec![Select::KeyPrefix("a".into())];
+            for index in table.indexes() {
+                selects.push(Select::Equal(index.name, "v".into()));
+                selects.push(Select::AtMost(index.name, "v".into()));
+                selects.push(Select::ColumnPrefix(index.name, "v".into()));
+            }
+            for (select, after) in selects.iter().flat_map(|select| [(select, None), (select, Some(&cursor))])
+            {
+                let Condition { sql, binds, order, .. } = condition(*table, select, after);
+                let name = table.name();
+                let mut all = vec![text("realm")];
+                all.extend(binds);
+                let query =
+                    format!("SELECT key, body FROM \"{name}\" WHERE realm = ? AND {sql} ORDER BY {order}");
+                let plan = plan(&connection, &query, all);
+                assert!(plan.starts_with(&format!("SEARCH {name} USING ")), "{query}: {plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{query}: {plan}");
+                // Two terms of the index at least: never all rows of the realm.
+                assert!(plan.contains(" AND "), "{query}: {plan}");
+            }
+        }
     }
 }

@@ -28,11 +28,11 @@ pub(super) struct Writer {
     file: StoreFile,
 }
 
-/// What failed: before COMMIT nothing is written, at COMMIT one may not know.
-enum Failure {
-    Begin(Error),
-    Apply(Error),
-    Commit(Error),
+/// Why nothing of a group was written (or, at COMMIT, perhaps all of it).
+struct Failure {
+    error: Error,
+    /// Parts of the group may do better: the whole did not fit on the disk, or one of them is at fault.
+    divisible: bool,
 }
 
 impl Writer {
@@ -54,42 +54,44 @@ impl Writer {
 
     /// Applies a group in one transaction; an answer for each, in order.
     fn commit_group(&self, group: &[&Changes]) -> Vec<Result<Commit>> {
-        match self.attempt(group) {
-            Ok(commits) => commits.into_iter().map(Ok).collect(),
-            // One of them may be at fault (it does not fit on the disk): the others are not to fail with it.
-            Err(Failure::Apply(_)) if group.len() > 1 => {
-                group.iter().flat_map(|changes| self.commit_group(&[changes])).collect()
-            }
-            Err(Failure::Begin(error) | Failure::Apply(error) | Failure::Commit(error)) => {
-                let record = error.record();
-                let mut answers = vec![Err(error)];
-                answers.extend(group.iter().skip(1).map(|_| Err(Error::from(record.clone()))));
-                answers
-            }
+        let failure = match self.attempt(group) {
+            Ok(commits) => return commits.into_iter().map(Ok).collect(),
+            Err(failure) => failure,
+        };
+        if failure.divisible && group.len() > 1 {
+            let (left, right) = group.split_at(group.len() / 2);
+            let mut answers = self.commit_group(left);
+            answers.extend(self.commit_group(right));
+            return answers;
         }
+        let record = failure.error.record();
+        let mut answers = vec![Err(failure.error)];
+        answers.extend(group.iter().skip(1).map(|_| Err(Error::from(record.clone()))));
+        answers
     }
 
     fn attempt(&self, group: &[&Changes]) -> Result<Vec<Commit>, Failure> {
-        self.file.still_there().map_err(Failure::Begin)?;
-        self.run("BEGIN IMMEDIATE").map_err(|error| Failure::Begin(explain(error, "begin a write")))?;
+        let whole = |error| Failure { error, divisible: false };
+        self.file.still_there().map_err(whole)?;
+        self.run("BEGIN IMMEDIATE").map_err(|error| whole(explain(error, "begin a write")))?;
         let commits = group.iter().map(|changes| self.apply(changes)).collect::<rusqlite::Result<Vec<_>>>();
-        let ended = match commits {
+        let failure = match commits {
             Ok(commits) => match self.run("COMMIT") {
                 Ok(()) => return Ok(commits),
                 Err(error) => {
-                    // The rest is known to be before the mark that makes changes count.
+                    // After an error of the disk the mark that makes changes count may be there or not.
                     let unsure = error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
                     let effect = if unsure { Effect::Unknown } else { Effect::None };
-                    Failure::Commit(explain(error, "commit").with_effect(effect))
+                    Failure { error: explain(error, "commit").with_effect(effect), divisible: !unsure }
                 }
             },
-            Err(error) => Failure::Apply(explain(error, "write")),
+            Err(error) => Failure { error: explain(error, "write"), divisible: true },
         };
         // Some errors roll back by themselves.
         if !self.connection.is_autocommit() {
             let _ = self.run("ROLLBACK");
         }
-        Err(ended)
+        Err(failure)
     }
 
     fn run(&self, sql: &str) -> rusqlite::Result<()> {

@@ -1,4 +1,4 @@
-//! The behaviour suite on every store.
+//! The behaviour suite, on every store.
 
 use std::sync::Arc;
 
