@@ -3,7 +3,7 @@
 use provision_core::store::{MemoryStore, SqliteOptions, Store};
 use provision_core::{Effect, ErrorKind};
 
-use crate::fixture::{count, meta, open, open_with, try_write, write};
+use crate::fixture::{count, meta, open, open_with, refusal, try_write, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_during_writes_holds_whole_commits_and_its_own_epoch() {
@@ -61,6 +61,30 @@ async fn a_restored_backup_has_another_epoch_and_is_noticed_once() {
     let store = open(&path);
     assert!(!store.restored());
     assert_eq!(store.epoch().await.unwrap(), renewed);
+}
+
+#[tokio::test]
+async fn the_log_of_the_file_before_is_not_applied_to_a_restored_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let copy = directory.path().join("copy.db");
+    let log = directory.path().join("store.db-wal");
+    let store = open(&path);
+    write(&store, vec![meta("a", "1")]).await;
+    store.backup(&copy).await.unwrap();
+    write(&store, vec![meta("b", "1")]).await;
+    // What a killed process leaves.
+    let left = std::fs::read(&log).unwrap();
+    drop(store);
+    std::fs::copy(&copy, &path).unwrap();
+    std::fs::write(&log, left).unwrap();
+    let error = refusal(&path);
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::StoreUnusable, Effect::None));
+    assert!(error.message().contains("remove these two"), "{error:?}");
+    std::fs::remove_file(&log).unwrap();
+    let store = open(&path);
+    assert!(store.restored());
+    assert_eq!(count(&store).await, 1);
 }
 
 #[tokio::test]

@@ -24,8 +24,13 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Settings of a connection of a recognised store.
-pub(super) fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+/// Settings of a connection that only reads.
+pub(super) fn configure_reader(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    configure(connection, options)?;
+    connection.pragma_update(None, "query_only", "ON").or_explain("set up the connection")
+}
+
+fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     let doing = "set up the connection";
     let set = |name: &str, value: &str| connection.pragma_update(None, name, value).or_explain(doing);
     set("synchronous", "FULL")?;
@@ -80,5 +85,45 @@ fn switch_to_log(connection: &Connection, options: &SqliteOptions) -> Result<()>
             "the file system cannot keep a write-ahead log (it has no shared memory): use a local disk",
         )),
         Err(error) => Err(explain(error, doing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pragma(connection: &Connection, name: &str) -> String {
+        let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        match connection.pragma_query_value(None, name, value).unwrap() {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_commit_is_on_the_disk_when_it_returns() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        std::fs::write(&path, "").unwrap();
+        let options = SqliteOptions { cache_kib: 512, ..SqliteOptions::default() };
+        let writer = open(&path, &options).unwrap();
+        configure_writer(&writer, &options).unwrap();
+        let expected = [
+            ("journal_mode", "wal"),
+            ("synchronous", "2"),
+            ("foreign_keys", "1"),
+            ("wal_autocheckpoint", "4000"),
+            ("cache_size", "-512"),
+            ("busy_timeout", "5000"),
+            ("query_only", "0"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(pragma(&writer, name), value, "{name}");
+        }
+        let reader = open(&path, &options).unwrap();
+        configure_reader(&reader, &options).unwrap();
+        assert_eq!(pragma(&reader, "query_only"), "1");
+        assert_eq!(pragma(&reader, "busy_timeout"), "5000");
     }
 }

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::runtime::Random;
 
 /// How a SQLite file begins (SQLite file format, section 1.3.1).
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const MAGIC: [u8; 16] = *b"SQLite format 3\0";
+/// What follows the page size in a file without a write-ahead log (section 1.3.3).
+const WITHOUT_LOG: u8 = 1;
 
 /// The file of an open store.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl StoreFile {
             }
             Ok(found) => {
                 if found.len() > 0 {
-                    refuse_foreign(path)?;
+                    refuse_harm(path)?;
                 }
                 found.len()
             }
@@ -159,17 +161,29 @@ fn identity(found: &std::fs::Metadata) -> Identity {
 #[cfg(not(unix))]
 fn identity(_found: &std::fs::Metadata) -> Identity {}
 
-/// SQLite takes a file that is too short to be a database for an empty one, and would write over it.
-fn refuse_foreign(path: &Path) -> Result<()> {
-    let mut start = [0u8; MAGIC.len()];
+/// Refuses a file that SQLite would harm without a word.
+///
+/// It takes a file that is too short to be a database for an empty one. And it applies whatever log lies beside a file:
+/// that of the store before, when somebody put a backup in its place and left the log.
+fn refuse_harm(path: &Path) -> Result<()> {
+    // First the log: it is made after the mark that the file has one.
+    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let mut start = [0u8; 19];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
     match read {
-        Ok(()) if start == *MAGIC => Ok(()),
+        Ok(()) if start.starts_with(&MAGIC) => {}
         Err(error) if error.kind() != Io::UnexpectedEof => {
-            Err(explain_io(error, "read the store's file", path))
+            return Err(explain_io(error, "read the store's file", path));
         }
-        _ => Err(unusable("the file is no SQLite database: give another path, or restore a backup")),
+        _ => return Err(unusable("the file is no SQLite database: give another path, or restore a backup")),
     }
+    if has_log && start.last() == Some(&WITHOUT_LOG) {
+        return Err(unusable(
+            "the store's file is a restored copy, but the files beside it that end in -wal and -shm belong to the file \
+             before: remove these two",
+        ));
+    }
+    Ok(())
 }
 
 fn refuse_network(directory: &Path) -> Result<()> {

@@ -8,7 +8,8 @@
 //! A random text, kept in the file and in `<file>.epoch`. [`Store::backup`] gives the *copy* an epoch of its own, so
 //! that a restored copy has another epoch than the store it replaces, whatever else was lost; [`SqliteStore::restored`]
 //! tells when the file beside the store shows it. A copy made in another way (`cp`) has the same epoch and is not
-//! noticed: make copies with `backup`.
+//! noticed: make copies with `backup`. To restore one, stop all processes, remove the files beside the store that end
+//! in `-wal` and `-shm`, and put the copy in the store's place; leave the epoch file.
 
 mod backup;
 mod connection;
@@ -103,7 +104,7 @@ impl SqliteStore {
         } else {
             let readers = (0..options.readers.clamp(1, 64)).map(|_| {
                 let connection = connection::open(path, &options)?;
-                connection::configure(&connection, &options)?;
+                connection::configure_reader(&connection, &options)?;
                 Ok(connection)
             });
             let readers = Readers::start(readers.collect::<Result<_>>()?)?;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::runtime::{Random, SystemRandom};
 
 /// How a SQLite store is opened. The defaults suit one host process.
+///
+/// Fields may be added: end a literal with `..SqliteOptions::default()`.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct SqliteOptions {
     /// No threads: every call runs on the caller, one at a time. For simulations that replay from a seed.
     pub inline: bool,
