@@ -210,7 +210,10 @@ async fn writes_at_the_same_time_are_each_durable_and_cost_their_own_size() {
     for write in writes.collect::<Vec<_>>() {
         write.await.unwrap();
     }
-    assert!(std::fs::metadata(&path).unwrap().len() < before + 1000, "the snapshot is not rewritten by writes");
+    assert!(
+        std::fs::metadata(&path).unwrap().len() < before + 1000,
+        "the snapshot is not rewritten by writes"
+    );
     let copy = tempfile::tempdir().unwrap();
     stopped_copy(folder.path(), copy.path());
     assert_eq!(all(&open(at(&copy.path().join("state.json")))).await.len(), PEOPLE as usize);
