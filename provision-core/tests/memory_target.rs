@@ -1,5 +1,13 @@
 //! The in-memory target by itself: state file and its stops. Its contract is tested in `contract_memory.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests may panic as tests do"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -2,7 +2,9 @@
 
 use super::profile::{Bench, Profile};
 use super::verdict::{Finding, Verdict, ensure, fails, skip};
-use crate::connector::{Connector, DeleteRequest, DeleteStyle, ObjectKey, RenameRequest, UpdateRequest};
+use crate::connector::{
+    Connector, DeleteRequest, DeleteStyle, DisableMeaning, ObjectKey, RenameRequest, UpdateRequest,
+};
 use crate::delta::{Change, Delta};
 use crate::error::{Effect, ErrorKind};
 use crate::value::{AttrName, Attributes, Value};
@@ -137,8 +139,11 @@ pub async fn replace_clear_and_untouched_differ(connector: &dyn Connector, profi
     let bench = Bench::new(connector, profile).await?;
     let key = bench.create("52a").await?;
     let text = profile.text();
+    let mut born = bench.read(&key).await?;
     bench.update(&key, one(text.clone(), Change::Replace(texts(&["first"])))).await?;
     let before = bench.read(&key).await?;
+    born.attributes.insert(text.clone(), slot(&before.attributes, &text));
+    ensure(born == before, || "a first value changed another attribute".to_owned())?;
     bench.update(&key, one(text.clone(), Change::Replace(texts(&["second"])))).await?;
     let mut after = bench.read(&key).await?;
     bench.shows(&after.attributes, &Attributes::new().with(text.clone(), "second"))?;
@@ -197,7 +202,13 @@ pub async fn rename_keeps_the_object(connector: &dyn Connector, profile: &dyn Pr
     bench.done(writer.rename(&bench.cx, rename(&renamed, &naming)).await?).await?;
     ensure(bench.read(&renamed).await? == object, || "a repeated rename changed something".to_owned())?;
     // The old name is free again, and a taken one is refused.
-    let other = bench.create("54a").await?;
+    let mut other = bench.birth("54c");
+    for (name, slot) in
+        profile.attributes("54a").iter().filter(|(name, _)| naming.get(name.as_str()).is_some())
+    {
+        other.attributes.insert(name.clone(), slot.clone());
+    }
+    let other = bench.done(writer.create(&bench.cx, other).await?).await?.key;
     let taken = writer.rename(&bench.cx, rename(&other, &naming)).await;
     fails("rename to a taken name", taken, ErrorKind::AlreadyExists, Some(Effect::None)).map(drop)
 }
@@ -282,7 +293,8 @@ pub async fn write_to_a_missing_object_is_refused(
         let request = RenameRequest { class: class.clone(), key: key.clone(), naming };
         fails("rename", writer.rename(cx, request).await, ErrorKind::NotFound, nothing)?;
     }
-    if let Ok(lifecycle) = bench.lifecycle() {
+    if bench.can().disable != DisableMeaning::Unsupported {
+        let lifecycle = bench.lifecycle()?;
         let request = crate::connector::LifecycleRequest { class: class.clone(), key, enabled: false };
         fails("lifecycle", lifecycle.set(cx, request).await, ErrorKind::NotFound, nothing)?;
     }
