@@ -9,6 +9,7 @@ pub mod event;
 pub mod execute;
 pub mod filter;
 pub mod id;
+pub mod ingest;
 pub mod model;
 pub mod onboard;
 pub mod plan;
