@@ -18,6 +18,8 @@ pub mod runtime;
 pub mod schema;
 pub mod source;
 pub mod store;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod text;
 pub mod value;
 

@@ -4,6 +4,7 @@
 //! a few indexed columns. What a row means is the business of its [`Record`]; a store keeps rows and nothing else, so
 //! that each database implements five operations.
 
+mod admission;
 mod memory;
 mod record;
 mod rows;
@@ -250,7 +251,9 @@ pub trait Store: Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<(u64, Row)>>;
 
-    /// Applies changes atomically and durably.
+    /// Applies changes atomically and durably: all of `expect` is checked first, then `delete`, `put` and `append`
+    /// happen in this order, each in the order given. A unique value that a deleted row had is free for a put.
+    /// A caller that stops waiting does not know whether the changes were applied.
     ///
     /// # Errors
     /// `StoreUnusable` (disk full, file gone, busy beyond the bound): nothing was written.

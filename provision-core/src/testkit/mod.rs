@@ -1,0 +1,3 @@
+//! Suites that hold implementations of this crate's traits to their contract. Feature `testkit`.
+
+pub mod store;
