@@ -62,10 +62,10 @@ impl TablePages {
     /// The object of a row, with the attributes asked for; `None` when the filter leaves it out.
     fn object(&self, row: &Row) -> Result<Option<Object>> {
         let mut object = self.desk.shape.object_of(row)?;
-        if let Some(filter) = &self.request.filter {
-            if !filter.matches(&self.desk.shape.class, &object.attributes) {
-                return Ok(None);
-            }
+        if let Some(filter) = &self.request.filter
+            && !filter.matches(&self.desk.shape.class, &object.attributes)
+        {
+            return Ok(None);
         }
         if let Some(wanted) = &self.request.attributes {
             let kept = object.attributes.iter().filter(|(name, _)| wanted.contains(*name));

@@ -19,10 +19,12 @@ pub(super) fn order_of(name: &str) -> Result<Option<String>, AmbiguousDate> {
             }
             return Ok(Some(order));
         }
-        if let [day, month, year, ..] = rest {
-            if day.len() <= 2 && month.len() <= 2 && year.len() == 4 {
-                return Err(AmbiguousDate);
-            }
+        if let [day, month, year, ..] = rest
+            && day.len() <= 2
+            && month.len() <= 2
+            && year.len() == 4
+        {
+            return Err(AmbiguousDate);
         }
     }
     let numbers = groups.iter().map(|number| format!("{:0>12}", number.trim_start_matches('0')));

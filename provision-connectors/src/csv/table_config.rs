@@ -190,13 +190,10 @@ impl TableConfig {
                 Some(_) => {}
             }
         }
-        if let Some(naming) = &self.naming {
-            if !columns.iter().any(|column| column.name == *naming && !column.multi) {
-                return Err(error::config(
-                    "naming",
-                    format!("`{naming}` is no single-valued one of `columns`"),
-                ));
-            }
+        if let Some(naming) = &self.naming
+            && !columns.iter().any(|column| column.name == *naming && !column.multi)
+        {
+            return Err(error::config("naming", format!("`{naming}` is no single-valued one of `columns`")));
         }
         self.check_header()
     }

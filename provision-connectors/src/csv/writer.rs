@@ -177,8 +177,6 @@ impl Desk {
         }
         if changed {
             let content = table.to_bytes(&self.shape);
-            // Until the new file is known to be there, nothing is known.
-            *unpoisoned(&self.seen) = None;
             let file = file::replace(&path, &content)?;
             self.rewrites.fetch_add(1, Ordering::SeqCst);
             if let Ok(stamp) = Stamp::of(&file) {
@@ -251,11 +249,11 @@ impl Shape {
     ) -> Result<(Outcome, bool)> {
         let parsed = self.parse(attributes)?;
         self.check_required(&parsed)?;
-        if self.key_attribute.is_none() {
-            if let Some((_, row)) = table.find_key(self, &link) {
-                // The link's row is there: this is the create of before, sent again.
-                return Ok((self.done(row)?, false));
-            }
+        if self.key_attribute.is_none()
+            && let Some((_, row)) = table.find_key(self, &link)
+        {
+            // The link's row is there: this is the create of before, sent again.
+            return Ok((self.done(row)?, false));
         }
         let mut cells = vec![String::new(); self.header.len()];
         self.fill(&mut cells, &parsed);
