@@ -54,8 +54,12 @@ async fn read(feed: &str) -> String {
                 }
             }
             Ok(FeedEvent::Problem(problem)) => writeln!(out, "{problem}").unwrap(),
-            Ok(FeedEvent::End(Completeness::Complete { proof })) => writeln!(out, "complete: {proof}").unwrap(),
-            Ok(FeedEvent::End(Completeness::Partial { reason })) => writeln!(out, "partial: {reason}").unwrap(),
+            Ok(FeedEvent::End(Completeness::Complete { proof })) => {
+                writeln!(out, "complete: {proof}").unwrap()
+            }
+            Ok(FeedEvent::End(Completeness::Partial { reason })) => {
+                writeln!(out, "partial: {reason}").unwrap()
+            }
             Err(error) => writeln!(out, "aborted, {:?}: {}", error.kind(), error.report()).unwrap(),
         }
     }
