@@ -1,5 +1,11 @@
 //! Laws of the table as properties: what is written is what is read, and a delta does what it says.
 #![cfg(feature = "csv")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
 
 use proptest::prelude::*;
 use provision_connectors::csv::{CsvConnector, TableConfig};

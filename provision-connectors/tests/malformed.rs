@@ -1,6 +1,12 @@
 //! Malformed feeds give exactly these diagnostics. `BLESS=1 cargo test -p provision-connectors --test malformed`
 //! writes the goldens anew; look at the difference before you commit it.
 #![cfg(feature = "csv")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,11 @@
 //! The source, on real files.
 #![cfg(feature = "csv")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -11,12 +11,12 @@ use provision_core::{Effect, Result};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use super::desk::Desk;
 use super::error;
 use super::file;
 use super::page::TablePages;
 use super::schema::{self, Shape};
 use super::table_config::TableConfig;
-use super::writer::{Desk, unsupported};
 
 /// A delimited file as a target. See [the module](super) for the configuration and what a write costs.
 #[derive(Clone, Debug)]
@@ -85,9 +85,7 @@ impl Connector for CsvConnector {
     }
 
     async fn get(&self, _cx: &Context, request: GetRequest) -> Result<Option<Object>> {
-        if request.class != self.desk.shape.class_name {
-            return Err(unsupported(format!("the table holds no class `{}`", request.class)));
-        }
+        self.desk.shape.check_class(&request.class)?;
         let desk = Arc::clone(&self.desk);
         let read = spawn_blocking(move || {
             let table = desk.table()?;
@@ -98,9 +96,7 @@ impl Connector for CsvConnector {
     }
 
     fn list(&self, _cx: &Context, request: ListRequest) -> Result<Listing> {
-        if request.class != self.desk.shape.class_name {
-            return Err(unsupported(format!("the table holds no class `{}`", request.class)));
-        }
+        self.desk.shape.check_class(&request.class)?;
         if let Some(filter) = &request.filter {
             filter.check()?;
         }

@@ -132,6 +132,11 @@ pub(super) fn invalid_attribute(name: &str, message: impl AsRef<str>) -> Error {
         .with_effect(Effect::None)
 }
 
+/// Something a table cannot do; nothing was done.
+pub(super) fn unsupported(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, message).with_effect(Effect::None)
+}
+
 /// A worker thread that ended without an answer.
 pub(super) fn stopped(effect: Effect) -> Error {
     Error::new(ErrorKind::Unexpected, "the file worker stopped without an answer").with_effect(effect)

@@ -1,8 +1,10 @@
 #![doc = include_str!("docs.md")]
 
 mod cell;
+mod change;
 mod config;
 mod connector;
+mod desk;
 mod encoding;
 mod error;
 mod file;

@@ -10,10 +10,10 @@ use provision_core::{Effect, Result};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use super::desk::Desk;
 use super::error;
 use super::schema::{PAGE_MAX, Shape};
 use super::table::{Row, Table};
-use super::writer::Desk;
 
 /// Rows looked at for one page, so that a filter that fits nothing does not hold its thread.
 const LOOKED_MAX: usize = 10_000;
