@@ -3,6 +3,8 @@
 mod apply;
 mod configure;
 mod facts;
+mod holds;
+mod ingest;
 mod onboarding;
 mod planning;
 mod references;

@@ -294,7 +294,7 @@ fn namespaces(
         }
         let name = NamespaceName::new(name);
         let case = case.unwrap_or(CaseRule::Ignore);
-        namespaces.insert(name.clone(), Namespace { name, case, members, reuse_after_days });
+        namespaces.insert(name.clone(), Namespace { name, case, members, scoped: false, reuse_after_days });
         places.insert(path, key.place);
     }
     namespaces
@@ -335,6 +335,7 @@ fn members(
                 class: class.clone(),
                 attribute: pattern.attribute.clone(),
             };
+            namespace.scoped |= pattern.scope.is_some();
             if !namespace.members.contains(&member) {
                 namespace.members.push(member);
             }
