@@ -28,7 +28,12 @@ async fn joiners_get_accounts_groups_and_managers_in_one_plan() {
     assert_eq!(accounts["1"], ("smithj".to_owned(), Some(true), "Sales".to_owned(), 1));
     assert_eq!(accounts["2"].0, "smithj2");
     assert_eq!(accounts["3"].0, "smithj3");
-    let jane = world.directory.dump("user").unwrap().into_iter().find(|o| o.attributes.text("employeeNumber") == Some("1"));
+    let jane = world
+        .directory
+        .dump("user")
+        .unwrap()
+        .into_iter()
+        .find(|o| o.attributes.text("employeeNumber") == Some("1"));
     assert!(jane.unwrap().attributes.first("manager").is_some(), "the manager is set although both are new");
 
     let again = world.plan(Scope::All).await;
@@ -40,8 +45,11 @@ async fn joiners_get_accounts_groups_and_managers_in_one_plan() {
 #[tokio::test]
 async fn movers_change_and_leavers_lose_access_first() {
     let world = World::new(2).await;
-    let mut people =
-        vec![person("1", "Jane", "Smith", "Sales"), person("2", "John", "Doe", "Sales"), person("3", "Al", "Kim", "Finance")];
+    let mut people = vec![
+        person("1", "Jane", "Smith", "Sales"),
+        person("2", "John", "Doe", "Sales"),
+        person("3", "Al", "Kim", "Finance"),
+    ];
     world.feed(&people).await;
     world.onboard().await;
     world.converge(3).await;

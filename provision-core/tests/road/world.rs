@@ -11,7 +11,9 @@ use provision_core::id::{ClassName, PlanId, PolicyRef, SourceName, Tag, TargetNa
 use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{MemoryConfig, MemoryConnector};
 use provision_core::model::{Actor, Employment, Status};
-use provision_core::plan::{ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step, TargetSettings};
+use provision_core::plan::{
+    ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step, TargetSettings,
+};
 use provision_core::policy::{
     Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
     NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
@@ -120,14 +122,16 @@ impl Policy for TestPolicy {
         let (given, family, department) = (text("givenName"), text("familyName"), text("department"));
         let mut values = Vec::new();
         if exists {
-            let stem = format!("{}{}", family.to_lowercase(), given.to_lowercase().chars().next().unwrap_or('x'));
+            let stem =
+                format!("{}{}", family.to_lowercase(), given.to_lowercase().chars().next().unwrap_or('x'));
             let request = NameRequest {
                 namespace: "login".into(),
                 scope: String::new(),
                 purpose: format!("{DIRECTORY}/user/main/sAMAccountName"),
                 stem: stem.clone(),
             };
-            let mut candidates = |n: u32| Some(vec![if n == 1 { stem.clone() } else { format!("{stem}{n}") }]);
+            let mut candidates =
+                |n: u32| Some(vec![if n == 1 { stem.clone() } else { format!("{stem}{n}") }]);
             let login = match names.allocate(&[request], &mut candidates) {
                 NameResult::Held(names) | NameResult::Allocated(names, _) => names[0].clone(),
                 NameResult::Pending | NameResult::Exhausted => stem.clone(),
@@ -143,7 +147,12 @@ impl Policy for TestPolicy {
                 ("employeeNumber", identity.key.clone(), "key"),
                 ("mail", format!("{login}@Test.Example"), "familyName"),
             ] {
-                values.push(self.value(identity, attribute, DesiredSlot::Known(Slot::Values(vec![value.into()])), from));
+                values.push(self.value(
+                    identity,
+                    attribute,
+                    DesiredSlot::Known(Slot::Values(vec![value.into()])),
+                    from,
+                ));
             }
             if let Some(manager) = identity.attributes.text("manager") {
                 let slot = DesiredSlot::AccountOf { key: manager.to_owned() };
@@ -164,7 +173,10 @@ impl Policy for TestPolicy {
                 tag: Tag::main(),
                 exists,
                 enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
-                because: vec![Derivation { mapping: Some(PolicyRef::new("rules.everybody")), ..Default::default() }],
+                because: vec![Derivation {
+                    mapping: Some(PolicyRef::new("rules.everybody")),
+                    ..Default::default()
+                }],
                 values,
                 groups: if exists && self.group { vec![group] } else { Vec::new() },
                 credential: None,
@@ -290,7 +302,10 @@ impl World {
         let feed = Feed {
             name: format!("feed-{number}"),
             mode: FeedMode::Full,
-            sequence: FeedSequence { order: Some(format!("{number:06}")), content: format!("content-{number}") },
+            sequence: FeedSequence {
+                order: Some(format!("{number:06}")),
+                content: format!("content-{number}"),
+            },
             records: Box::pin(futures_util::stream::iter(events)),
         };
         self.engine.ingest_feed(&self.actor, &SourceName::new("hr"), feed, &mut |_| {}).await.unwrap()
@@ -351,7 +366,9 @@ fn runtime(store: Arc<dyn Store>, directory: &MemoryConnector, clock: Arc<FixedC
     let shared: Arc<dyn Connector> = Arc::new(directory.clone());
     let registry = Registry::new()
         .with_connector("directory", move |_| Ok(Arc::clone(&shared)))
-        .with_source("vector", |_| Err(provision_core::Error::new(provision_core::ErrorKind::Unsupported, "no file")));
+        .with_source("vector", |_| {
+            Err(provision_core::Error::new(provision_core::ErrorKind::Unsupported, "no file"))
+        });
     let registry = registry.with_source("vector", |_| Ok(Arc::new(NoFeeds)));
     Runtime::builder(store, registry)
         .clock(clock)
