@@ -78,6 +78,10 @@ impl<'a> Ingest<'a> {
         let configured = self.source(source).await?;
         let id = match self.place(&configured.value, &feed.sequence).await? {
             Place::Next { again } => again,
+            // A delta without changes leaves no staged rows by which the interrupted feed would have been found.
+            Place::Consumed(earlier) if earlier.state == FeedState::Promoting => {
+                return Ok(FeedOutcome::Applied(Box::new(self.run(earlier.id).await?)));
+            }
             Place::Consumed(earlier) => return Ok(FeedOutcome::AlreadyConsumed { earlier }),
             Place::Older(last_order) => return Ok(FeedOutcome::Older { last_order }),
         };
