@@ -36,7 +36,11 @@ pub(super) fn check(content: &Content, schemas: &BTreeMap<TargetName, Schema>) -
 
 impl Checker<'_> {
     fn error(&mut self, code: &str, id: &str, summary: String, remedy: String) {
-        let diagnostic = Diagnostic::new(Severity::Error, code, summary, remedy).at_path(id);
+        self.report(Severity::Error, code, id, summary, remedy);
+    }
+
+    fn report(&mut self, severity: Severity, code: &str, id: &str, summary: String, remedy: String) {
+        let diagnostic = Diagnostic::new(severity, code, summary, remedy).at_path(id);
         self.found.push(match self.content.locate(id) {
             Some(span) => diagnostic.at(span),
             None => diagnostic,
@@ -95,6 +99,18 @@ impl Checker<'_> {
                     self.error("P0046", id, summary, "shorten it".to_owned());
                 }
             }
+        }
+        let naming = class.naming.iter().map(|name| name.as_str()).find(|name| !mapped.contains(name));
+        if let Some(name) = naming {
+            let shown = provision_core::text::escape(name);
+            let summary = format!("`{shown}` names the objects of this class and is not mapped");
+            self.report(
+                Severity::Warning,
+                "P0047",
+                &map.id,
+                summary,
+                format!("add `{shown}` under `attributes`"),
+            );
         }
         for (name, schema) in &class.attributes {
             let missing = schema.required && schema.mutability != Mutability::ReadOnly;
