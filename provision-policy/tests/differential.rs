@@ -1,4 +1,12 @@
 //! Our evaluation against the interpreter of the `cel` crate, on generated expressions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 
