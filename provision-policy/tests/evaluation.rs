@@ -460,3 +460,45 @@ fn the_hash_is_of_the_content_and_not_of_its_writing() {
         [("a.yaml", "bundle: 1\nversion: a\nreserved: [x]\n"), ("b.yaml", "bundle: 1\nlocale: de\n")];
     assert_eq!(Bundle::load(&halves).unwrap().version(), first);
 }
+
+/// An allocator that only knows `allocate`, as the trait's defaults leave it.
+#[derive(Debug, Default)]
+struct Plain(Names);
+
+impl NameAllocator for Plain {
+    fn allocate(
+        &mut self,
+        requests: &[NameRequest],
+        candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
+    ) -> NameResult {
+        self.0.allocate(requests, candidates)
+    }
+}
+
+#[test]
+fn an_allocator_without_held_still_keeps_names() {
+    let jane = jane();
+    let (lifecycle, _) = jane.lifecycle(now()).unwrap();
+    let input = PolicyInput { identity: &jane, lifecycle, now: now(), grants: &[] };
+    let mut plain = Plain::default();
+    for _ in 0..2 {
+        let evaluation = bundle().evaluate(&input, &mut plain);
+        assert_eq!(value(account(&evaluation, "directory"), "login"), "jmueller");
+    }
+}
+
+#[test]
+fn a_refused_account_takes_no_names() {
+    let mut names = Names::default();
+    let mut wang = jane();
+    wang.attributes.set("familyName", vec!["王".into()]);
+    let evaluation = evaluate(&bundle(), &wang, &mut names);
+    assert_eq!(account(&evaluation, "directory").refusals[0].reason, RefusalReason::Unmappable);
+    assert!(names.taken.is_empty(), "{:?}", names.taken);
+}
+
+#[test]
+fn debug_shows_which_bundle_and_not_its_content() {
+    let shown = format!("{:?}", bundle());
+    assert!(shown.starts_with("Bundle { version: \"joint\", hash: \"") && shown.len() < 120, "{shown}");
+}
