@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Subject;
 use crate::connector::ObjectKey;
-use crate::id::{ClassName, LinkId, RealmId, Tag, TargetName};
+use crate::id::{ClassName, LinkId, PlanId, RealmId, Tag, TargetName};
 use crate::value::{AttrName, Attributes, Timestamp};
 
 /// Where a link stands.
@@ -50,12 +50,50 @@ pub struct Link {
     pub inputs: BTreeMap<AttrName, String>,
     /// When `observed` was read.
     pub observed_at: Option<Timestamp>,
+    /// Attributes whose value on the target is no longer what it showed after our write, as last seen.
+    #[serde(default)]
+    pub drift: Attributes,
+    /// Counts the changes of this record.
+    pub revision: u64,
+    /// The plan that changed it last.
+    #[serde(default)]
+    pub last_plan: Option<PlanId>,
     /// The object was found missing on the target by a complete read.
     #[serde(default)]
     pub missing: bool,
 }
 
 impl Link {
+    /// An active link without an object yet: what a create makes.
+    pub fn new(
+        id: LinkId,
+        realm: RealmId,
+        target: TargetName,
+        class: ClassName,
+        tag: Tag,
+        subject: Subject,
+    ) -> Self {
+        Self {
+            id,
+            realm,
+            target,
+            class,
+            tag,
+            subject,
+            key: None,
+            state: LinkState::Active,
+            enabled: None,
+            applied: Attributes::new(),
+            observed: Attributes::new(),
+            inputs: BTreeMap::new(),
+            observed_at: None,
+            drift: Attributes::new(),
+            revision: 0,
+            last_plan: None,
+            missing: false,
+        }
+    }
+
     /// The stable text form of what makes a link unique: its row key.
     pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
         let subject = match subject {

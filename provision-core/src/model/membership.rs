@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{LinkId, RealmId, TargetName};
+use crate::id::{ClassName, LinkId, RealmId, TargetName};
 
 /// An edge account x group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub struct Membership {
     pub target: TargetName,
     /// The account's link.
     pub link: LinkId,
+    /// Class of the group.
+    pub group_class: ClassName,
     /// The group's key on the target.
     pub group: String,
     /// Policy wants it.

@@ -67,7 +67,8 @@ impl Budget {
     }
 }
 
-/// Budgets of a target by kind. A kind that is not named has its default; there is no way to have none, only a large one.
+/// Budgets of a target by kind. A kind that is not named has its default; there is no way to have none, only a large
+/// one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Budgets(pub BTreeMap<BudgetKind, Budget>);

@@ -102,8 +102,8 @@ impl Action {
 pub struct Precondition {
     /// Version of the identity the plan was made from.
     pub identity_version: u64,
-    /// Hash of the link's content the plan was made from (steps of this plan excepted); `None`: there must be none.
-    pub link: Option<String>,
+    /// Revision of the link the plan was made from (writes of this plan excepted); `None`: there must be none.
+    pub link_revision: Option<u64>,
 }
 
 /// Why a step is done: for an attribute, or for the step as a whole.
@@ -146,6 +146,9 @@ pub struct Step {
     /// Steps that must be done before; if one fails, this one is not tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<StepId>,
+    /// Hashes of the inputs of the mappings it writes, kept with the link.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<AttrName, String>,
     /// What must still hold.
     pub precondition: Precondition,
     /// Why.

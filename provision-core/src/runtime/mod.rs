@@ -1,5 +1,15 @@
-//! The shell: time, randomness, the process-wide runtime.
+//! The shell: time, randomness, authorization, progress, and the process-wide [`Runtime`].
 
+mod authorizer;
 mod clock;
+mod deadline;
+mod progress;
+#[allow(clippy::module_inception, reason = "the folder and its main noun share the name of the design")]
+mod runtime;
 
+pub use authorizer::{AllowAll, Authorizer, CautiousAuthorizer, Operation, denied};
 pub use clock::{Clock, FixedClock, Random, SeededRandom, SystemClock, SystemRandom, mint};
+pub(crate) use deadline::within;
+pub use progress::{Progress, ProgressState};
+pub(crate) use runtime::Inner;
+pub use runtime::{Runtime, RuntimeBuilder};

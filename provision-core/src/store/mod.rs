@@ -4,8 +4,10 @@
 //! a few indexed columns. What a row means is the business of its [`Record`]; a store keeps rows and nothing else, so
 //! that each database implements five operations.
 
+mod admission;
 mod memory;
 mod record;
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod table;
@@ -226,6 +228,15 @@ pub trait Store: Debug + Send + Sync {
     /// A page of rows.
     async fn scan(&self, scan: &Scan) -> Result<Rows>;
 
+    /// Several scans in one call: a store may answer them together.
+    async fn scan_all(&self, scans: &[Scan]) -> Result<Vec<Rows>> {
+        let mut pages = Vec::with_capacity(scans.len());
+        for scan in scans {
+            pages.push(self.scan(scan).await?);
+        }
+        Ok(pages)
+    }
+
     /// How many rows a select has.
     async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64>;
 
@@ -249,10 +260,13 @@ pub trait Store: Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<(u64, Row)>>;
 
-    /// Applies changes atomically and durably.
+    /// Applies changes atomically and durably: all of `expect` is checked first, then `delete`, `put` and `append`
+    /// happen in this order, each in the order given. A unique value that a deleted row had is free for a put.
+    /// A caller that stops waiting does not know whether the changes were applied.
     ///
     /// # Errors
-    /// `StoreUnusable` (disk full, file gone, busy beyond the bound): nothing was written.
+    /// `StoreUnusable` (disk full, file gone, busy beyond the bound), with its effect: `None`, except where the disk
+    /// failed while the end of the commit was written; then it is `Unknown`, and a read tells.
     async fn commit(&self, changes: Changes) -> Result<Commit>;
 
     /// The store's clock: leases and claims use it.

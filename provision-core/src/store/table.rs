@@ -85,6 +85,8 @@ tables!(Table: "A table of rows." {
     Dispute = "dispute" [plain("state"), plain("target")];
     /// Budget spending, in hourly buckets.
     Spending = "spending" [plain("target")];
+    /// References that wait for another identity's account.
+    Waiting = "waiting" [plain("waits_for")];
     /// Leases of schedules, lanes and the sealer.
     Lease = "lease" [plain("fence")];
     /// Seals of the audit stream.

@@ -50,6 +50,14 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Fixed-width text (`2026-11-20T08:00:00.000000Z`) that sorts as the instants do, from year 0 to 9999.
+    pub fn sortable(self) -> String {
+        match self.to_jiff() {
+            Ok(instant) => instant.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            Err(_) => format!("{:020}", self.0),
+        }
+    }
+
     /// The calendar date in a zone.
     pub fn date_in(self, zone: &Zone) -> Result<Date> {
         let instant = self.to_jiff()?;
@@ -230,5 +238,32 @@ impl TryFrom<String> for Zone {
 impl From<Zone> for String {
     fn from(zone: Zone) -> Self {
         zone.0.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sortable_sorts_as_the_instants_do() {
+        let mut times =
+            [Timestamp::from_micros(1_700_000_000_000_001), Timestamp::EPOCH, Timestamp::from_micros(5)];
+        times.sort();
+        let texts: Vec<_> = times.iter().map(|time| time.sortable()).collect();
+        let mut sorted = texts.clone();
+        sorted.sort();
+        assert_eq!(texts, sorted);
+        assert_eq!(texts[1], "1970-01-01T00:00:00.000005Z");
+    }
+
+    #[test]
+    fn dates_start_and_end_in_the_zone_also_where_midnight_does_not_exist() {
+        // Midnight of 2018-11-04 does not exist in Sao Paulo: clocks went from 00:00 to 01:00.
+        let zone = Zone::new("America/Sao_Paulo").unwrap();
+        let day = Date::new(2018, 11, 4).unwrap();
+        assert_eq!(day.start_in(&zone).unwrap().to_string(), "2018-11-04T03:00:00Z");
+        assert_eq!(day.end_in(&zone).unwrap().to_string(), "2018-11-05T02:00:00Z");
+        assert!(Zone::new("Mars/Olympus").is_err());
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn read(
         }
         let name = NamespaceName::new(name);
         let case = case.unwrap_or(CaseRule::Ignore);
-        namespaces.insert(name.clone(), Namespace { name, case, members, reuse_after_days });
+        namespaces.insert(name.clone(), Namespace { name, case, members, scoped: false, reuse_after_days });
         places.insert(path, key.place);
     }
     namespaces
@@ -59,6 +59,7 @@ pub(super) fn members(
                 class: class.clone(),
                 attribute: pattern.attribute.clone(),
             };
+            namespace.scoped |= pattern.scope.is_some();
             if !namespace.members.contains(&member) {
                 namespace.members.push(member);
             }

@@ -1,0 +1,280 @@
+//! Applying a plan: exactly the steps that were read, one lane per target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::audit::{self, AuditEntry};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::execute::{JournalEntry, Lane, StepState};
+use crate::id::{IdentityId, PlanId, TargetName};
+use crate::model::{Actor, Hold, HoldState, Work};
+use crate::plan::{Drive, PlanHeader, PlanState};
+use crate::runtime::{Operation, Progress};
+use crate::store::{self, Changes, Commit, Select, Stored};
+
+/// How a plan is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyOptions {
+    /// How long to wait, in all, for steps whose next attempt is due later; after that they stay in escrow and
+    /// `apply` may be called again. 30 seconds unless set.
+    pub patience: Duration,
+}
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(30) }
+    }
+}
+
+/// What applying a plan came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyReport {
+    /// The plan.
+    pub plan: PlanId,
+    /// Where the plan stands now.
+    pub state: PlanState,
+    /// Steps done, those of earlier calls included.
+    pub done: u64,
+    /// Steps that ended without success.
+    pub failed: u64,
+    /// Steps not tried: stale, or dependent on a failed one.
+    pub skipped: u64,
+    /// Steps a person must look at.
+    pub disputed: u64,
+    /// Steps in escrow, pending on the target, or not reached.
+    pub open: u64,
+    /// What went wrong, by target: the first messages.
+    pub problems: BTreeMap<TargetName, Vec<String>>,
+}
+
+impl ApplyReport {
+    /// True when every step is done.
+    pub fn is_clean(&self) -> bool {
+        self.failed + self.skipped + self.disputed + self.open == 0
+    }
+}
+
+/// Messages kept for each target in a report.
+const PROBLEMS_MAX: usize = 10;
+
+impl Engine {
+    /// Applies a plan. Call it again to go on after a crash, or with what was in escrow: the journal knows.
+    ///
+    /// A step whose precondition no longer holds is skipped and its identity becomes dirty. A plan over budget needs
+    /// its approved hold. Several targets go side by side; one that fails stops only itself.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` for a plan that is held, expired, a preview or incomplete: nothing is written.
+    pub async fn apply(
+        &self,
+        actor: &Actor,
+        plan: PlanId,
+        options: &ApplyOptions,
+        progress: &Progress,
+    ) -> Result<ApplyReport> {
+        self.authorize(actor, Operation::Apply)?;
+        let mut header = self.plan_header(plan).await?;
+        if header.state == PlanState::Applied {
+            return self.apply_report(&header).await;
+        }
+        let approved = self.open_gate(actor, &mut header).await?;
+        progress.total(header.steps);
+        let before = self.apply_report(&header).await?;
+        progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let mut lanes = Vec::new();
+        for name in header.targets.keys() {
+            let target = match self.target(name).await {
+                Ok(target) => target.value,
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error),
+            };
+            let stopped =
+                target.paused || target.quarantine.is_some() || target.settings.drive == Drive::Observe;
+            if stopped {
+                continue;
+            }
+            let connector = self.inner.connector(&self.realm, &target.settings)?;
+            let failures = std::sync::atomic::AtomicU32::new(target.failures);
+            lanes.push(Lane {
+                engine: self,
+                actor,
+                header: &header,
+                target,
+                connector,
+                progress,
+                approved,
+                patience: options.patience,
+                groups: Default::default(),
+                failures,
+            });
+        }
+        let ended = futures_util::future::join_all(lanes.iter().map(|lane| lane.run())).await;
+        for ended in ended {
+            ended?;
+        }
+        self.finish_apply(actor, header).await
+    }
+
+    /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved.
+    async fn open_gate(&self, actor: &Actor, header: &mut PlanHeader) -> Result<bool> {
+        let refuse = |why: &str| {
+            Err(Error::new(ErrorKind::Conflict, why.to_owned())
+                .with_context("plan", header.id.to_string())
+                .with_effect(Effect::None))
+        };
+        let going = header.state == PlanState::Applying;
+        match header.state {
+            PlanState::Draft => return refuse("the plan was not finished; make a new one"),
+            PlanState::Preview => return refuse("a preview cannot be applied; make a plan"),
+            PlanState::Discarded => return refuse("the plan was discarded; make a new one"),
+            PlanState::Ready | PlanState::Held | PlanState::Applying | PlanState::Applied => {}
+        }
+        if !going && header.expires_at <= self.now() {
+            return refuse("the plan has expired; make a new one");
+        }
+        let mut changes = Changes::in_realm(&self.realm);
+        if let Some(hold) = header.hold {
+            let known = store::get::<Hold>(self.store(), &self.realm, &hold.to_string()).await?;
+            match known {
+                Some(Stored { version, value }) if !going => {
+                    if value.state != HoldState::Approved {
+                        return refuse(
+                            "the plan is over budget and held: read it, then have its hold approved",
+                        );
+                    }
+                    if value.digest != header.digest {
+                        return refuse("the approval is for other content than the plan's");
+                    }
+                    changes.replace(version, &Hold { state: HoldState::Used, ..value })?;
+                }
+                Some(_) => {}
+                None => return refuse("the plan's hold is gone; make a new plan"),
+            }
+        }
+        if !going {
+            let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
+            let Some(stored) = stored else { return refuse("the plan is gone; make a new one") };
+            header.state = PlanState::Applying;
+            changes.replace(stored.version, header)?;
+            let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applying");
+            entry.plan = Some(header.id);
+            entry.policy = Some(header.policy.clone());
+            changes.append.push(entry.append()?);
+            self.commit(changes).await?;
+        }
+        Ok(header.hold.is_some())
+    }
+
+    /// Ends the plan if every step has ended, and the work of the identities whose steps have.
+    async fn finish_apply(&self, actor: &Actor, mut header: PlanHeader) -> Result<ApplyReport> {
+        let mut report = self.apply_report(&header).await?;
+        let open = self.identities_with_open_steps(&header).await?;
+        for number in 0..header.chunks {
+            let Some(chunk) = self.plan_steps(header.id, number).await? else { continue };
+            let planned: Vec<_> =
+                chunk.planned.iter().filter(|planned| !open.contains(&planned.identity)).collect();
+            let keys: Vec<String> = planned
+                .iter()
+                .filter_map(|planned| planned.work.as_ref().map(|(key, _)| key.clone()))
+                .collect();
+            let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+            let seen: BTreeMap<String, (u64, Option<crate::value::Timestamp>)> = planned
+                .iter()
+                .filter_map(|planned| {
+                    planned.work.as_ref().map(|(key, seen)| (key.clone(), (*seen, planned.next_change_at)))
+                })
+                .collect();
+            let mut changes = Changes::in_realm(&self.realm);
+            for work in work.into_iter().flatten() {
+                let (generation, next) = seen.get(&work.value.order).copied().unwrap_or_default();
+                Self::finish_work(&mut changes, Some(&work), generation, next)?;
+            }
+            // Somebody marked one of them meanwhile: they all stay dirty and are looked at again.
+            if let Commit::Conflict(_) = self.store().commit(changes).await? {
+                continue;
+            }
+        }
+        if report.open == 0 {
+            let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
+            if let Some(stored) = stored {
+                header.state = PlanState::Applied;
+                report.state = PlanState::Applied;
+                let mut changes = Changes::in_realm(&self.realm);
+                changes.replace(stored.version, &header)?;
+                let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applied");
+                entry.plan = Some(header.id);
+                changes.append.push(entry.append()?);
+                self.commit(changes).await?;
+            }
+        }
+        audit::seal(self.store(), &self.realm).await?;
+        Ok(report)
+    }
+
+    /// What became of a plan's steps so far, from the journal.
+    pub async fn apply_report(&self, header: &PlanHeader) -> Result<ApplyReport> {
+        let mut report = ApplyReport {
+            plan: header.id,
+            state: header.state,
+            done: 0,
+            failed: 0,
+            skipped: 0,
+            disputed: 0,
+            open: 0,
+            problems: BTreeMap::new(),
+        };
+        let select = Select::Equal("plan", header.id.to_string());
+        let mut cursor = None;
+        loop {
+            let (page, next) =
+                store::list_by::<JournalEntry>(self.store(), &self.realm, select.clone(), cursor, 1_000)
+                    .await?;
+            for entry in page.into_iter().map(|stored| stored.value) {
+                match &entry.state {
+                    StepState::Done => report.done += 1,
+                    StepState::Failed => report.failed += 1,
+                    StepState::Skipped { .. } => report.skipped += 1,
+                    StepState::Disputed => report.disputed += 1,
+                    StepState::Intent | StepState::Waiting { .. } | StepState::Pending { .. } => {}
+                }
+                let message = match (&entry.state, &entry.error) {
+                    (StepState::Done, _) => None,
+                    (StepState::Skipped { why }, _) => Some(why.clone()),
+                    (_, error) => error.as_ref().map(|error| error.message.clone()),
+                };
+                if let Some(message) = message {
+                    let problems = report.problems.entry(entry.target.clone()).or_default();
+                    if problems.len() < PROBLEMS_MAX {
+                        problems.push(format!("{}: {message}", entry.step));
+                    }
+                }
+            }
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let ended = report.done + report.failed + report.skipped + report.disputed;
+        report.open = header.steps.saturating_sub(ended);
+        Ok(report)
+    }
+
+    async fn identities_with_open_steps(&self, header: &PlanHeader) -> Result<BTreeSet<IdentityId>> {
+        let mut open = BTreeSet::new();
+        for number in 0..header.chunks {
+            let Some(chunk) = self.plan_steps(header.id, number).await? else { continue };
+            let keys: Vec<String> =
+                chunk.steps.iter().map(|step| JournalEntry::row_key(header.id, &step.id)).collect();
+            let entries = store::get_many::<JournalEntry>(self.store(), &self.realm, &keys).await?;
+            for (step, entry) in chunk.steps.iter().zip(entries) {
+                if entry.is_none_or(|entry| !entry.value.state.has_ended()) {
+                    open.insert(step.identity);
+                }
+            }
+        }
+        Ok(open)
+    }
+}

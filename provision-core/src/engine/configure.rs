@@ -1,0 +1,209 @@
+//! Configuration: targets, sources and policy as versioned rows, changed without restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::audit::AuditEntry;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::TargetName;
+use crate::model::{Actor, ConfiguredSource, ConfiguredTarget};
+use crate::plan::{Drive, TargetSettings};
+use crate::policy::{Policy, PolicyVersion};
+use crate::runtime::Operation;
+use crate::schema::Schema;
+use crate::source::SourceSettings;
+use crate::store::{self, Changes, Record, Select, Stored, Table};
+
+/// Something a realm has one of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Meta<T> {
+    pub(crate) name: String,
+    pub(crate) value: T,
+}
+
+impl Record for Meta<PolicyVersion> {
+    const TABLE: Table = Table::Meta;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+impl Engine {
+    /// Adds a target or changes its settings. A new target has to be onboarded before anything is created on it.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for an unknown kind, a wrong configuration or a bad name: nothing is changed.
+    pub async fn put_target(&self, actor: &Actor, settings: TargetSettings) -> Result<()> {
+        self.authorize(actor, Operation::Configure)?;
+        check_name("target", settings.name.as_str())?;
+        self.inner.connector(&self.realm, &settings)?;
+        let known = store::get::<ConfiguredTarget>(self.store(), &self.realm, settings.name.as_str()).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        match known {
+            Some(known) if known.value.settings == settings => return Ok(()),
+            Some(Stored { version, value }) => {
+                changes.replace(version, &ConfiguredTarget { settings: settings.clone(), ..value })?;
+            }
+            None => changes.insert(&ConfiguredTarget::new(settings.clone()))?,
+        }
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "target.configured");
+        entry.target = Some(settings.name.clone());
+        changes.append.push(entry.append()?);
+        self.commit(changes).await?;
+        self.mark_all_dirty().await
+    }
+
+    /// Adds a source or changes its settings.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for an unknown kind, a wrong configuration or a bad name: nothing is changed.
+    pub async fn put_source(&self, actor: &Actor, settings: SourceSettings) -> Result<()> {
+        self.authorize(actor, Operation::Configure)?;
+        check_name("source", settings.name.as_str())?;
+        self.inner.registry.source(&settings.kind, &settings.config)?;
+        let known = store::get::<ConfiguredSource>(self.store(), &self.realm, settings.name.as_str()).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        match known {
+            Some(known) if known.value.settings == settings => return Ok(()),
+            Some(Stored { version, value }) => {
+                changes.replace(version, &ConfiguredSource { settings: settings.clone(), ..value })?;
+            }
+            None => changes.insert(&ConfiguredSource::new(settings.clone()))?,
+        }
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "source.configured");
+        entry.note = settings.name.as_str().to_owned();
+        changes.append.push(entry.append()?);
+        self.commit(changes).await
+    }
+
+    /// Sets the realm's policy. Another version than the last one makes every identity dirty.
+    pub async fn set_policy(&self, actor: &Actor, policy: Arc<dyn Policy>) -> Result<()> {
+        self.authorize(actor, Operation::Configure)?;
+        let version = policy.version();
+        self.inner.set_policy(&self.realm, policy);
+        let known = store::get::<Meta<PolicyVersion>>(self.store(), &self.realm, "policy").await?;
+        if known.as_ref().is_some_and(|known| known.value.value == version) {
+            return Ok(());
+        }
+        // First everybody is dirty, then the version is recorded: a crash in between does it again.
+        self.mark_all_dirty().await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        changes.put(&Meta { name: "policy".to_owned(), value: version.clone() })?;
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "policy.set");
+        entry.policy = Some(version);
+        changes.append.push(entry.append()?);
+        self.commit(changes).await
+    }
+
+    /// The realm's policy.
+    pub fn policy(&self) -> Result<Arc<dyn Policy>> {
+        self.inner.policy(&self.realm)
+    }
+
+    /// Checks the policy against the schemas of the targets as last discovered ([`Engine::check`]). All problems in one
+    /// pass; targets that were never discovered are not checked against.
+    pub async fn check_policy(&self) -> Result<Vec<Diagnostic>> {
+        let targets = self.targets().await?;
+        let schemas: BTreeMap<TargetName, Schema> = targets
+            .into_iter()
+            .filter_map(|target| target.discovery.map(|discovery| (target.settings.name, discovery.schema)))
+            .collect();
+        Ok(self.inner.policy(&self.realm)?.check(&schemas))
+    }
+
+    /// The configured targets, by name.
+    pub async fn targets(&self) -> Result<Vec<ConfiguredTarget>> {
+        let select = Select::KeyPrefix(String::new());
+        let (targets, _) = store::list_by(self.store(), &self.realm, select, None, 10_000).await?;
+        Ok(targets.into_iter().map(|stored: Stored<ConfiguredTarget>| stored.value).collect())
+    }
+
+    /// The configured sources, by name.
+    pub async fn sources(&self) -> Result<Vec<ConfiguredSource>> {
+        let select = Select::KeyPrefix(String::new());
+        let (sources, _) = store::list_by(self.store(), &self.realm, select, None, 10_000).await?;
+        Ok(sources.into_iter().map(|stored: Stored<ConfiguredSource>| stored.value).collect())
+    }
+
+    /// A configured target.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn target(&self, name: &TargetName) -> Result<Stored<ConfiguredTarget>> {
+        store::get(self.store(), &self.realm, name.as_str())
+            .await?
+            .ok_or_else(|| missing("target", name.as_str()))
+    }
+
+    /// Stops writing to a target until [`Engine::resume`].
+    pub async fn pause(&self, actor: &Actor, name: &TargetName) -> Result<()> {
+        self.change_target(actor, name, "target.paused", |target| target.paused = true).await
+    }
+
+    /// Writes to a target again; ends a quarantine too.
+    pub async fn resume(&self, actor: &Actor, name: &TargetName) -> Result<()> {
+        self.change_target(actor, name, "target.resumed", |target| {
+            target.paused = false;
+            target.quarantine = None;
+            target.failures = 0;
+        })
+        .await?;
+        self.mark_all_dirty().await
+    }
+
+    /// Sets how far the engine may go on a target.
+    pub async fn set_drive(&self, actor: &Actor, name: &TargetName, drive: Drive) -> Result<()> {
+        self.change_target(actor, name, "target.drive", |target| target.settings.drive = drive).await?;
+        self.mark_all_dirty().await
+    }
+
+    async fn change_target(
+        &self,
+        actor: &Actor,
+        name: &TargetName,
+        event: &str,
+        change: impl FnOnce(&mut ConfiguredTarget),
+    ) -> Result<()> {
+        self.authorize(actor, Operation::Configure)?;
+        let Stored { version, mut value } = self.target(name).await?;
+        change(&mut value);
+        let mut changes = Changes::in_realm(&self.realm);
+        changes.replace(version, &value)?;
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, event);
+        entry.target = Some(name.clone());
+        changes.append.push(entry.append()?);
+        self.commit(changes).await
+    }
+}
+
+/// The error of a name that is not configured.
+pub(crate) fn missing(what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no {what} of that name is configured"))
+        .with_context("name", name)
+        .with_effect(Effect::None)
+}
+
+/// Names are parts of row keys: letters, digits, `-` and `_`.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    let good = !name.is_empty()
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if good {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::ConfigInvalid,
+        format!("a {what}'s name has 1 to 64 letters, digits, `-` or `_`"),
+    )
+    .with_context("name", name)
+    .with_effect(Effect::None))
+}

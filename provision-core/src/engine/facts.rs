@@ -1,0 +1,83 @@
+//! What the planner must know of the targets, and what may still be spent on them.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use crate::error::Result;
+use crate::id::TargetName;
+use crate::model::ConfiguredTarget;
+use crate::plan::{Allowance, BudgetKind, Spending, TargetFacts};
+use crate::store::{self, Select};
+use crate::value::Timestamp;
+
+/// Hours a budget looks back.
+const HOURS: i64 = 24;
+
+impl Engine {
+    /// The targets as the planner sees them.
+    pub(crate) async fn facts(&self) -> Result<BTreeMap<TargetName, TargetFacts>> {
+        let epoch = self.store().epoch().await?;
+        let targets = self.targets().await?;
+        Ok(targets
+            .into_iter()
+            .map(|target| (target.settings.name.clone(), facts_of(target, &epoch)))
+            .collect())
+    }
+
+    /// What may still be spent on each target.
+    pub(crate) async fn allowances(&self, now: Timestamp) -> Result<BTreeMap<TargetName, Allowance>> {
+        let mut allowances = BTreeMap::new();
+        for target in self.targets().await? {
+            let allowance = self.allowance(&target, now).await?;
+            allowances.insert(target.settings.name, allowance);
+        }
+        Ok(allowances)
+    }
+
+    pub(crate) async fn allowance(&self, target: &ConfiguredTarget, now: Timestamp) -> Result<Allowance> {
+        let mut spent: BTreeMap<BudgetKind, u64> = BTreeMap::new();
+        let since = hour_of(now) - HOURS;
+        let select = Select::Equal("target", target.settings.name.as_str().to_owned());
+        let mut cursor = None;
+        loop {
+            let (page, next) =
+                store::list_by::<Spending>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
+            for spending in
+                page.into_iter().map(|stored| stored.value).filter(|spending| spending.hour > since)
+            {
+                *spent.entry(spending.kind).or_default() += spending.spent.saturating_sub(spending.approved);
+            }
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Allowance { budgets: target.settings.budgets.clone(), managed: target.managed, spent })
+    }
+}
+
+/// Hours since the Unix epoch.
+pub(crate) fn hour_of(now: Timestamp) -> i64 {
+    now.as_micros().div_euclid(3_600_000_000)
+}
+
+fn facts_of(target: ConfiguredTarget, epoch: &str) -> TargetFacts {
+    let stopped = if target.paused {
+        Some("the target is paused".to_owned())
+    } else if let Some(quarantine) = &target.quarantine {
+        Some(format!("the target is in quarantine since {}: {}", quarantine.since, quarantine.reason))
+    } else if target.epoch.as_deref().is_some_and(|known| known != epoch) {
+        Some(
+            "the store was restored from a backup: reconcile the target once before it is written to"
+                .to_owned(),
+        )
+    } else {
+        None
+    };
+    TargetFacts {
+        onboarded: target.onboarded_at.is_some(),
+        discovery: target.discovery.unwrap_or_default(),
+        settings: target.settings,
+        stopped,
+    }
+}

@@ -1,0 +1,89 @@
+//! The engine of one realm: everything a host calls.
+
+mod apply;
+mod configure;
+mod facts;
+mod holds;
+mod ingest;
+mod onboarding;
+mod planning;
+mod reconcile;
+mod references;
+mod snapshot;
+mod taken;
+mod work;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use apply::{ApplyOptions, ApplyReport};
+pub(crate) use facts::hour_of;
+pub use planning::PlanOptions;
+pub(crate) use planning::purpose_of;
+pub use reconcile::ReconcileReport;
+pub(crate) use work::dirty;
+
+use crate::error::Result;
+use crate::id::RealmId;
+use crate::model::Actor;
+use crate::runtime::{Inner, Operation};
+use crate::store::{Changes, Commit, Conflict, Store};
+use crate::value::Timestamp;
+
+/// The engine of one realm. Cheap to clone; many may work on one store at once, in one process or several.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) realm: RealmId,
+}
+
+impl Engine {
+    pub(crate) fn new(inner: Arc<Inner>, realm: RealmId) -> Self {
+        Self { inner, realm }
+    }
+
+    /// The realm.
+    pub fn realm(&self) -> &RealmId {
+        &self.realm
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn authorize(&self, actor: &Actor, operation: Operation) -> Result<()> {
+        self.inner.authorizer.authorize(actor, &self.realm, operation)
+    }
+
+    /// Commits, or says which row somebody else changed.
+    pub(crate) async fn commit(&self, changes: Changes) -> Result<()> {
+        match self.store().commit(changes).await? {
+            Commit::Committed => Ok(()),
+            Commit::Conflict(conflict) => Err(conflict_error(&conflict)),
+        }
+    }
+}
+
+/// The error of a conflict that the caller cannot resolve by reading again.
+pub(crate) fn conflict_error(conflict: &Conflict) -> crate::Error {
+    let (table, key) = match conflict {
+        Conflict::Expectation { table, key } | Conflict::Unique { table, key, .. } => (table, key),
+    };
+    crate::Error::new(
+        crate::ErrorKind::Conflict,
+        "somebody else changed this at the same time; nothing was written",
+    )
+    .with_context("table", table.name())
+    .with_context("key", key.clone())
+    .with_effect(crate::Effect::None)
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("realm", &self.realm).finish_non_exhaustive()
+    }
+}

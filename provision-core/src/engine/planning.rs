@@ -1,0 +1,443 @@
+//! Making a plan: identities in order, in chunks, each chunk durable before the next is begun.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::Engine;
+use super::snapshot::Known;
+use crate::audit::AuditEntry;
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::{HoldId, IdentityId, PlanId, TargetName};
+use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
+use crate::plan::{
+    Draft, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
+    WaitingReference, digest_steps, order_of, over_budget, plan_identity,
+};
+use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
+use crate::runtime::Operation;
+use crate::store::{self, Changes, Commit, Cursor, Record, Select, Stored};
+use crate::value::Timestamp;
+
+/// Identities in a chunk.
+pub(super) const CHUNK: usize = 256;
+/// Rounds of looking names up; each round asks for what the one before could not know.
+const NAME_ROUNDS_MAX: u32 = 12;
+/// Tries against other planners that want the same names.
+const TRIES_MAX: u32 = 8;
+
+/// How a plan is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// For this instant instead of now. Makes a preview.
+    pub as_of: Option<Timestamp>,
+    /// Show what would be done also where a drive or a stop forbids it; nothing is reserved, names are provisional,
+    /// the plan cannot be applied.
+    pub preview: bool,
+    /// How long the plan may be applied; 7 days unless set.
+    pub valid_for: Option<Duration>,
+}
+
+/// What one planning run works with.
+pub(super) struct Run {
+    pub(super) id: PlanId,
+    pub(super) now: Timestamp,
+    pub(super) until: Timestamp,
+    pub(super) preview: bool,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) facts: BTreeMap<TargetName, TargetFacts>,
+    /// Names given out by a preview, which reserves nothing in the store.
+    pub(super) provisional: Vec<Name>,
+}
+
+/// One identity, planned.
+pub(super) struct Drafted {
+    pub(super) known: Known,
+    pub(super) evaluation: Evaluation,
+    pub(super) draft: Draft,
+    pub(super) names: Vec<Name>,
+}
+
+impl Engine {
+    /// Makes a plan. Nothing is written to any target.
+    ///
+    /// The plan is in the store when this returns: `Ready`, or `Held` when it is over a budget, or `Preview`. An empty
+    /// plan is `Applied` at once.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` without a policy; `Unavailable` when a target cannot say which names are taken.
+    pub async fn plan(&self, actor: &Actor, scope: Scope, options: PlanOptions) -> Result<PlanHeader> {
+        self.authorize(actor, Operation::Plan)?;
+        let made_at = self.now();
+        let now = options.as_of.unwrap_or(made_at);
+        let preview = options.preview || options.as_of.is_some();
+        if !preview && scope == Scope::Changed {
+            // Start and end dates act by the clock alone.
+            while self.road(actor).due_by_time(u64::from(u16::MAX)).await? > 0 {}
+        }
+        let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
+        let id = PlanId::from_uuid(self.inner.mint()?);
+        let facts = self.facts().await?;
+        let mut run = Run {
+            id,
+            now,
+            until,
+            preview,
+            policy: self.inner.policy(&self.realm)?,
+            facts,
+            provisional: Vec::new(),
+        };
+        let mut header = PlanHeader {
+            id,
+            realm: self.realm.clone(),
+            state: PlanState::Draft,
+            scope: scope.clone(),
+            now,
+            made_at,
+            expires_at: until,
+            policy: run.policy.version(),
+            author: actor.clone(),
+            identities: 0,
+            targets: BTreeMap::new(),
+            steps: 0,
+            chunks: 0,
+            digest: String::new(),
+            hold: None,
+            over: Vec::new(),
+        };
+        let mut changes = Changes::in_realm(&self.realm);
+        changes.insert(&header)?;
+        self.commit(changes).await?;
+        let mut hasher = Sha256::new();
+        let mut after: Option<String> = None;
+        let mut waiting = false;
+        while let Some((batch, next)) = self.next_batch(&scope, now, after.as_deref()).await? {
+            waiting |= self.plan_chunk(&mut run, &mut header, &mut hasher, batch).await?;
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if waiting {
+            self.plan_references(&mut run, &mut header, &mut hasher).await?;
+        }
+        header.digest = hex::encode(hasher.finalize());
+        self.finish_plan(actor, &run, header).await
+    }
+
+    /// The next identities in order, with their work rows, and where to go on.
+    async fn next_batch(
+        &self,
+        scope: &Scope,
+        now: Timestamp,
+        after: Option<&str>,
+    ) -> Result<Option<(Vec<Identity>, Option<String>)>> {
+        let (mut identities, next): (Vec<Identity>, Option<String>) = match scope {
+            Scope::Changed => {
+                let work = self.due_work(now, after, CHUNK as u32).await?;
+                let next =
+                    (work.len() >= CHUNK).then(|| work.last().map(|work| work.order.clone())).flatten();
+                let keys: Vec<String> = work.iter().map(|work| work.identity.to_string()).collect();
+                let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
+                (found.into_iter().flatten().map(|stored| stored.value).collect(), next)
+            }
+            Scope::All => {
+                let after =
+                    after.map(|after| Cursor { column: after.to_owned(), key: "\u{10FFFF}".to_owned() });
+                let select = Select::ColumnPrefix("source_key", String::new());
+                let (page, next) =
+                    store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
+                        .await?;
+                let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
+                let next = next.and_then(|_| page.last().map(order_of));
+                (page, next)
+            }
+            Scope::Identities(ids) => {
+                let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
+                let mut found: Vec<Identity> =
+                    found.into_iter().flatten().map(|stored| stored.value).collect();
+                found.sort_by_key(order_of);
+                found.retain(|identity| after.is_none_or(|after| order_of(identity).as_str() > after));
+                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(order_of)).flatten();
+                found.truncate(CHUNK);
+                (found, next)
+            }
+        };
+        identities.sort_by_key(order_of);
+        Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
+    }
+
+    /// Plans a chunk and makes it durable. True when it has references that wait.
+    async fn plan_chunk(
+        &self,
+        run: &mut Run,
+        header: &mut PlanHeader,
+        hasher: &mut Sha256,
+        identities: Vec<Identity>,
+    ) -> Result<bool> {
+        for _ in 0..TRIES_MAX {
+            let work_keys: Vec<String> = identities.iter().map(order_of).collect();
+            let work = store::get_many::<Work>(self.store(), &self.realm, &work_keys).await?;
+            let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
+            let drafted = self.draft(run, known).await?;
+            let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
+            let chunk = chunk_of(run, header.chunks, &drafted, &work);
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.insert(&chunk)?;
+            if !run.preview {
+                self.reserve_names(&mut changes, run, &drafted).await?;
+                for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
+                    if let (true, Some((_, seen))) = (rests(drafted), &planned.work) {
+                        Self::finish_work(&mut changes, work.as_ref(), *seen, planned.next_change_at)?;
+                    }
+                }
+            }
+            match self.store().commit(changes).await? {
+                Commit::Committed => {
+                    count(header, &chunk);
+                    digest_steps(hasher, &chunk.steps)?;
+                    if run.preview {
+                        run.provisional.extend(drafted.into_iter().flat_map(|drafted| drafted.names));
+                    }
+                    return Ok(waiting);
+                }
+                Commit::Conflict(_) => continue,
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep taking the names this plan wants; plan again")
+            .with_effect(Effect::None))
+    }
+
+    /// Evaluates and plans identities in order, looking names up until none is missing.
+    pub(super) async fn draft(&self, run: &Run, known: Vec<Known>) -> Result<Vec<Drafted>> {
+        let mut covered: Vec<(crate::plan::StemQuery, Vec<Name>)> = Vec::new();
+        for _ in 0..NAME_ROUNDS_MAX {
+            let mut index = NameIndex::new(&self.realm, run.policy.namespaces(), run.id, run.now, run.until);
+            for (query, names) in &covered {
+                let provisional =
+                    run.provisional.iter().filter(|name| name.folded.starts_with(&query.stem)).cloned();
+                index.cover(query.clone(), names.iter().cloned().chain(provisional));
+            }
+            let mut evaluated: Vec<(Evaluation, Vec<Name>)> = Vec::with_capacity(known.len());
+            for known in &known {
+                index.begin(known.identity.id, known.names.clone());
+                let input = PolicyInput {
+                    identity: &known.identity,
+                    lifecycle: known.lifecycle,
+                    now: run.now,
+                    grants: &known.grants,
+                };
+                let evaluation = run.policy.evaluate(&input, &mut index);
+                evaluated.push((evaluation, index.take_allotted()));
+            }
+            let wanted = index.take_wanted();
+            if wanted.is_empty() {
+                return self.passes(run, known, evaluated).await;
+            }
+            covered.extend(self.taken(&wanted, run.policy.namespaces(), &run.facts).await?);
+        }
+        Err(Error::new(
+            ErrorKind::Unexpected,
+            format!("the policy asks for new names after {NAME_ROUNDS_MAX} rounds"),
+        )
+        .with_effect(Effect::None))
+    }
+
+    async fn passes(
+        &self,
+        run: &Run,
+        known: Vec<Known>,
+        evaluated: Vec<(Evaluation, Vec<Name>)>,
+    ) -> Result<Vec<Drafted>> {
+        let pairs: Vec<(&Identity, &Evaluation)> = known
+            .iter()
+            .map(|known| &known.identity)
+            .zip(evaluated.iter().map(|(evaluation, _)| evaluation))
+            .collect();
+        let mut resolved = self.resolve_references(&pairs).await?;
+        let mut drafted = Vec::with_capacity(known.len());
+        for (known, (evaluation, names)) in known.into_iter().zip(evaluated) {
+            let references = resolved.remove(&known.identity.id).unwrap_or_default();
+            let draft = plan_identity(&PlanInput {
+                now: run.now,
+                identity: &known.identity,
+                lifecycle: known.lifecycle,
+                evaluation: &evaluation,
+                links: &known.links,
+                memberships: &known.memberships,
+                targets: &run.facts,
+                references: &references,
+                disputed: &known.disputed,
+                open: &known.open,
+                preview: run.preview,
+            });
+            drafted.push(Drafted { known, evaluation, draft, names });
+        }
+        Ok(drafted)
+    }
+
+    /// Reserves the names of steps that will be tried; a name somebody else took meanwhile is a conflict.
+    async fn reserve_names(&self, changes: &mut Changes, run: &Run, drafted: &[Drafted]) -> Result<()> {
+        let mut names: Vec<Name> = Vec::new();
+        for drafted in drafted.iter().filter(|drafted| !drafted.draft.steps.is_empty()) {
+            let acts = |name: &Name| {
+                drafted.draft.steps.iter().any(|step| name.purpose.starts_with(&purpose_of(step)))
+            };
+            names.extend(drafted.names.iter().filter(|name| acts(name)).cloned());
+            // A reservation of an earlier plan that was not applied passes to this one.
+            names.extend(drafted.known.names.iter().filter(|name| acts(name)).filter_map(|name| {
+                match &name.state {
+                    NameState::Reserved { plan, .. } if *plan != run.id => Some(Name {
+                        state: NameState::Reserved { plan: run.id, until: run.until },
+                        ..name.clone()
+                    }),
+                    _ => None,
+                }
+            }));
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.key()));
+        let keys: Vec<String> = names.iter().map(Record::key).collect();
+        let rows = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
+        for (name, row) in names.iter().zip(rows) {
+            match row {
+                None => changes.insert(name)?,
+                // Ours already, under another purpose: nothing to reserve.
+                Some(row) if row.value.owner == name.owner && row.value.purpose != name.purpose => {}
+                Some(row) => changes.replace(row.version, name)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Guards the plan and makes it final.
+    async fn finish_plan(&self, actor: &Actor, run: &Run, mut header: PlanHeader) -> Result<PlanHeader> {
+        let spends =
+            header.targets.iter().map(|(target, counts)| (target.clone(), counts.spends.clone())).collect();
+        header.over = over_budget(&spends, &self.allowances(run.now).await?);
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.made");
+        if run.preview {
+            header.state = PlanState::Preview;
+        } else if header.steps == 0 {
+            header.state = PlanState::Applied;
+        } else if header.over.is_empty() {
+            header.state = PlanState::Ready;
+        } else {
+            header.state = PlanState::Held;
+            let hold = Hold {
+                id: HoldId::from_uuid(self.inner.mint()?),
+                realm: self.realm.clone(),
+                of: HoldOf::Plan { plan: header.id },
+                state: HoldState::Open,
+                digest: header.digest.clone(),
+                reasons: header.over.clone(),
+                counts: counts_of(&header),
+                at: self.now(),
+                author: actor.clone(),
+                decided_by: None,
+            };
+            header.hold = Some(hold.id);
+            entry.event = "hold.opened".to_owned();
+            entry.note = header.over.join("; ");
+            changes.insert(&hold)?;
+        }
+        changes.put(&header)?;
+        if !run.preview {
+            entry.plan = Some(header.id);
+            entry.policy = Some(header.policy.clone());
+            changes.append.push(entry.append()?);
+        }
+        self.commit(changes).await?;
+        Ok(header)
+    }
+
+    /// A plan's header.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn plan_header(&self, plan: PlanId) -> Result<PlanHeader> {
+        let found = store::get::<PlanHeader>(self.store(), &self.realm, &plan.to_string()).await?;
+        found.map(|stored| stored.value).ok_or_else(|| super::configure::missing("plan", &plan.to_string()))
+    }
+
+    /// A chunk of a plan, from 0; `None` after the last.
+    pub async fn plan_steps(&self, plan: PlanId, chunk: u32) -> Result<Option<PlanChunk>> {
+        let key = PlanChunk::row_key(plan, chunk);
+        Ok(store::get::<PlanChunk>(self.store(), &self.realm, &key)
+            .await?
+            .map(|stored: Stored<_>| stored.value))
+    }
+}
+
+/// The start of the purposes of a step's names.
+pub(crate) fn purpose_of(step: &Step) -> String {
+    format!("{}/{}/{}/", step.target.as_str(), step.class.as_str(), step.tag.as_str())
+}
+
+/// True when nothing is left to do for the identity until something changes.
+fn rests(drafted: &Drafted) -> bool {
+    let pending = drafted.draft.skips.iter().any(|skip| skip.reason == RefusalReason::Pending);
+    drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty() && !pending
+}
+
+fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> PlanChunk {
+    let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
+        identity: drafted.known.identity.id,
+        work: work.as_ref().map(|work| (work.value.order.clone(), work.value.generation)),
+        next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
+    });
+    let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
+    PlanChunk {
+        plan: run.id,
+        number,
+        planned: planned.collect(),
+        offboarding: steps.iter().any(|step| step.offboarding),
+        steps,
+        skips: drafted.iter().flat_map(|drafted| drafted.draft.skips.iter().cloned()).collect(),
+        waiting: drafted
+            .iter()
+            .flat_map(|drafted| {
+                drafted.draft.waiting.iter().map(|waiting| (drafted.known.identity.id, waiting.clone()))
+            })
+            .collect::<Vec<(IdentityId, WaitingReference)>>(),
+    }
+}
+
+pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Adds a chunk to the header's counts.
+pub(super) fn count(header: &mut PlanHeader, chunk: &PlanChunk) {
+    header.chunks += 1;
+    header.identities += chunk.planned.len() as u64;
+    header.steps += chunk.steps.len() as u64;
+    for step in &chunk.steps {
+        let counts = header.targets.entry(step.target.clone()).or_default();
+        *counts.steps.entry(step.action.word().to_owned()).or_default() += 1;
+        for kind in &step.budgets {
+            *counts.spends.entry(*kind).or_default() += 1;
+        }
+    }
+    for skip in &chunk.skips {
+        let counts = header.targets.entry(skip.target.clone()).or_default();
+        *counts.skipped.entry(skip.reason).or_default() += 1;
+    }
+}
+
+fn counts_of(header: &PlanHeader) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (target, of) in &header.targets {
+        for (word, number) in &of.steps {
+            counts.insert(format!("{} {word}", target.as_str()), *number);
+        }
+    }
+    counts
+}

@@ -1,0 +1,202 @@
+//! The second pass of planning: references to accounts that the same plan creates (manager and report both new).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::Engine;
+use super::planning::{CHUNK, Run, count};
+use crate::error::Result;
+use crate::id::{IdentityId, Tag};
+use crate::model::{Identity, Link, Subject};
+use crate::plan::{
+    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps, order_of,
+    reference_action, step_id,
+};
+use crate::store::{self, Changes, Record, Select, Table};
+
+/// A reference that no plan can complete yet: the identity is planned again when the other's account appears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) identity: IdentityId,
+    pub(crate) waits_for: IdentityId,
+}
+
+impl Record for Waiting {
+    const TABLE: Table = Table::Waiting;
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.waits_for, self.identity)
+    }
+
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        vec![("waits_for", self.waits_for.to_string())]
+    }
+}
+
+impl Engine {
+    /// Adds chunks that set the references whose object this plan creates, and remembers those that must wait.
+    pub(super) async fn plan_references(
+        &self,
+        run: &mut Run,
+        header: &mut PlanHeader,
+        hasher: &mut Sha256,
+    ) -> Result<()> {
+        let chunks = header.chunks;
+        for number in 0..chunks {
+            let Some(chunk) = self.plan_steps(run.id, number).await? else { continue };
+            if chunk.waiting.is_empty() {
+                continue;
+            }
+            let created = self.created_by_plan(run, header, &chunk.waiting).await?;
+            let mut steps = Vec::new();
+            let mut changes = Changes::in_realm(&self.realm);
+            for (identity, waiting) in &chunk.waiting {
+                let at = (waiting.to, waiting.target.clone(), waiting.class.clone());
+                match created.get(&at) {
+                    Some(creates) => {
+                        steps.extend(self.reference_step(&chunk, *identity, waiting, creates).await?)
+                    }
+                    None if !run.preview => {
+                        changes.put(&Waiting { identity: *identity, waits_for: waiting.to })?
+                    }
+                    None => {}
+                }
+            }
+            let chunk = PlanChunk {
+                plan: run.id,
+                number: header.chunks,
+                planned: Vec::new(),
+                steps,
+                skips: Vec::new(),
+                waiting: Vec::new(),
+                offboarding: false,
+            };
+            if !chunk.steps.is_empty() {
+                changes.insert(&chunk)?;
+            }
+            self.commit(changes).await?;
+            if !chunk.steps.is_empty() {
+                count(header, &chunk);
+                digest_steps(hasher, &chunk.steps)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the accounts referred to this plan creates: their identities are planned once more, which gives the
+    /// same answer as their own chunk did.
+    async fn created_by_plan(
+        &self,
+        run: &Run,
+        header: &PlanHeader,
+        waiting: &[(IdentityId, WaitingReference)],
+    ) -> Result<BTreeMap<(IdentityId, crate::id::TargetName, crate::id::ClassName), Step>> {
+        let to: BTreeSet<IdentityId> = waiting.iter().map(|(_, waiting)| waiting.to).collect();
+        let keys: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let mut created = BTreeMap::new();
+        for keys in keys.chunks(CHUNK) {
+            let found = store::get_many::<Identity>(self.store(), &self.realm, keys).await?;
+            let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
+            let in_scope = self.in_scope(run, header, identities).await?;
+            let known = self.snapshot(in_scope, run.now, Some(run.id)).await?;
+            for drafted in self.draft(run, known).await? {
+                for step in drafted.draft.steps {
+                    if matches!(step.action, Action::Create { .. }) && step.tag == Tag::main() {
+                        created.insert((step.identity, step.target.clone(), step.class.clone()), step);
+                    }
+                }
+            }
+        }
+        Ok(created)
+    }
+
+    /// Those of the identities that the plan looked at.
+    async fn in_scope(
+        &self,
+        run: &Run,
+        header: &PlanHeader,
+        identities: Vec<Identity>,
+    ) -> Result<Vec<Identity>> {
+        match &header.scope {
+            crate::plan::Scope::All => Ok(identities),
+            crate::plan::Scope::Identities(ids) => {
+                Ok(identities.into_iter().filter(|identity| ids.contains(&identity.id)).collect())
+            }
+            crate::plan::Scope::Changed => {
+                let keys: Vec<String> = identities.iter().map(order_of).collect();
+                let work = store::get_many::<crate::model::Work>(self.store(), &self.realm, &keys).await?;
+                let due = |work: &Option<store::Stored<crate::model::Work>>| {
+                    work.as_ref().is_some_and(|work| work.value.due_at <= run.now)
+                };
+                Ok(identities
+                    .into_iter()
+                    .zip(&work)
+                    .filter(|(_, work)| due(work))
+                    .map(|(identity, _)| identity)
+                    .collect())
+            }
+        }
+    }
+
+    /// The step that sets a reference once both ends are there.
+    async fn reference_step(
+        &self,
+        chunk: &PlanChunk,
+        identity: IdentityId,
+        waiting: &WaitingReference,
+        creates: &Step,
+    ) -> Result<Option<Step>> {
+        let Some(identity) = store::get::<Identity>(self.store(), &self.realm, &identity.to_string()).await?
+        else {
+            return Ok(None);
+        };
+        let identity = identity.value;
+        let subject = Subject::Identity(identity.id);
+        let row_key = Link::row_key(&waiting.target, &waiting.class, &waiting.tag, &subject);
+        let link = store::get::<Link>(self.store(), &self.realm, &row_key).await?.map(|link| link.value);
+        let own = chunk.steps.iter().find(|step| {
+            step.identity == identity.id
+                && (&step.target, &step.class, &step.tag) == (&waiting.target, &waiting.class, &waiting.tag)
+                && matches!(step.action, Action::Create { .. })
+        });
+        if own.is_none() && link.as_ref().is_none_or(|link| link.key.is_none()) {
+            return Ok(None);
+        }
+        let output = OutputRef {
+            step: creates.id.clone(),
+            subject: Subject::Identity(waiting.to),
+            class: waiting.class.clone(),
+            tag: Tag::main(),
+        };
+        let (action, reasons) = reference_action(waiting, output);
+        let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &order_of(&identity), &action);
+        Ok(Some(Step {
+            id: crate::id::StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
+            identity: identity.id,
+            label: identity.label(),
+            target: waiting.target.clone(),
+            class: waiting.class.clone(),
+            tag: waiting.tag.clone(),
+            key: link.as_ref().and_then(|link| link.key.clone()),
+            action,
+            budgets: Vec::new(),
+            offboarding: false,
+            needs: own.map(|own| own.id.clone()).into_iter().chain([creates.id.clone()]).collect(),
+            inputs: BTreeMap::new(),
+            precondition: Precondition {
+                identity_version: identity.version,
+                link_revision: link.map(|link| link.revision),
+            },
+            reasons,
+        }))
+    }
+
+    /// Identities that wait for the account of one that just got it.
+    pub(crate) async fn waiting_for(&self, identity: IdentityId) -> Result<Vec<Waiting>> {
+        let select = Select::Equal("waits_for", identity.to_string());
+        let (waiting, _) = store::list_by::<Waiting>(self.store(), &self.realm, select, None, 10_000).await?;
+        Ok(waiting.into_iter().map(|stored| stored.value).collect())
+    }
+}

@@ -1,0 +1,173 @@
+//! What the planner needs to know of a batch of identities, read from the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use crate::error::Result;
+use crate::execute::JournalEntry;
+use crate::id::{ClassName, IdentityId, PlanId, Tag, TargetName};
+use crate::model::{
+    Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, LinkState, Membership, Name, SourceRecord,
+    Subject,
+};
+use crate::plan::{ReferenceKey, Resolved};
+use crate::policy::{DesiredSlot, Evaluation};
+use crate::store::{self, Record, Scan, Select};
+use crate::value::Timestamp;
+
+/// Rows of one kind that one identity may have.
+const ROWS_MAX: u32 = 10_000;
+
+/// Everything known of one identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) identity: Identity,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) next_change_at: Option<Timestamp>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) memberships: Vec<Membership>,
+    pub(crate) names: Vec<Name>,
+    pub(crate) open: BTreeSet<(TargetName, ClassName, Tag)>,
+    pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
+}
+
+impl Engine {
+    /// Reads what is known of identities. `plan`: open steps of this plan do not count.
+    pub(crate) async fn snapshot(
+        &self,
+        identities: Vec<Identity>,
+        now: Timestamp,
+        plan: Option<PlanId>,
+    ) -> Result<Vec<Known>> {
+        let disputes = self.open_matches().await?;
+        let mut scans = Vec::with_capacity(identities.len() * 4);
+        for identity in &identities {
+            let id = identity.id.to_string();
+            scans.push(self.scan::<Grant>("identity", &id));
+            scans.push(self.scan::<Link>("identity", &id));
+            scans.push(self.scan::<Name>("owner", &id));
+            scans.push(self.scan::<JournalEntry>("identity", &id));
+        }
+        let pages = self.store().scan_all(&scans).await?;
+        let mut known = Vec::with_capacity(identities.len());
+        for (identity, rows) in identities.into_iter().zip(pages.chunks(4)) {
+            let [grants, links, names, journal] = rows else { continue };
+            let (lifecycle, next_change_at) = identity.lifecycle(now)?;
+            let open = records::<JournalEntry>(journal)?
+                .into_iter()
+                .filter(|entry| Some(entry.plan) != plan)
+                .filter_map(|entry| account_of(&entry))
+                .collect();
+            known.push(Known {
+                lifecycle,
+                next_change_at,
+                grants: records(grants)?,
+                links: records(links)?,
+                memberships: Vec::new(),
+                names: records(names)?,
+                open,
+                disputed: disputes.get(&identity.id).cloned().unwrap_or_default(),
+                identity,
+            });
+        }
+        self.load_memberships(&mut known).await?;
+        Ok(known)
+    }
+
+    fn scan<R: Record>(&self, column: &'static str, value: &str) -> Scan {
+        let select = Select::Equal(column, value.to_owned());
+        Scan { realm: self.realm.clone(), table: R::TABLE, select, after: None, limit: ROWS_MAX }
+    }
+
+    async fn load_memberships(&self, known: &mut [Known]) -> Result<()> {
+        let links: Vec<(usize, String)> = known
+            .iter()
+            .enumerate()
+            .flat_map(|(index, known)| known.links.iter().map(move |link| (index, link.id.to_string())))
+            .collect();
+        let scans: Vec<Scan> = links.iter().map(|(_, link)| self.scan::<Membership>("link", link)).collect();
+        let pages = self.store().scan_all(&scans).await?;
+        for ((index, _), rows) in links.into_iter().zip(&pages) {
+            if let Some(known) = known.get_mut(index) {
+                known.memberships.extend(records::<Membership>(rows)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Open matches by the identities they concern.
+    async fn open_matches(&self) -> Result<BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>>> {
+        let mut open: BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>> = BTreeMap::new();
+        let mut cursor = None;
+        loop {
+            let select = Select::Equal("state", "open".to_owned());
+            let (page, next) =
+                store::list_by::<Dispute>(self.store(), &self.realm, select, cursor, 1_000).await?;
+            for dispute in page {
+                if let DisputeAbout::Match { target, class, candidates, .. } = dispute.value.about {
+                    for candidate in candidates {
+                        open.entry(candidate).or_default().insert((target.clone(), class.clone()));
+                    }
+                }
+            }
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(open);
+            }
+        }
+    }
+
+    /// Resolves the references of evaluations to keys of accounts.
+    pub(crate) async fn resolve_references(
+        &self,
+        evaluated: &[(&Identity, &Evaluation)],
+    ) -> Result<BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>> {
+        let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
+        for (identity, evaluation) in evaluated {
+            for account in evaluation.accounts.iter().filter(|account| account.exists) {
+                for value in &account.values {
+                    if let DesiredSlot::AccountOf { key } = &value.slot {
+                        let reference = (key.clone(), account.target.clone(), account.class.clone());
+                        asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
+                    }
+                }
+            }
+        }
+        let record_keys: Vec<String> = asked.iter().map(|(.., row)| row.clone()).collect();
+        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &record_keys).await?;
+        let to: Vec<Option<IdentityId>> =
+            records.into_iter().map(|record| record.map(|record| record.value.identity)).collect();
+        let link_keys: Vec<String> = asked
+            .iter()
+            .zip(&to)
+            .map(|((_, (_, target, class), _), to)| match to {
+                Some(to) => Link::row_key(target, class, &Tag::main(), &Subject::Identity(*to)),
+                None => String::new(),
+            })
+            .collect();
+        let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
+        let mut resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>> = BTreeMap::new();
+        for (((identity, reference, _), to), link) in asked.into_iter().zip(to).zip(links) {
+            let active =
+                link.map(|link| link.value).filter(|link| link.state == LinkState::Active && !link.missing);
+            let value = match (to, active.and_then(|link| link.key)) {
+                (None, _) => Resolved::Unknown,
+                (Some(_), Some(key)) => Resolved::Key(key),
+                (Some(to), None) => Resolved::Later(to),
+            };
+            resolved.entry(identity).or_default().insert(reference, value);
+        }
+        Ok(resolved)
+    }
+}
+
+/// The account a journal entry is about: the first three parts of the step's id.
+fn account_of(entry: &JournalEntry) -> Option<(TargetName, ClassName, Tag)> {
+    let mut parts = entry.step.as_str().splitn(4, '/');
+    Some((TargetName::new(parts.next()?), ClassName::new(parts.next()?), Tag::new(parts.next()?)))
+}
+
+fn records<R: Record>(rows: &store::Rows) -> Result<Vec<R>> {
+    rows.rows.iter().map(|row| store::decode::<R>(row).map(|stored| stored.value)).collect()
+}

@@ -1,0 +1,162 @@
+//! Dirty marks: which identities must be looked at.
+
+use super::Engine;
+use crate::error::Result;
+use crate::id::IdentityId;
+use crate::model::{Identity, Lifecycle, Work};
+use crate::plan::order_of;
+use crate::store::{self, Changes, Commit, Cursor, Expect, Record, Select, Stored, Table};
+use crate::value::Timestamp;
+
+/// Identities marked in one commit.
+const BATCH: u32 = 500;
+/// Tries against others who mark the same identities.
+const TRIES_MAX: u32 = 20;
+
+impl Engine {
+    /// Marks identities dirty, due now.
+    pub(crate) async fn mark_dirty(&self, identities: &[IdentityId]) -> Result<()> {
+        let keys: Vec<String> = identities.iter().map(ToString::to_string).collect();
+        for keys in keys.chunks(BATCH as usize) {
+            let found = store::get_many::<Identity>(self.store(), &self.realm, keys).await?;
+            let found: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
+            self.mark(&found, self.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks everybody dirty: the policy or a target changed.
+    pub(crate) async fn mark_all_dirty(&self) -> Result<()> {
+        let mut cursor: Option<Cursor> = None;
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) =
+                store::list_by::<Identity>(self.store(), &self.realm, select, cursor, BATCH).await?;
+            let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
+            self.mark(&page, self.now()).await?;
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn mark(&self, identities: &[Identity], due_at: Timestamp) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            if identities.is_empty() {
+                return Ok(());
+            }
+            let mut changes = Changes::in_realm(&self.realm);
+            let keys: Vec<String> = identities.iter().map(order_of).collect();
+            let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+            for (identity, known) in identities.iter().zip(known) {
+                let urgent = matches!(identity.lifecycle(self.now()), Ok((Lifecycle::Terminated, _)));
+                dirty(&mut changes, known, identity, urgent, due_at)?;
+            }
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(());
+            }
+        }
+        Err(crate::Error::new(
+            crate::ErrorKind::Conflict,
+            "others keep marking the same identities; try again",
+        )
+        .with_effect(crate::Effect::None))
+    }
+
+    /// Dirty identities that are due: leavers first, then by source and key.
+    pub(crate) async fn due_work(
+        &self,
+        now: Timestamp,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Work>> {
+        // In key order, so that names are allotted by (source, key); what is not due yet is passed over.
+        let mut due = Vec::new();
+        let mut cursor = after.map(|key| Cursor { column: String::new(), key: key.to_owned() });
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) =
+                store::list_by::<Work>(self.store(), &self.realm, select, cursor, limit).await?;
+            due.extend(page.into_iter().map(|stored| stored.value).filter(|work| work.due_at <= now));
+            cursor = next;
+            if cursor.is_none() || due.len() >= limit as usize {
+                return Ok(due);
+            }
+        }
+    }
+
+    /// How many identities are dirty and due.
+    pub(crate) async fn due_count(&self, now: Timestamp) -> Result<u64> {
+        let urgent = Select::AtMost("due", Work::due_column(true, now));
+        let all = Select::AtMost("due", Work::due_column(false, now));
+        let urgent_all = Select::ColumnPrefix("due", "0|".to_owned());
+        let count = |select| store::count_by::<Work>(self.store(), &self.realm, select);
+        Ok(count(urgent).await? + count(all).await?.saturating_sub(count(urgent_all).await?))
+    }
+
+    /// The work is done as far as the worker saw it: the row goes, or waits for the next change by the clock.
+    /// A newer mark stays.
+    pub(crate) fn finish_work(
+        changes: &mut Changes,
+        known: Option<&Stored<Work>>,
+        seen: u64,
+        next_change_at: Option<Timestamp>,
+    ) -> Result<()> {
+        let Some(Stored { version, value }) = known else { return Ok(()) };
+        if value.generation != seen {
+            return Ok(());
+        }
+        match next_change_at {
+            Some(at) => {
+                let waiting = Work { due_at: at, urgent: false, lease: None, ..value.clone() };
+                changes.replace(*version, &waiting)
+            }
+            None => {
+                let key = value.order.clone();
+                changes.expect.push(Expect::Version {
+                    table: Table::Work,
+                    key: key.clone(),
+                    version: *version,
+                });
+                changes.delete::<Work>(key);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Adds the dirty mark of an identity to a commit.
+pub(crate) fn dirty(
+    changes: &mut Changes,
+    known: Option<Stored<Work>>,
+    identity: &Identity,
+    urgent: bool,
+    due_at: Timestamp,
+) -> Result<()> {
+    match known {
+        Some(Stored { version, value }) => {
+            let work = Work {
+                generation: value.generation + 1,
+                urgent: urgent || value.urgent,
+                due_at: due_at.min(value.due_at),
+                ..value
+            };
+            changes.replace(version, &work)
+        }
+        None => {
+            let work = Work {
+                realm: identity.realm.clone(),
+                identity: identity.id,
+                order: order_of(identity),
+                generation: 1,
+                urgent,
+                due_at,
+                lease: None,
+                fence: 0,
+            };
+            debug_assert_eq!(work.key(), order_of(identity));
+            changes.insert(&work)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Initial passwords: generated when executed, handed to the host, kept nowhere.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::connector::ObjectKey;
+use crate::error::Result;
+use crate::id::{IdentityId, RealmId, TargetName};
+use crate::policy::CredentialPolicy;
+use crate::runtime::Random;
+use crate::value::Secret;
+
+/// Brings an initial password to the person. The host implements it (a link, a sealed letter, the manager).
+#[async_trait]
+pub trait CredentialDelivery: Debug + Send + Sync {
+    /// Takes the password over. Called once the target has accepted it; a failure is journalled and does not undo
+    /// the account.
+    async fn deliver(
+        &self,
+        realm: &RealmId,
+        identity: IdentityId,
+        target: &TargetName,
+        key: &ObjectKey,
+        password: &Secret,
+    ) -> Result<()>;
+}
+
+/// Characters by class; look-alikes and characters that fragile targets choke on are left out.
+const CLASSES: [&[u8]; 4] =
+    [b"abcdefghijkmnopqrstuvwxyz", b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"23456789", b"!#%*+-.=?@_"];
+
+/// A password of the policy's length with every class in it.
+pub(crate) fn generate(policy: &CredentialPolicy, random: &dyn Random) -> Result<Secret> {
+    let length = (policy.length as usize).clamp(12, 256);
+    let mut characters: Vec<char> = Vec::with_capacity(length);
+    for index in 0..length {
+        // One of each class first, then from all; the order is shuffled below.
+        let class = match CLASSES.get(index) {
+            Some(class) => class.to_vec(),
+            None => CLASSES.concat(),
+        };
+        let pick = below(class.len(), random)?;
+        characters.extend(class.get(pick).map(|byte| char::from(*byte)));
+    }
+    for index in (1..characters.len()).rev() {
+        let other = below(index + 1, random)?;
+        characters.swap(index, other);
+    }
+    Ok(Secret::new(characters.into_iter().collect::<String>()))
+}
+
+/// A number below `limit` (at most 256) without bias, by rejection.
+fn below(limit: usize, random: &dyn Random) -> Result<usize> {
+    let limit = limit.max(1);
+    let fair = 256 - 256 % limit;
+    loop {
+        let mut byte = [0u8; 1];
+        random.fill(&mut byte)?;
+        let [byte] = byte;
+        if usize::from(byte) < fair {
+            return Ok(usize::from(byte) % limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::SeededRandom;
+
+    #[test]
+    fn generated_passwords_have_every_class_and_differ() {
+        let random = SeededRandom::new(7);
+        let policy = CredentialPolicy { length: 16, must_change: true };
+        let first = generate(&policy, &random).unwrap();
+        let second = generate(&policy, &random).unwrap();
+        assert_ne!(first, second);
+        for class in CLASSES {
+            assert!(first.expose().bytes().any(|byte| class.contains(&byte)));
+        }
+        assert_eq!(first.expose().chars().count(), 16);
+        assert_eq!(format!("{first:?}"), "[secret]");
+    }
+}

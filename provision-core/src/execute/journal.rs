@@ -1,0 +1,88 @@
+//! The journal: the intent before a call, the outcome after it. The only durable truth about a step.
+
+use serde::{Deserialize, Serialize};
+
+use crate::connector::ObjectKey;
+use crate::error::ErrorRecord;
+use crate::id::{IdentityId, LinkId, PlanId, RealmId, StepId, TargetName};
+use crate::value::Timestamp;
+
+/// Where a step stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum StepState {
+    /// Announced: the call may have been made. Found after a crash, it is resolved by reading back.
+    Intent,
+    /// Done.
+    Done,
+    /// In escrow: tried and waiting for its next attempt.
+    Waiting {
+        /// Not before.
+        until: Timestamp,
+    },
+    /// The target works on it.
+    Pending {
+        /// What to ask with.
+        ticket: String,
+        /// Not before.
+        until: Timestamp,
+    },
+    /// Ended without success.
+    Failed,
+    /// Not tried, because something it needs failed or its precondition no longer holds.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+    /// A person must look: the outcome of a create is not known and nothing identifies it.
+    Disputed,
+}
+
+impl StepState {
+    /// True when nothing more happens to the step in this plan.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Skipped { .. } | Self::Disputed)
+    }
+}
+
+/// One step of one plan in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// The tenant.
+    pub realm: RealmId,
+    /// The plan.
+    pub plan: PlanId,
+    /// The step.
+    pub step: StepId,
+    /// The chunk it is in.
+    pub chunk: u32,
+    /// The target.
+    pub target: TargetName,
+    /// For whom.
+    pub identity: IdentityId,
+    /// The link a create makes: the same for every attempt.
+    pub link: Option<LinkId>,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: StepState,
+    /// Attempts made, this one included.
+    pub attempts: u32,
+    /// When the last attempt began.
+    pub started_at: Timestamp,
+    /// The last attempt's deadline: an open intent is taken over only after it.
+    pub deadline: Timestamp,
+    /// The object's key afterwards.
+    pub key: Option<ObjectKey>,
+    /// What failed last.
+    pub error: Option<ErrorRecord>,
+    /// It was resolved by reading back, not by the answer.
+    #[serde(default)]
+    pub read_back: bool,
+}
+
+impl JournalEntry {
+    /// The row's key.
+    pub fn row_key(plan: PlanId, step: &StepId) -> String {
+        format!("{plan}/{}", step.as_str())
+    }
+}

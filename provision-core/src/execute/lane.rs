@@ -1,0 +1,237 @@
+//! A lane: the steps of one plan on one target. A stuck target holds its own lane and no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{JournalEntry, StepState};
+use crate::connector::{Connector, Context};
+use crate::engine::Engine;
+use crate::error::{ErrorKind, Result};
+use crate::id::StepId;
+use crate::model::{Actor, ConfiguredTarget, Quarantine};
+use crate::plan::{PlanHeader, Step};
+use crate::runtime::Progress;
+use crate::store::{self, Changes, Stored};
+use crate::value::Timestamp;
+
+/// Steps begun in one commit.
+const WAVE: usize = 256;
+/// Failures in a row that put a target into quarantine.
+const FAILURES_MAX: u32 = 10;
+/// How long a target stays in quarantine before somebody looks again.
+const QUARANTINE: Duration = Duration::from_secs(6 * 3_600);
+
+/// The steps of one plan on one target, being executed.
+pub(crate) struct Lane<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) actor: &'a Actor,
+    pub(crate) header: &'a PlanHeader,
+    pub(crate) target: ConfiguredTarget,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) progress: &'a Progress,
+    /// A person approved the plan: its spending is not counted against other plans.
+    pub(crate) approved: bool,
+    /// How long to wait for steps in escrow before giving back.
+    pub(crate) patience: Duration,
+    /// Groups found so far, by class and name.
+    pub(crate) groups:
+        std::sync::Mutex<BTreeMap<(crate::id::ClassName, String), crate::connector::ObjectKey>>,
+    /// Failures in a row.
+    pub(crate) failures: AtomicU32,
+}
+
+/// What a step came to in the journal, with the version to write over.
+pub(super) type Entries = BTreeMap<StepId, Stored<JournalEntry>>;
+
+/// What a pass over the steps found.
+#[derive(Default)]
+struct Pass {
+    /// Something ended or was tried.
+    moved: bool,
+    /// Steps that have not ended.
+    open: u64,
+    /// When the next of them may be tried.
+    next: Option<Timestamp>,
+}
+
+impl<'a> Lane<'a> {
+    /// Executes until nothing is left, nothing can move, or what waits takes longer than the patience.
+    pub(crate) async fn run(&self) -> Result<()> {
+        let started = self.engine.now();
+        let mut chunks: Vec<u32> = (0..self.header.chunks).collect();
+        let mut first = true;
+        loop {
+            let mut round = Pass::default();
+            // Leavers first: their access ends before anybody gets any.
+            for offboarding in if first { &[true, false][..] } else { &[false][..] } {
+                round.open = 0;
+                let mut left = Vec::new();
+                for number in &chunks {
+                    if self.stopped() {
+                        return self.quarantine().await;
+                    }
+                    let pass = self.chunk(*number, *offboarding).await?;
+                    if pass.open > 0 || *offboarding {
+                        left.push(*number);
+                    }
+                    round.moved |= pass.moved;
+                    round.open += pass.open;
+                    round.next = super::earlier(round.next, pass.next);
+                }
+                chunks = left;
+            }
+            first = false;
+            if round.open == 0 {
+                return Ok(());
+            }
+            if round.moved {
+                continue;
+            }
+            let now = self.engine.now();
+            match round.next {
+                Some(next) if next.since(started) <= self.patience => {
+                    let wait = next.since(now).max(Duration::from_millis(1));
+                    self.engine.inner.clock.sleep(wait).await;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Executes what is ready of one chunk.
+    async fn chunk(&self, number: u32, offboarding: bool) -> Result<Pass> {
+        let mut pass = Pass::default();
+        let Some(chunk) = self.engine.plan_steps(self.header.id, number).await? else { return Ok(pass) };
+        if offboarding && !chunk.offboarding {
+            return Ok(pass);
+        }
+        let steps: Vec<Step> = chunk
+            .steps
+            .into_iter()
+            .filter(|step| step.target == self.target.settings.name && (!offboarding || step.offboarding))
+            .collect();
+        loop {
+            let entries = self.entries(&steps).await?;
+            let (ready, open, next) = self.ready(&steps, &entries).await?;
+            pass.open = open;
+            pass.next = next;
+            if ready.is_empty() || self.stopped() {
+                return Ok(pass);
+            }
+            pass.moved = true;
+            for wave in ready.chunks(WAVE) {
+                self.wave(number, wave, &entries).await?;
+                if self.stopped() {
+                    return Ok(pass);
+                }
+            }
+        }
+    }
+
+    /// The journal of steps and of everything they need.
+    async fn entries(&self, steps: &[Step]) -> Result<Entries> {
+        let ids = steps.iter().flat_map(|step| step.needs.iter().chain([&step.id]));
+        let mut keys: Vec<String> = ids.map(|id| JournalEntry::row_key(self.header.id, id)).collect();
+        keys.sort();
+        keys.dedup();
+        let found = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
+        Ok(found.into_iter().flatten().map(|entry| (entry.value.step.clone(), entry)).collect())
+    }
+
+    /// Steps that can be tried now, how many have not ended, and when the next of those may be tried.
+    async fn ready(&self, steps: &[Step], entries: &Entries) -> Result<(Vec<Step>, u64, Option<Timestamp>)> {
+        let now = self.engine.now();
+        let (mut ready, mut open, mut next) = (Vec::new(), 0, None);
+        let mut blocked: Vec<(Step, String)> = Vec::new();
+        for step in steps {
+            let entry = entries.get(&step.id).map(|entry| &entry.value);
+            if entry.is_some_and(|entry| entry.state.has_ended()) {
+                continue;
+            }
+            open += 1;
+            let not_before = entry.and_then(|entry| match &entry.state {
+                StepState::Intent => Some(entry.deadline.plus(self.engine.inner.settle)),
+                StepState::Waiting { until } | StepState::Pending { until, .. } => Some(*until),
+                _ => None,
+            });
+            if let Some(at) = not_before.filter(|at| *at > now) {
+                next = super::earlier(next, Some(at));
+                continue;
+            }
+            let needs = step.needs.iter().map(|need| entries.get(need).map(|entry| &entry.value.state));
+            let mut missing = false;
+            let mut failed = false;
+            for state in needs {
+                match state {
+                    Some(StepState::Done) => {}
+                    Some(state) if state.has_ended() => failed = true,
+                    _ => missing = true,
+                }
+            }
+            if failed {
+                blocked.push((step.clone(), "a step it needs did not succeed".to_owned()));
+            } else if !missing {
+                ready.push(step.clone());
+            }
+        }
+        if !blocked.is_empty() {
+            open -= blocked.len() as u64;
+            self.skip(&blocked, entries, false).await?;
+        }
+        Ok((ready, open, next))
+    }
+
+    /// The context of a call.
+    pub(super) fn context(&self, step: &Step) -> Context {
+        let mut cx =
+            Context::new(self.engine.realm.clone(), format!("{}/{}", self.header.id, step.id.as_str()));
+        cx.deadline = Some(self.engine.now().plus(self.timeout()));
+        cx
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.target.settings.timeout_seconds.max(1)))
+    }
+
+    /// Takes note of how a call ended, for the breaker.
+    pub(super) fn note(&self, failed: Option<ErrorKind>) {
+        match failed {
+            None => self.failures.store(0, Ordering::Relaxed),
+            Some(ErrorKind::Unauthenticated) => {
+                self.failures.store(FAILURES_MAX, Ordering::Relaxed);
+            }
+            Some(ErrorKind::Unavailable) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= FAILURES_MAX
+    }
+
+    /// Stops writing to the target; what is left stays in the plan.
+    async fn quarantine(&self) -> Result<()> {
+        let name = &self.target.settings.name;
+        let Stored { version, value } = self.engine.target(name).await?;
+        let now = self.engine.now();
+        let quarantine = Quarantine {
+            since: now,
+            reason: "too many calls in a row failed; see the plan's journal".to_owned(),
+            until: now.plus(QUARANTINE),
+        };
+        let mut changes = Changes::in_realm(&self.engine.realm);
+        changes.replace(version, &ConfiguredTarget { quarantine: Some(quarantine), ..value })?;
+        let mut entry =
+            crate::audit::AuditEntry::new(&self.engine.realm, now, self.actor, "target.quarantined");
+        entry.target = Some(name.clone());
+        entry.plan = Some(self.header.id);
+        changes.append.push(entry.append()?);
+        self.engine.store().commit(changes).await?;
+        tracing::warn!(target = name.as_str(), "target in quarantine");
+        Ok(())
+    }
+}

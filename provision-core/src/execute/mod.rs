@@ -1,0 +1,27 @@
+//! The executor: journals the intent, makes one attempt, journals the outcome. It decides nothing: every value and
+//! every order is in the plan, or is the named output of an earlier step.
+
+mod call;
+mod credential;
+mod journal;
+mod lane;
+mod read_back;
+mod settle;
+mod unit;
+mod wave;
+
+pub(crate) use call::find_group;
+pub use credential::CredentialDelivery;
+pub use journal::{JournalEntry, StepState};
+pub(crate) use lane::Lane;
+use unit::{Ended, Unit, units};
+
+use crate::value::Timestamp;
+
+/// The earlier of two instants, where there are any.
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,592 @@
+//! Settling: what an attempt came to becomes rows, in one commit with its audit entry and its event.
+
+use std::collections::BTreeMap;
+
+use super::lane::{Entries, Lane};
+use super::wave::{Begun, expect_entry, link_key, makes_link};
+use super::{Ended, JournalEntry, StepState};
+use crate::audit::AuditEntry;
+use crate::engine::{dirty, purpose_of};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::id::{IdentityId, Tag};
+use crate::model::{
+    Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, Subject, Work,
+};
+use crate::plan::{Action, BudgetKind, Step, order_of};
+use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Select, Stored, Table};
+use crate::value::{Attributes, Timestamp};
+
+/// Tries against others who write the same rows.
+const TRIES_MAX: u32 = 20;
+
+/// Rows read for a batch of endings, and changed by them one after the other.
+struct Batch {
+    now: Timestamp,
+    links: BTreeMap<String, (Option<u64>, Link)>,
+    touched: BTreeMap<String, ()>,
+    refunds: BTreeMap<BudgetKind, u64>,
+    dirty: Vec<IdentityId>,
+    changes: Changes,
+    ended: u64,
+    failed: u64,
+}
+
+impl Lane<'_> {
+    /// Journals how attempts ended. Succeeds or leaves the intents open, to be read back later.
+    pub(super) async fn settle(&self, ended: Vec<(Begun, Ended)>) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            let mut batch = self.batch(&ended).await?;
+            for (begun, ended) in &ended {
+                self.settle_one(&mut batch, begun, ended).await?;
+            }
+            for (key, ()) in std::mem::take(&mut batch.touched) {
+                let Some((version, link)) = batch.links.get(&key) else { continue };
+                match version {
+                    Some(version) => batch.changes.replace(*version, link)?,
+                    None => batch.changes.insert(link)?,
+                }
+            }
+            if !batch.refunds.is_empty() {
+                let refunds = std::mem::take(&mut batch.refunds);
+                self.spend(&mut batch.changes, &refunds, false).await?;
+            }
+            self.mark(&mut batch).await?;
+            match self.engine.store().commit(batch.changes).await? {
+                Commit::Committed => {
+                    self.progress.ended(batch.ended, batch.failed);
+                    return Ok(());
+                }
+                // An object that is linked to somebody else already: settle one by one, so that only this one is held.
+                Commit::Conflict(Conflict::Unique { table: Table::Link, .. }) => {
+                    return self.settle_apart(ended).await;
+                }
+                Commit::Conflict(Conflict::Expectation { table: Table::Journal, .. })
+                    if self.taken_over(&ended).await? =>
+                {
+                    return Ok(());
+                }
+                Commit::Conflict(_) => continue,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "others keep writing the same rows; the intents stay open and are read back",
+        ))
+    }
+
+    async fn settle_apart(&self, ended: Vec<(Begun, Ended)>) -> Result<()> {
+        let alone = ended.len() == 1;
+        for (begun, ended) in ended {
+            let ended = match ended {
+                Ended::Done { .. } if alone => {
+                    Ended::Disputed("the object is linked to somebody else".to_owned())
+                }
+                ended => ended,
+            };
+            Box::pin(self.settle(vec![(begun, ended)])).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether another process has settled these intents meanwhile (we were paused beyond the deadline).
+    async fn taken_over(&self, ended: &[(Begun, Ended)]) -> Result<bool> {
+        let keys: Vec<String> = ended.iter().map(|(begun, _)| begun.entry.key()).collect();
+        let known = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
+        Ok(known.iter().zip(ended).any(|(known, (begun, _))| {
+            known.as_ref().is_none_or(|known| {
+                known.value.attempts != begun.entry.attempts || known.value.state != StepState::Intent
+            })
+        }))
+    }
+
+    async fn batch(&self, ended: &[(Begun, Ended)]) -> Result<Batch> {
+        let (store, realm) = (self.engine.store(), &self.engine.realm);
+        let keys: Vec<String> = ended.iter().map(|(begun, _)| link_key(&begun.step)).collect();
+        let found = store::get_many::<Link>(store, realm, &keys).await?;
+        let mut links = BTreeMap::new();
+        for ((key, link), (begun, _)) in keys.into_iter().zip(found).zip(ended) {
+            match link {
+                Some(Stored { version, value }) => {
+                    links.insert(key, (Some(version), value));
+                }
+                None if makes_link(&begun.step) => {
+                    if let Some(link) = new_link(begun) {
+                        links.insert(key, (None, link));
+                    }
+                }
+                None => {}
+            }
+        }
+        let mut changes = Changes::in_realm(realm);
+        let entries: Vec<String> = ended.iter().map(|(begun, _)| begun.entry.key()).collect();
+        // The intent must be the one we wrote: nobody took the step over.
+        let known = store::get_many::<JournalEntry>(store, realm, &entries).await?;
+        for (known, (begun, _)) in known.iter().zip(ended) {
+            match known {
+                Some(known) if known.value.attempts == begun.entry.attempts => {
+                    let key = begun.entry.key();
+                    changes.expect.push(Expect::Version {
+                        table: Table::Journal,
+                        key,
+                        version: known.version,
+                    });
+                }
+                _ => changes.expect.push(Expect::Absent { table: Table::Journal, key: begun.entry.key() }),
+            }
+        }
+        Ok(Batch {
+            now: self.engine.now(),
+            links,
+            touched: BTreeMap::new(),
+            refunds: BTreeMap::new(),
+            dirty: Vec::new(),
+            changes,
+            ended: 0,
+            failed: 0,
+        })
+    }
+
+    async fn settle_one(&self, batch: &mut Batch, begun: &Begun, ended: &Ended) -> Result<()> {
+        let step = &begun.step;
+        let mut entry = begun.entry.clone();
+        match ended {
+            Ended::Done { .. } => {
+                entry.state = StepState::Done;
+                self.done(batch, begun, &mut entry, ended).await?;
+            }
+            Ended::Pending(ticket) => {
+                let until = batch.now.plus(self.backoff(entry.attempts)?);
+                entry.state = StepState::Pending { ticket: ticket.clone(), until };
+            }
+            Ended::NameTaken(error) => {
+                entry.state = StepState::Failed;
+                entry.error = Some(error.record());
+                self.refund(batch, step);
+                self.name_taken(batch, begun).await?;
+                batch.dirty.push(step.identity);
+            }
+            Ended::Disputed(why) => {
+                entry.state = StepState::Disputed;
+                self.dispute(batch, begun, why)?;
+            }
+            Ended::Failed(error) => self.failed(batch, begun, &mut entry, error)?,
+        }
+        if entry.state.has_ended() {
+            batch.ended += 1;
+            batch.failed += u64::from(entry.state != StepState::Done);
+        }
+        self.tell(batch, begun, &entry)?;
+        batch.changes.put(&entry)
+    }
+
+    fn failed(
+        &self,
+        batch: &mut Batch,
+        begun: &Begun,
+        entry: &mut JournalEntry,
+        error: &Error,
+    ) -> Result<()> {
+        let record = error.record();
+        if record.effect == Effect::None {
+            self.refund(batch, &begun.step);
+        }
+        let unknown = record.effect != Effect::None;
+        let throttled = error.kind() == ErrorKind::RateLimited;
+        let again = record.retryable || unknown;
+        if again && (throttled || entry.attempts < self.target.settings.retry.attempts_max) {
+            let asked = record.retry_after_ms.map(std::time::Duration::from_millis);
+            let wait = asked.map_or_else(|| self.backoff(entry.attempts), Ok)?;
+            if throttled {
+                entry.attempts = entry.attempts.saturating_sub(1);
+            }
+            entry.state = StepState::Waiting { until: batch.now.plus(wait) };
+        } else {
+            entry.state = StepState::Failed;
+            if error.is_not_found() && !makes_link(&begun.step) && is_about_object(&begun.step.action) {
+                self.change_link(batch, begun, |link| link.missing = true);
+            }
+        }
+        entry.error = Some(record);
+        Ok(())
+    }
+
+    async fn done(
+        &self,
+        batch: &mut Batch,
+        begun: &Begun,
+        entry: &mut JournalEntry,
+        ended: &Ended,
+    ) -> Result<()> {
+        let Ended::Done { key, observed, enabled, read_back, found } = ended else { return Ok(()) };
+        entry.key = key.clone();
+        entry.read_back = *read_back;
+        let step = &begun.step;
+        let now = batch.now;
+        match &step.action {
+            Action::AddMember { group_class, group, .. } => {
+                let edge = self.edge(begun, group_class, group, true);
+                if let Some(edge) = edge {
+                    batch.changes.put(&edge)?;
+                }
+            }
+            Action::RemoveMember { group, .. } => {
+                if let Some(link) = begun.entry.link {
+                    batch.changes.delete::<Membership>(Membership::row_key(link, group));
+                }
+            }
+            action => {
+                let class = self.discovery().schema.class(&step.class).cloned().unwrap_or_default();
+                self.change_link(batch, begun, |link| {
+                    after(link, step, action, &class, *found);
+                    if let Some(key) = key {
+                        link.key = Some(key.clone());
+                    }
+                    if let Some(observed) = observed {
+                        for (name, slot) in observed.iter() {
+                            link.observed.insert(name.clone(), slot.clone());
+                        }
+                        link.observed_at = Some(now);
+                    }
+                    if enabled.is_some() {
+                        link.enabled = *enabled;
+                    }
+                    if matches!(action, Action::Delete) {
+                        link.key = None;
+                    }
+                });
+            }
+        }
+        if *found {
+            // Adopted: what it holds is not what we wrote. The next plan brings it right.
+            batch.dirty.push(step.identity);
+        }
+        self.settle_names(batch, begun).await?;
+        if makes_link(step) && step.tag == Tag::main() {
+            for waiting in self.engine.waiting_for(step.identity).await? {
+                batch.changes.delete.push((Table::Waiting, waiting.key()));
+                batch.dirty.push(waiting.identity);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the link of a step, as one of this plan's writes.
+    fn change_link(&self, batch: &mut Batch, begun: &Begun, change: impl FnOnce(&mut Link)) {
+        let key = link_key(&begun.step);
+        if let Some((_, link)) = batch.links.get_mut(&key) {
+            change(link);
+            link.revision += 1;
+            link.last_plan = Some(self.header.id);
+            batch.touched.insert(key, ());
+        }
+    }
+
+    fn edge(
+        &self,
+        begun: &Begun,
+        class: &crate::id::ClassName,
+        group: &str,
+        applied: bool,
+    ) -> Option<Membership> {
+        Some(Membership {
+            realm: self.engine.realm.clone(),
+            target: begun.step.target.clone(),
+            link: begun.entry.link?,
+            group_class: class.clone(),
+            group: group.to_owned(),
+            desired: applied,
+            applied,
+            generation: 1,
+        })
+    }
+
+    /// Reservations become names held; a release makes them tombstones; a rename gives up the old name.
+    async fn settle_names(&self, batch: &mut Batch, begun: &Begun) -> Result<()> {
+        let step = &begun.step;
+        let act = matches!(
+            step.action,
+            Action::Create { .. } | Action::Rename { .. } | Action::Release | Action::Update { .. }
+        );
+        if !act {
+            return Ok(());
+        }
+        let select = Select::Equal("owner", step.identity.to_string());
+        let (names, _) =
+            store::list_by::<Name>(self.engine.store(), &self.engine.realm, select, None, 10_000).await?;
+        let purpose = purpose_of(step);
+        let ours: Vec<&Stored<Name>> =
+            names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
+        let is_ours =
+            |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+        for name in &ours {
+            let state = match (&step.action, &name.value.state) {
+                (Action::Release, NameState::Held) => NameState::Tombstone { since: batch.now },
+                (Action::Release, _) => continue,
+                (_, NameState::Reserved { .. }) if is_ours(&name.value) => NameState::Held,
+                (Action::Rename { .. }, NameState::Held)
+                    if ours
+                        .iter()
+                        .any(|new| is_ours(&new.value) && new.value.purpose == name.value.purpose) =>
+                {
+                    NameState::Tombstone { since: batch.now }
+                }
+                (Action::Create { .. }, NameState::Tombstone { .. }) => NameState::Held,
+                _ => continue,
+            };
+            let changed = Name { state, ..name.value.clone() };
+            batch.changes.put(&changed)?;
+        }
+        Ok(())
+    }
+
+    /// The names of a refused create that the target really has: recorded as foreign, so that the next plan goes on.
+    async fn name_taken(&self, batch: &mut Batch, begun: &Begun) -> Result<()> {
+        let select = Select::Equal("owner", begun.step.identity.to_string());
+        let (names, _) =
+            store::list_by::<Name>(self.engine.store(), &self.engine.realm, select, None, 10_000).await?;
+        let purpose = purpose_of(&begun.step);
+        let reserved =
+            |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+        for name in names.into_iter().map(|name| name.value) {
+            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved(&name)) else {
+                continue;
+            };
+            if self.is_taken(begun, attribute, &name.name).await? {
+                batch.changes.put(&Name {
+                    owner: None,
+                    purpose: String::new(),
+                    state: NameState::Foreign,
+                    ..name
+                })?;
+            } else {
+                batch.changes.delete.push((Table::Name, name.key()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_taken(&self, begun: &Begun, attribute: &str, name: &str) -> Result<bool> {
+        let filter = crate::filter::Filter::equal(attribute, name);
+        let support = self.discovery().capabilities.class(&begun.step.class).filter;
+        if !support.pushes(&filter) {
+            // It cannot be asked: the refusal is the answer.
+            return Ok(true);
+        }
+        let request = crate::connector::ListRequest::matching(begun.step.class.clone(), filter);
+        let listing = self.connector.list(&self.context(&begun.step), request)?;
+        let (objects, _) =
+            crate::runtime::within(self.timeout(), crate::connector::collect(listing, 10)).await?;
+        Ok(!objects.is_empty())
+    }
+
+    fn dispute(&self, batch: &mut Batch, begun: &Begun, why: &str) -> Result<()> {
+        let step = &begun.step;
+        let dispute = Dispute {
+            realm: self.engine.realm.clone(),
+            about: DisputeAbout::Match {
+                target: step.target.clone(),
+                class: step.class.clone(),
+                object: format!("step/{}", step.id.as_str()),
+                candidates: vec![step.identity],
+            },
+            detail: why.to_owned(),
+            open: true,
+            at: batch.now,
+            decision: None,
+        };
+        batch.changes.put(&dispute)
+    }
+
+    fn refund(&self, batch: &mut Batch, step: &Step) {
+        for kind in &step.budgets {
+            *batch.refunds.entry(*kind).or_default() += 1;
+        }
+    }
+
+    /// Every write on a target has its entry, failed ones too.
+    fn tell(&self, batch: &mut Batch, begun: &Begun, entry: &JournalEntry) -> Result<()> {
+        let step = &begun.step;
+        let how = match &entry.state {
+            StepState::Done => "done",
+            StepState::Waiting { .. } => "waiting",
+            StepState::Pending { .. } => "pending",
+            StepState::Failed => "failed",
+            StepState::Disputed => "disputed",
+            StepState::Skipped { .. } => "skipped",
+            StepState::Intent => "intent",
+        };
+        let mut audit = AuditEntry::new(
+            &self.engine.realm,
+            batch.now,
+            self.actor,
+            format!("step.{}.{how}", step.action.word()),
+        );
+        audit.identity = Some(step.identity);
+        audit.target = Some(step.target.clone());
+        audit.class = Some(step.class.clone());
+        audit.plan = Some(self.header.id);
+        audit.step = Some(step.id.clone());
+        audit.policy = Some(self.header.policy.clone());
+        audit.object = entry.key.as_ref().or(step.key.as_ref()).map(|key| key.id.clone());
+        audit.change = serde_json::to_value(&step.action).ok();
+        audit.reasons = step.reasons.clone();
+        audit.error = entry.error.clone();
+        if entry.read_back {
+            audit.note = "known by reading back".to_owned();
+        }
+        batch.changes.append.push(audit.append()?);
+        if entry.state == StepState::Done && step.action != Action::Release {
+            let event = Event {
+                realm: self.engine.realm.clone(),
+                at: batch.now,
+                event: format!("account.{}", step.action.word()),
+                identity: Some(step.identity),
+                target: Some(step.target.clone()),
+                plan: Some(self.header.id),
+            };
+            batch.changes.append.push(event.append()?);
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, batch: &mut Batch) -> Result<()> {
+        batch.dirty.sort();
+        batch.dirty.dedup();
+        let keys: Vec<String> = batch.dirty.iter().map(ToString::to_string).collect();
+        let found = store::get_many::<Identity>(self.engine.store(), &self.engine.realm, &keys).await?;
+        let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
+        let keys: Vec<String> = identities.iter().map(order_of).collect();
+        let work = store::get_many::<Work>(self.engine.store(), &self.engine.realm, &keys).await?;
+        for (identity, work) in identities.iter().zip(work) {
+            dirty(&mut batch.changes, work, identity, false, batch.now)?;
+        }
+        Ok(())
+    }
+
+    /// Journals steps that are not tried. Stale ones make their identity dirty: the next plan looks again.
+    pub(super) async fn skip(&self, steps: &[(Step, String)], entries: &Entries, stale: bool) -> Result<()> {
+        for steps in steps.chunks(SKIPS) {
+            let now = self.engine.now();
+            let mut batch = Batch {
+                now,
+                links: BTreeMap::new(),
+                touched: BTreeMap::new(),
+                refunds: BTreeMap::new(),
+                dirty: Vec::new(),
+                changes: Changes::in_realm(&self.engine.realm),
+                ended: steps.len() as u64,
+                failed: steps.len() as u64,
+            };
+            for (step, why) in steps {
+                let known = entries.get(&step.id);
+                let entry = JournalEntry {
+                    realm: self.engine.realm.clone(),
+                    plan: self.header.id,
+                    step: step.id.clone(),
+                    chunk: 0,
+                    target: step.target.clone(),
+                    identity: step.identity,
+                    link: None,
+                    state: StepState::Skipped { why: why.clone() },
+                    attempts: known.map_or(0, |known| known.value.attempts),
+                    started_at: now,
+                    deadline: now,
+                    key: None,
+                    error: None,
+                    read_back: false,
+                };
+                match known {
+                    Some(known) => expect_entry(&mut batch.changes, &entry, known.version)?,
+                    None => batch.changes.insert(&entry)?,
+                }
+                if stale {
+                    batch.dirty.push(step.identity);
+                }
+                let mut audit = AuditEntry::new(
+                    &self.engine.realm,
+                    now,
+                    self.actor,
+                    format!("step.{}.skipped", step.action.word()),
+                );
+                audit.identity = Some(step.identity);
+                audit.target = Some(step.target.clone());
+                audit.plan = Some(self.header.id);
+                audit.step = Some(step.id.clone());
+                audit.note = why.clone();
+                batch.changes.append.push(audit.append()?);
+            }
+            self.mark(&mut batch).await?;
+            if self.engine.store().commit(batch.changes).await? == Commit::Committed {
+                self.progress.ended(batch.ended, batch.failed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Skips journalled in one commit.
+const SKIPS: usize = 256;
+
+/// The link that a create makes.
+fn new_link(begun: &Begun) -> Option<Link> {
+    let step = &begun.step;
+    let realm = begun.entry.realm.clone();
+    let subject = Subject::Identity(step.identity);
+    Some(Link::new(
+        begun.entry.link?,
+        realm,
+        step.target.clone(),
+        step.class.clone(),
+        step.tag.clone(),
+        subject,
+    ))
+}
+
+/// Whether "not found" would mean that the object is gone.
+fn is_about_object(action: &Action) -> bool {
+    matches!(action, Action::Update { .. } | Action::Rename { .. } | Action::Enable | Action::Disable)
+}
+
+/// What a finished step makes of the link.
+fn after(link: &mut Link, step: &Step, action: &Action, class: &crate::schema::ObjectClass, found: bool) {
+    let mut wrote = Attributes::new();
+    match action {
+        Action::Create { attributes, enabled, .. } => {
+            link.state = LinkState::Active;
+            link.missing = false;
+            link.applied = Attributes::new();
+            link.inputs.clear();
+            link.drift = Attributes::new();
+            if !found {
+                wrote = attributes.clone();
+                link.enabled = *enabled;
+            }
+        }
+        Action::Update { delta, .. } => {
+            for (name, slot) in delta.apply(class, &link.applied).iter() {
+                if delta.changes.contains_key(name) {
+                    wrote.insert(name.clone(), slot.clone());
+                }
+            }
+        }
+        Action::Rename { naming } => wrote = naming.clone(),
+        Action::Enable => link.enabled = Some(true),
+        Action::Disable => link.enabled = Some(false),
+        Action::Release => link.state = LinkState::Inactive,
+        Action::Delete | Action::AddMember { .. } | Action::RemoveMember { .. } => {}
+    }
+    for (name, slot) in wrote.iter() {
+        link.applied.insert(name.clone(), slot.clone());
+        link.drift.remove(name.as_str());
+    }
+    if !found {
+        link.inputs.extend(step.inputs.clone());
+    }
+    if step.offboarding && !matches!(action, Action::Release) {
+        link.state = LinkState::Leaving;
+    } else if !step.offboarding && link.state != LinkState::Active {
+        // Planned steps on a link that had ended are a return.
+        link.state = LinkState::Active;
+    }
+}

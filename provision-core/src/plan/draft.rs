@@ -1,0 +1,71 @@
+//! A draft: the steps of one identity while passes add to it.
+
+use crate::id::{ClassName, IdentityId, StepId, Tag, TargetName};
+use crate::plan::{Action, Skip, Step};
+use crate::policy::RefusalReason;
+
+/// A reference that waits for another identity's account.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WaitingReference {
+    /// Where.
+    pub target: TargetName,
+    /// Class of both accounts.
+    pub class: ClassName,
+    /// The account that refers.
+    pub tag: Tag,
+    /// The attribute.
+    pub attribute: crate::value::AttrName,
+    /// Whose account it refers to.
+    pub to: IdentityId,
+    /// Why.
+    pub derivation: crate::policy::Derivation,
+}
+
+/// What the passes make of one identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What is left alone, and why.
+    pub skips: Vec<Skip>,
+    /// References that another identity's account would complete.
+    pub waiting: Vec<WaitingReference>,
+}
+
+impl Draft {
+    /// Leaves an account alone.
+    pub fn skip(
+        &mut self,
+        input: &super::PlanInput<'_>,
+        at: (&TargetName, &ClassName, &Tag),
+        reason: RefusalReason,
+        detail: impl Into<String>,
+    ) {
+        self.skips.push(Skip {
+            identity: input.identity.id,
+            label: input.identity.label(),
+            target: at.0.clone(),
+            class: at.1.clone(),
+            tag: at.2.clone(),
+            reason,
+            detail: detail.into(),
+        });
+    }
+}
+
+/// The id of a step: derived, the same on every machine and in every run.
+pub(crate) fn step_id(
+    target: &TargetName,
+    class: &ClassName,
+    tag: &Tag,
+    order: &str,
+    action: &Action,
+) -> StepId {
+    let base = format!("{}/{}/{}/{order}/{}", target.as_str(), class.as_str(), tag.as_str(), action.word());
+    match action {
+        Action::AddMember { group, .. } | Action::RemoveMember { group, .. } => {
+            StepId::new(format!("{base}/{group}"))
+        }
+        _ => StepId::new(base),
+    }
+}

@@ -1,0 +1,53 @@
+//! The guard: what a plan would destroy against what may be destroyed.
+
+use std::collections::BTreeMap;
+
+use super::{BudgetKind, Budgets};
+use crate::id::TargetName;
+
+/// What may still be spent on a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// As configured.
+    pub budgets: Budgets,
+    /// Objects managed at the last complete cycle.
+    pub managed: u64,
+    /// Spent in the last 24 hours, approved plans excepted.
+    pub spent: BTreeMap<BudgetKind, u64>,
+}
+
+impl Allowance {
+    /// How much of a kind is left.
+    pub fn left(&self, kind: BudgetKind) -> u64 {
+        let spent = self.spent.get(&kind).copied().unwrap_or(0);
+        self.budgets.of(kind).limit(self.managed).saturating_sub(spent)
+    }
+}
+
+/// Says in words which budgets a plan exceeds; empty when it may go on.
+pub fn over_budget(
+    spends: &BTreeMap<TargetName, BTreeMap<BudgetKind, u64>>,
+    allowances: &BTreeMap<TargetName, Allowance>,
+) -> Vec<String> {
+    let mut over = Vec::new();
+    for (target, kinds) in spends {
+        let allowance = allowances.get(target).cloned().unwrap_or_default();
+        for (kind, wanted) in kinds {
+            let left = allowance.left(*kind);
+            if *wanted > left {
+                let budget = allowance.budgets.of(*kind);
+                over.push(format!(
+                    "{target}: {wanted} of kind `{}` are planned and {left} are left (limit {}: {} always, {} % of {} \
+                     managed; {} spent in the last 24 hours)",
+                    kind.as_str(),
+                    budget.limit(allowance.managed),
+                    budget.always,
+                    budget.percent,
+                    allowance.managed,
+                    allowance.spent.get(kind).copied().unwrap_or(0),
+                ));
+            }
+        }
+    }
+    over
+}

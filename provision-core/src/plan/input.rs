@@ -1,0 +1,64 @@
+//! What the planner decides from: one identity, everything known about it, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::connector::{Discovery, ObjectKey};
+use crate::id::{ClassName, Tag, TargetName};
+use crate::model::{Identity, Lifecycle, Link, Membership};
+use crate::plan::TargetSettings;
+use crate::policy::Evaluation;
+use crate::value::Timestamp;
+
+/// A target as the planner sees it.
+#[derive(Clone, Debug)]
+pub struct TargetFacts {
+    /// As configured.
+    pub settings: TargetSettings,
+    /// Schema and capabilities.
+    pub discovery: Discovery,
+    /// Onboarding has completed once.
+    pub onboarded: bool,
+    /// Why nothing is written there now (paused, quarantined, store restored), if so.
+    pub stopped: Option<String>,
+}
+
+/// What a reference to another identity's account comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The account is there.
+    Key(ObjectKey),
+    /// The identity has no account there now; the reference follows when it has one.
+    Later(crate::id::IdentityId),
+    /// No such identity.
+    Unknown,
+}
+
+/// The key under which a reference is resolved: key in the identity's source, target, class.
+pub type ReferenceKey = (String, TargetName, ClassName);
+
+/// Everything the planner may look at for one identity.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// The instant of the plan.
+    pub now: Timestamp,
+    /// The identity.
+    pub identity: &'a Identity,
+    /// Where it stands at `now`.
+    pub lifecycle: Lifecycle,
+    /// What the policy wants.
+    pub evaluation: &'a Evaluation,
+    /// Its links.
+    pub links: &'a [Link],
+    /// The memberships of those links.
+    pub memberships: &'a [Membership],
+    /// The targets.
+    pub targets: &'a BTreeMap<TargetName, TargetFacts>,
+    /// References of the evaluation, resolved.
+    pub references: &'a BTreeMap<ReferenceKey, Resolved>,
+    /// Classes of targets where an open dispute concerns the identity.
+    pub disputed: &'a BTreeSet<(TargetName, ClassName)>,
+    /// Accounts for which a step of another plan has not ended.
+    pub open: &'a BTreeSet<(TargetName, ClassName, Tag)>,
+    /// Show what would be done also where the drive or a stop forbids it.
+    pub preview: bool,
+}

@@ -1,0 +1,194 @@
+//! The name index: what is taken, as an input of the planner, and the allotment in one ordered pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::id::{IdentityId, NamespaceName, PlanId};
+use crate::model::{Name, NameState};
+use crate::policy::{NameAllocator, NameRequest, NameResult, Namespace};
+use crate::schema::CaseRule;
+use crate::value::Timestamp;
+
+/// Candidates tried before a name counts as exhausted.
+const CANDIDATES_MAX: u32 = 10_000;
+
+/// What must be looked up before names can be allotted: everything taken that starts with the stem.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StemQuery {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The part of it.
+    pub scope: String,
+    /// The folded stem.
+    pub stem: String,
+}
+
+/// Names taken, for the identities of one chunk.
+#[derive(Debug)]
+pub struct NameIndex {
+    namespaces: BTreeMap<NamespaceName, Namespace>,
+    now: Timestamp,
+    taken: BTreeMap<String, Name>,
+    covered: BTreeSet<StemQuery>,
+    owner: Option<IdentityId>,
+    mine: Vec<Name>,
+    wanted: BTreeSet<StemQuery>,
+    allotted: Vec<Name>,
+    plan: PlanId,
+    until: Timestamp,
+    realm: crate::id::RealmId,
+}
+
+impl NameIndex {
+    /// An index that knows nothing is taken and covers no stem.
+    pub fn new(
+        realm: &crate::id::RealmId,
+        namespaces: &[Namespace],
+        plan: PlanId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Self {
+        Self {
+            namespaces: namespaces.iter().map(|space| (space.name.clone(), space.clone())).collect(),
+            now,
+            taken: BTreeMap::new(),
+            covered: BTreeSet::new(),
+            owner: None,
+            mine: Vec::new(),
+            wanted: BTreeSet::new(),
+            allotted: Vec::new(),
+            plan,
+            until,
+            realm: realm.clone(),
+        }
+    }
+
+    /// Starts the next identity, with the names it has.
+    pub fn begin(&mut self, owner: IdentityId, mine: Vec<Name>) {
+        self.owner = Some(owner);
+        self.mine = mine;
+    }
+
+    /// The stems that were asked for and are not covered; empties the list.
+    pub fn take_wanted(&mut self) -> Vec<StemQuery> {
+        std::mem::take(&mut self.wanted).into_iter().collect()
+    }
+
+    /// Everything taken under a stem has been looked up.
+    pub fn cover(&mut self, query: StemQuery, taken: impl IntoIterator<Item = Name>) {
+        for name in taken {
+            self.taken.entry(Name::row_key(&name.namespace, &name.scope, &name.folded)).or_insert(name);
+        }
+        self.covered.insert(query);
+    }
+
+    /// The names allotted to the present identity since `begin`; empties the list.
+    pub fn take_allotted(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.allotted)
+    }
+
+    /// The case rule of a namespace.
+    pub fn fold(&self, namespace: &NamespaceName, name: &str) -> String {
+        self.namespaces.get(namespace).map_or(CaseRule::Ignore, |space| space.case).fold(name)
+    }
+
+    fn held_name(&self, request: &NameRequest) -> Option<&Name> {
+        let scope = request.scope.to_lowercase();
+        self.mine.iter().find(|name| {
+            name.namespace == request.namespace
+                && name.scope.to_lowercase() == scope
+                && name.purpose == request.purpose
+                && !matches!(name.state, NameState::Foreign)
+                && self.is_current(name)
+        })
+    }
+
+    /// A reservation of another plan that has expired holds nothing.
+    fn is_current(&self, name: &Name) -> bool {
+        match &name.state {
+            NameState::Reserved { plan, until } => *plan == self.plan || *until > self.now,
+            _ => true,
+        }
+    }
+
+    fn is_free(&self, request: &NameRequest, folded: &str) -> bool {
+        let Some(taken) = self.taken.get(&Name::row_key(&request.namespace, &request.scope, folded)) else {
+            return true;
+        };
+        if taken.owner.is_some() && taken.owner == self.owner {
+            return true;
+        }
+        match &taken.state {
+            NameState::Reserved { .. } => !self.is_current(taken),
+            NameState::Tombstone { since } => {
+                let days = self.namespaces.get(&request.namespace).and_then(|space| space.reuse_after_days);
+                days.is_some_and(|days| since.plus(Duration::from_secs(u64::from(days) * 86_400)) <= self.now)
+            }
+            NameState::Held | NameState::Foreign => false,
+        }
+    }
+
+    fn allot(&mut self, request: &NameRequest, name: &str) {
+        let folded = self.fold(&request.namespace, name);
+        let name = Name {
+            realm: self.realm.clone(),
+            namespace: request.namespace.clone(),
+            scope: request.scope.clone(),
+            name: name.to_owned(),
+            folded: folded.clone(),
+            owner: self.owner,
+            purpose: request.purpose.clone(),
+            state: NameState::Reserved { plan: self.plan, until: self.until },
+        };
+        self.taken.insert(Name::row_key(&request.namespace, &request.scope, &folded), name.clone());
+        self.mine.push(name.clone());
+        self.allotted.push(name);
+    }
+}
+
+impl NameAllocator for NameIndex {
+    fn allocate(
+        &mut self,
+        requests: &[NameRequest],
+        candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
+    ) -> NameResult {
+        let held: Vec<Option<String>> =
+            requests.iter().map(|request| self.held_name(request).map(|name| name.name.clone())).collect();
+        if !held.is_empty() && held.iter().all(Option::is_some) {
+            return NameResult::Held(held.into_iter().flatten().collect());
+        }
+        let missing: Vec<StemQuery> = requests
+            .iter()
+            .map(|request| StemQuery {
+                namespace: request.namespace.clone(),
+                scope: request.scope.clone(),
+                stem: self.fold(&request.namespace, &request.stem),
+            })
+            .filter(|query| !self.covered.contains(query))
+            .collect();
+        if !missing.is_empty() {
+            self.wanted.extend(missing);
+            return NameResult::Pending;
+        }
+        for n in 1..=CANDIDATES_MAX {
+            let Some(names) = candidates(n) else { break };
+            let free = requests.iter().zip(&names).zip(&held).all(|((request, name), held)| match held {
+                Some(held) => held == name,
+                None => self.is_free(request, &self.fold(&request.namespace, name)),
+            });
+            if names.len() == requests.len() && free {
+                for ((request, name), held) in requests.iter().zip(&names).zip(&held) {
+                    if held.is_none() {
+                        self.allot(request, name);
+                    }
+                }
+                return NameResult::Allocated(names, n - 1);
+            }
+        }
+        NameResult::Exhausted
+    }
+
+    fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {
+        requests.iter().map(|request| self.held_name(request).map(|name| name.name.clone())).collect()
+    }
+}

@@ -1,0 +1,12 @@
+//! The passes of the planner.
+
+pub(super) mod account;
+pub(super) mod attributes;
+pub(super) mod membership;
+pub(super) mod offboarding;
+pub(super) mod order;
+pub(super) mod protect;
+pub(super) mod stop;
+
+pub(crate) use attributes::reference_action as attributes_reference;
+pub(crate) use protect::is_protected as protected;

@@ -1,0 +1,195 @@
+//! The process-wide runtime: store, connector kinds, clock, randomness, authorizer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRandom, mint};
+use crate::connector::{Connector, Registry};
+use crate::engine::Engine;
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::execute::CredentialDelivery;
+use crate::id::{RealmId, TargetName};
+use crate::plan::TargetSettings;
+use crate::policy::Policy;
+use crate::store::Store;
+
+/// One per process. Cheap to clone; [`Runtime::realm`] gives an [`Engine`].
+#[derive(Clone)]
+pub struct Runtime(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) settle: Duration,
+    pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
+    policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
+    connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
+}
+
+/// A connector with the configuration it was built from: another configuration builds another one.
+struct Built {
+    kind: String,
+    config: serde_json::Value,
+    connector: Arc<dyn Connector>,
+}
+
+impl Runtime {
+    /// A runtime on a store, with the kinds of connectors and sources it may use.
+    pub fn builder(store: Arc<dyn Store>, registry: Registry) -> RuntimeBuilder {
+        RuntimeBuilder {
+            store,
+            registry,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            authorizer: Arc::new(CautiousAuthorizer),
+            settle: Duration::from_secs(1),
+            delivery: None,
+        }
+    }
+
+    /// The engine of a realm. Cheap: ask for it whenever one is needed.
+    pub fn realm(&self, realm: impl Into<RealmId>) -> Engine {
+        Engine::new(Arc::clone(&self.0), realm.into())
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+}
+
+impl Inner {
+    pub(crate) fn mint(&self) -> Result<Uuid> {
+        mint(self.clock.as_ref(), self.random.as_ref())
+    }
+
+    pub(crate) fn set_policy(&self, realm: &RealmId, policy: Arc<dyn Policy>) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.insert(realm.clone(), policy);
+    }
+
+    pub(crate) fn policy(&self, realm: &RealmId) -> Result<Arc<dyn Policy>> {
+        let policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.get(realm).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::ConfigInvalid, "the realm has no policy: call `set_policy` first")
+                .with_context("realm", realm.as_str())
+                .with_effect(Effect::None)
+        })
+    }
+
+    /// The connector of a target, built once per configuration.
+    pub(crate) fn connector(&self, realm: &RealmId, settings: &TargetSettings) -> Result<Arc<dyn Connector>> {
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (realm.clone(), settings.name.clone());
+        let same = |built: &&Built| built.kind == settings.kind && built.config == settings.config;
+        if let Some(built) = connectors.get(&key).filter(same) {
+            return Ok(Arc::clone(&built.connector));
+        }
+        let connector = self.registry.connector(&settings.kind, &settings.config).map_err(|error| {
+            let kind = error.kind();
+            Error::new(kind, "cannot build the target's connector")
+                .with_context("target", settings.name.as_str())
+                .with_effect(Effect::None)
+                .with_source(error)
+        })?;
+        let built = Built {
+            kind: settings.kind.clone(),
+            config: settings.config.clone(),
+            connector: Arc::clone(&connector),
+        };
+        connectors.insert(key, built);
+        Ok(connector)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("store", &self.store)
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Builds a [`Runtime`].
+#[derive(Debug)]
+pub struct RuntimeBuilder {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    authorizer: Arc<dyn Authorizer>,
+    settle: Duration,
+    delivery: Option<Arc<dyn CredentialDelivery>>,
+}
+
+impl RuntimeBuilder {
+    /// Where initial passwords go. Without one they are dropped as soon as they are set: people use the target's
+    /// reset.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Arc<dyn CredentialDelivery>) -> Self {
+        self.delivery = Some(delivery);
+        self
+    }
+
+    /// Another clock than the machine's: `--as-of`, tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another generator than the system's: tests.
+    #[must_use]
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The host's decision on what an actor may do. Without one, approving and relinking are denied.
+    #[must_use]
+    pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
+        self.authorizer = authorizer;
+        self
+    }
+
+    /// How long after a request's deadline its open intent may be taken over; 1 second unless set.
+    #[must_use]
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// The runtime. No I/O.
+    pub fn build(self) -> Runtime {
+        Runtime(Arc::new(Inner {
+            store: self.store,
+            registry: self.registry,
+            clock: self.clock,
+            random: self.random,
+            authorizer: self.authorizer,
+            settle: self.settle,
+            delivery: self.delivery,
+            policies: Mutex::new(BTreeMap::new()),
+            connectors: Mutex::new(BTreeMap::new()),
+        }))
+    }
+}

@@ -1,0 +1,102 @@
+//! What every store checks before it looks at its rows, so that all of them refuse the same calls.
+
+use super::table::IndexSpec;
+use super::{Changes, Expect, Scan, Select, Table};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::RealmId;
+
+/// The realm of changes that are well formed; `None` when they ask for nothing at all.
+pub(super) fn admit(changes: &Changes) -> Result<Option<&RealmId>> {
+    if changes.is_empty() && changes.expect.is_empty() {
+        return Ok(None);
+    }
+    let Some(realm) = &changes.realm else {
+        return Err(misuse("changes name no realm").with_effect(Effect::None));
+    };
+    for put in &changes.put {
+        columns(put.table.name(), put.table.indexes(), &put.columns)?;
+    }
+    for append in &changes.append {
+        columns(append.stream.name(), append.stream.indexes(), &append.columns)?;
+    }
+    for expect in &changes.expect {
+        if let Expect::Column { table, column, .. } = expect {
+            known(table.name(), table.indexes(), column).map_err(|error| error.with_effect(Effect::None))?;
+        }
+    }
+    Ok(Some(realm))
+}
+
+/// Checks a page: its column, and a limit that lets the reader get on.
+pub(super) fn admit_scan(scan: &Scan) -> Result<()> {
+    if scan.limit == 0 {
+        return Err(misuse("a page of 0 rows never ends: give a limit of at least 1"));
+    }
+    admit_select(scan.table, &scan.select)
+}
+
+/// Checks that the column of a select is indexed.
+pub(super) fn admit_select(table: Table, select: &Select) -> Result<()> {
+    match select {
+        Select::KeyPrefix(_) => Ok(()),
+        Select::Equal(column, _) | Select::AtMost(column, _) | Select::ColumnPrefix(column, _) => {
+            known(table.name(), table.indexes(), column)
+        }
+    }
+}
+
+/// Checks that a column is one of the indexed ones.
+pub(super) fn known(holder: &str, indexes: &[IndexSpec], column: &str) -> Result<()> {
+    if indexes.iter().any(|index| index.name == column) {
+        return Ok(());
+    }
+    Err(misuse(format!("`{holder}` has no indexed column `{column}`")))
+}
+
+fn columns(holder: &str, indexes: &[IndexSpec], given: &[(&'static str, String)]) -> Result<()> {
+    for (position, (column, _)) in given.iter().enumerate() {
+        known(holder, indexes, column).map_err(|error| error.with_effect(Effect::None))?;
+        if given.iter().skip(position + 1).any(|(other, _)| other == column) {
+            let message = format!("a row of `{holder}` gives column `{column}` twice");
+            return Err(misuse(message).with_effect(Effect::None));
+        }
+    }
+    Ok(())
+}
+
+fn misuse(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unexpected, message)
+}
+
+/// The smallest text above every text that starts with `prefix`; `None` when there is no such text.
+///
+/// UTF-8 sorts by code point, so that raising the last character that can be raised is enough.
+#[cfg(feature = "sqlite")]
+pub(super) fn above_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            other => char::from_u32(u32::from(other) + 1),
+        };
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::above_prefix;
+
+    #[test]
+    fn above_prefix_is_above_all_that_start_with_it_and_below_the_rest() {
+        assert_eq!(above_prefix("ab").as_deref(), Some("ac"));
+        assert_eq!(above_prefix("a\u{D7FF}").as_deref(), Some("a\u{E000}"));
+        assert_eq!(above_prefix("a\u{10FFFF}").as_deref(), Some("b"));
+        assert_eq!(above_prefix("\u{10FFFF}"), None);
+        assert_eq!(above_prefix(""), None);
+    }
+}
