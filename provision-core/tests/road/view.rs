@@ -33,8 +33,7 @@ impl World {
 
     /// The audit stream.
     pub(crate) async fn audit(&self) -> Vec<AuditEntry> {
-        let rows =
-            self.store.read_stream(self.engine.realm(), Stream::Audit, 0, 100_000).await.unwrap();
+        let rows = self.store.read_stream(self.engine.realm(), Stream::Audit, 0, 100_000).await.unwrap();
         rows.iter().map(|(_, row)| serde_json::from_str(&row.body).unwrap()).collect()
     }
 
@@ -52,7 +51,9 @@ impl World {
             };
             let page = self.store.scan(&scan).await.unwrap();
             assert!(page.next.is_none());
-            rows.extend(page.rows.into_iter().map(|row| format!("{} {} {}", table.name(), row.key, row.body)));
+            rows.extend(
+                page.rows.into_iter().map(|row| format!("{} {} {}", table.name(), row.key, row.body)),
+            );
         }
         for stream in Stream::ALL {
             let page = self.store.read_stream(&realm, *stream, 0, 100_000).await.unwrap();
@@ -98,8 +99,9 @@ impl World {
         let users = users
             .into_iter()
             .map(|object| (object.key.id, format!("user {}", text(&object.attributes, "employeeNumber"))));
-        let groups =
-            groups.into_iter().map(|object| (object.key.id, format!("group {}", text(&object.attributes, "cn"))));
+        let groups = groups
+            .into_iter()
+            .map(|object| (object.key.id, format!("group {}", text(&object.attributes, "cn"))));
         users.chain(groups).collect()
     }
 
@@ -144,18 +146,26 @@ impl World {
     }
 
     /// One call of apply, by any engine.
-    pub(crate) async fn apply_with(&self, engine: &Engine, plan: PlanId) -> provision_core::Result<ApplyReport> {
+    pub(crate) async fn apply_with(
+        &self,
+        engine: &Engine,
+        plan: PlanId,
+    ) -> provision_core::Result<ApplyReport> {
         let options = ApplyOptions { patience: Duration::from_secs(120) };
         engine.apply(&self.actor, plan, &options, &Progress::new()).await
     }
 
     /// Makes the plan of everybody and applies it to the end, as often as that takes, in new processes.
     pub(crate) async fn settle_down(&self, rounds: usize) {
-        for round in 0..rounds {
-            let engine = self.restarted(1_000 + round as u64).await;
-            let plan = self.plan(Scope::All).await;
+        for _ in 0..rounds {
+            let engine = self.restarted().await;
+            let Some(plan) = self.try_plan(Scope::All).await else {
+                self.later(Duration::from_secs(30));
+                continue;
+            };
             assert!(plan.hold.is_none(), "held: {:?}", plan.over);
-            if plan.is_empty() && self.skips(plan.id, plan.chunks).await.iter().all(|skip| !is_pending(skip)) {
+            if plan.is_empty() && self.skips(plan.id, plan.chunks).await.iter().all(|skip| !is_pending(skip))
+            {
                 return;
             }
             self.finish(&engine).await;
@@ -179,6 +189,17 @@ impl World {
                 self.later(Duration::from_secs(30));
             }
         }
+    }
+}
+
+/// Fails with what differs between what came out and what shall come out: accounts and links.
+pub(crate) fn same(seen: &(Vec<String>, Vec<String>), expected: &(Vec<String>, Vec<String>), why: &str) {
+    let both = [(&seen.0, &expected.0), (&seen.1, &expected.1)];
+    for (seen, expected) in both {
+        let less: Vec<&String> = expected.iter().filter(|line| !seen.contains(line)).collect();
+        let more: Vec<&String> = seen.iter().filter(|line| !expected.contains(line)).collect();
+        assert!(less.is_empty() && more.is_empty(), "{why}\n wanted {less:#?}\n got {more:#?}");
+        assert_eq!(seen.len(), expected.len(), "{why}");
     }
 }
 

@@ -76,7 +76,11 @@ impl PacedStore {
         (self.calls.load(Ordering::SeqCst), self.rows.load(Ordering::SeqCst))
     }
 
-    async fn around<T>(&self, call: impl Future<Output = Result<T>>, rows: impl Fn(&T) -> usize) -> Result<T> {
+    async fn around<T>(
+        &self,
+        call: impl Future<Output = Result<T>>,
+        rows: impl Fn(&T) -> usize,
+    ) -> Result<T> {
         self.pace.edge().await;
         self.calls.fetch_add(1, Ordering::SeqCst);
         let answer = call.await?;

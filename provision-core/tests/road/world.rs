@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use provision_core::connector::{Completeness, Connector, Registry};
 use provision_core::diagnostic::Diagnostic;
+use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions, ReconcileReport};
 use provision_core::execute::CredentialDelivery;
-use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions};
 use provision_core::id::{ClassName, PlanId, PolicyRef, SourceName, Tag, TargetName};
 use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{MemoryConfig, MemoryConnector};
 use provision_core::model::{Actor, Employment, Entitlement, Status};
 use provision_core::plan::{
-    ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step, TargetSettings,
+    Budget, BudgetKind, ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step,
+    TargetSettings,
 };
 use provision_core::policy::{
-    CredentialPolicy, Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
-    NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
+    CredentialPolicy, Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
+    InputRef, NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput,
+    PolicyVersion, Strength,
 };
 use provision_core::runtime::{AllowAll, FixedClock, Progress, Runtime, SeededRandom};
 use provision_core::schema::{CaseRule, Schema};
@@ -102,7 +104,13 @@ impl TestPolicy {
             scoped: false,
             reuse_after_days: None,
         };
-        Self { namespaces: vec![login], label: "test-1".to_owned(), strength: Strength::Strong, group: true, password: None }
+        Self {
+            namespaces: vec![login],
+            label: "test-1".to_owned(),
+            strength: Strength::Strong,
+            group: true,
+            password: None,
+        }
     }
 }
 
@@ -253,6 +261,7 @@ pub(crate) struct World {
     pub(crate) policy: TestPolicy,
     delivery: Option<Arc<dyn CredentialDelivery>>,
     feeds: std::sync::atomic::AtomicU32,
+    processes: std::sync::atomic::AtomicU32,
 }
 
 pub(crate) fn settings() -> TargetSettings {
@@ -268,6 +277,14 @@ pub(crate) fn settings() -> TargetSettings {
             correlate: BTreeMap::from([("mail".into(), "mail".into())]),
         },
     );
+    settings
+}
+
+/// Settings under which no plan of these tests is held.
+pub(crate) fn generous() -> TargetSettings {
+    let mut settings = settings();
+    let much = Budget { always: 10_000, percent: 0 };
+    settings.budgets.0.extend(BudgetKind::ALL.map(|kind| (kind, much)));
     settings
 }
 
@@ -338,6 +355,7 @@ impl Setup {
             policy: self.policy,
             delivery: self.delivery,
             feeds: 0.into(),
+            processes: 0.into(),
         }
     }
 }
@@ -348,7 +366,8 @@ impl World {
     }
 
     /// The same store and target, a new process.
-    pub(crate) async fn restarted(&self, seed: u64) -> Engine {
+    pub(crate) async fn restarted(&self) -> Engine {
+        let seed = 1_000 + u64::from(self.processes.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
         let runtime =
             runtime(self.store.clone(), &self.wire, self.clock.clone(), seed, self.delivery.clone());
         let engine = runtime.realm("test");
@@ -364,6 +383,12 @@ impl World {
     pub(crate) async fn onboard(&self) {
         let report = self.engine.onboard(&self.actor, &DIRECTORY.into()).await.unwrap();
         assert!(report.completeness.is_complete());
+    }
+
+    /// Reads the directory whole, a minute later.
+    pub(crate) async fn reconcile(&self) -> ReconcileReport {
+        self.later(Duration::from_secs(60));
+        self.engine.reconcile(&self.actor, &DIRECTORY.into()).await.unwrap()
     }
 
     pub(crate) async fn feed(&self, people: &[Person]) -> FeedOutcome {
@@ -390,6 +415,11 @@ impl World {
 
     pub(crate) async fn plan(&self, scope: Scope) -> PlanHeader {
         self.engine.plan(&self.actor, scope, PlanOptions::default()).await.unwrap()
+    }
+
+    /// A plan that may fail: where the target must say which names are taken and cannot.
+    pub(crate) async fn try_plan(&self, scope: Scope) -> Option<PlanHeader> {
+        self.engine.plan(&self.actor, scope, PlanOptions::default()).await.ok()
     }
 
     pub(crate) async fn apply(&self, plan: PlanId) -> ApplyReport {

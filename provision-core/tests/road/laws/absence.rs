@@ -7,7 +7,7 @@ use provision_core::policy::RefusalReason;
 use provision_core::source::FeedEvent;
 use provision_core::value::Attributes;
 
-use crate::world::{DIRECTORY, Person, Setup, World, person};
+use crate::world::{DIRECTORY, Person, Setup, World, generous, person};
 
 /// Listings that are not whole and say so, or break, or go in circles.
 const BROKEN: [Fault; 8] = [
@@ -35,7 +35,7 @@ fn people() -> Vec<Person> {
 
 async fn paged() -> World {
     let config = MemoryConfig { page_size_max: 4, ..MemoryConfig::default() };
-    Setup { config, ..Setup::default() }.build().await
+    Setup { config, settings: generous(), ..Setup::default() }.build().await
 }
 
 /// Accounts as another program made them, with the numbers of our people and names that the policy would give.
@@ -110,7 +110,7 @@ async fn law_6_absence_a_reconcile_that_is_not_whole_destroys_and_creates_nothin
         world.converge(2).await;
         let before = (writes(&world), world.picture());
         set(&world, fault);
-        let report = world.engine.reconcile(&world.actor, &DIRECTORY.into()).await.unwrap();
+        let report = world.reconcile().await;
         let lies = LYING.contains(fault);
         assert_eq!(report.completeness.is_complete(), lies, "{fault:?}");
         if *fault == Fault::HideAfter(10) {
@@ -124,7 +124,7 @@ async fn law_6_absence_a_reconcile_that_is_not_whole_destroys_and_creates_nothin
             assert!(plan.is_empty(), "{fault:?}: {:?}", world.steps(&plan).await);
         }
         world.directory.set_faults(Faults::default());
-        world.engine.reconcile(&world.actor, &DIRECTORY.into()).await.unwrap();
+        world.reconcile().await;
         let plan = world.plan(Scope::All).await;
         assert!(plan.is_empty(), "{fault:?}: {:?}", world.steps(&plan).await);
         assert_eq!((writes(&world), world.picture()), before, "{fault:?}");
@@ -138,7 +138,7 @@ async fn law_6_absence_an_account_that_is_gone_is_told_and_not_made_again() {
     world.onboard().await;
     world.converge(2).await;
     set(&world, &Fault::HideAfter(10));
-    world.engine.reconcile(&world.actor, &DIRECTORY.into()).await.unwrap();
+    world.reconcile().await;
     let plan = world.plan(Scope::All).await;
     assert!(plan.is_empty());
     let skips = world.skips(plan.id, plan.chunks).await;

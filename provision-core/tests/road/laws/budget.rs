@@ -9,7 +9,7 @@ use provision_core::model::{Actor, HoldState, Status};
 use provision_core::plan::{Budget, BudgetKind, PlanState, Scope, Spending, TargetSettings};
 
 use crate::view::block_on;
-use crate::world::{Person, Setup, World, person, settings};
+use crate::world::{DIRECTORY, Person, Setup, World, person, settings};
 
 fn people(many: usize) -> Vec<Person> {
     (0..many).map(|n| person(&format!("{n:02}"), "Jo", &format!("Family{n:02}"), "Sales")).collect()
@@ -99,7 +99,7 @@ async fn law_7_bounded_blast_plans_made_before_each_other_share_one_budget() {
     let first = world.plan(Scope::Identities(vec![ids["00"], ids["01"]])).await;
     let second = world.plan(Scope::Identities(vec![ids["02"], ids["03"]])).await;
     assert_eq!((first.state, second.state), (PlanState::Ready, PlanState::Ready), "each alone is small");
-    let other = world.restarted(9).await;
+    let other = world.restarted().await;
     world.pace.shuffled();
     let (a, b) = futures_util::future::join(
         world.apply_with(&world.engine, first.id),
@@ -126,6 +126,7 @@ async fn law_7_bounded_blast_what_had_no_effect_is_paid_back() {
     assert_eq!((report.failed, disabled(&world)), (2, 0), "{report:?}");
     assert_eq!(spent(&world, BudgetKind::Disable).await, 0);
     world.directory.set_faults(Faults::default());
+    world.engine.resume(&world.actor, &DIRECTORY.into()).await.unwrap();
     let plan = world.plan(Scope::All).await;
     assert_eq!(plan.state, PlanState::Ready, "the budget is whole again: {:?}", plan.over);
     world.apply(plan.id).await;

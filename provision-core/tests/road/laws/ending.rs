@@ -5,7 +5,7 @@ use provision_core::memory::{Fault, FaultRule, Faults, MemoryConnector, Operatio
 use provision_core::model::{Link, LinkState, Status};
 use provision_core::plan::Scope;
 
-use crate::world::{DIRECTORY, World, group_name, person};
+use crate::world::{World, group_name, person};
 
 fn key_of(world: &World, number: &str) -> ObjectKey {
     let users = world.directory.dump("user").unwrap();
@@ -35,7 +35,7 @@ async fn law_8_silence_after_the_end_until_a_rehire() {
     world.feed(&people).await;
     let request = LifecycleRequest { class: "user".into(), key: key_of(&world, "1"), enabled: true };
     LifecycleFacet::set(&world.directory, &MemoryConnector::context(), request).await.unwrap();
-    world.engine.reconcile(&world.actor, &DIRECTORY.into()).await.unwrap();
+    world.reconcile().await;
     let mut policy = world.policy.clone();
     policy.label = "test-2".to_owned();
     world.engine.set_policy(&world.actor, std::sync::Arc::new(policy)).await.unwrap();

@@ -30,9 +30,10 @@ async fn law_12_history_is_whole_every_attempt_has_its_entry() {
     let journal = world.journal().await;
     assert!(journal.iter().any(|entry| entry.state == provision_core::execute::StepState::Failed));
     for entry in &journal {
-        let told = audit.iter().rev().find(|told| {
-            told.plan == Some(entry.plan) && told.step.as_ref() == Some(&entry.step)
-        });
+        let told = audit
+            .iter()
+            .rev()
+            .find(|told| told.plan == Some(entry.plan) && told.step.as_ref() == Some(&entry.step));
         let told = told.unwrap_or_else(|| panic!("{} has no entry", entry.step));
         let ends = match &entry.state {
             provision_core::execute::StepState::Done => ".done",
