@@ -269,7 +269,8 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
         } else {
             drifts |= now.drift.remove(name.as_str()).is_some();
         }
-        if link.observed.get(name.as_str()).is_none() {
+        // Exactly what we wrote is the best measure there is.
+        if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {
             now.observed.insert(name.clone(), is);
         }
     }

@@ -20,7 +20,7 @@ use crate::plan::{Action, OutputRef, Step, is_protected};
 use crate::policy::CredentialPolicy;
 use crate::runtime::within;
 use crate::store;
-use crate::value::{AttrName, ObjectRef, Secret, Value};
+use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 
 impl Lane<'_> {
     /// Makes one attempt at a unit.
@@ -90,6 +90,7 @@ impl Lane<'_> {
         let cx = self.context(step);
         let class = step.class.clone();
         let writer = || self.connector.writer().ok_or_else(|| unsupported("write"));
+        let mut filled = Attributes::new();
         let outcome = match &step.action {
             Action::Create { .. } => return self.create(begun).await,
             Action::Release => return Ok(Ended::done(None, None)),
@@ -97,7 +98,9 @@ impl Lane<'_> {
                 let mut delta = delta.clone();
                 for (name, output) in outputs {
                     let value = self.output(step, output).await?;
-                    delta.changes.insert(self.spelled(&class, name), Change::Replace(vec![value]));
+                    let name = self.spelled(&class, name);
+                    filled.set(name.clone(), vec![value.clone()]);
+                    delta.changes.insert(name, Change::Replace(vec![value]));
                 }
                 let request = UpdateRequest { class, key: key_of(begun)?, delta };
                 within(self.timeout(), writer()?.update(&cx, request)).await
@@ -121,7 +124,12 @@ impl Lane<'_> {
             }
             Action::AddMember { .. } | Action::RemoveMember { .. } => return Err(unsupported("membership")),
         };
-        Ok(ended(outcome?))
+        Ok(match ended(outcome?) {
+            Ended::Done { key, observed, enabled, read_back, found, .. } => {
+                Ended::Done { key, observed, enabled, read_back, found, filled }
+            }
+            ended => ended,
+        })
     }
 
     /// Look up, create, on conflict look up again.
@@ -321,25 +329,49 @@ pub(crate) async fn find_group(
     class: &ClassName,
     name: &str,
 ) -> Result<ObjectKey> {
-    let naming = discovery.schema.class(class).and_then(|class| class.naming.clone());
-    if let Some(naming) = naming {
-        let filter = Filter::equal(naming, name);
-        if discovery.capabilities.class(class).filter.pushes(&filter) {
-            let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
-            let (mut found, _) = collect(listing, 10).await?;
-            if let (Some(group), true) = (found.pop(), found.is_empty()) {
-                return Ok(group.key);
-            }
-        }
-    }
-    let key = ObjectKey::id(name);
-    let request = GetRequest { class: class.clone(), key: key.clone() };
-    connector.get(cx, request).await?.map(|group| group.key).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
+    let shape = discovery.schema.class(class).cloned().unwrap_or_default();
+    let filter = shape.naming.clone().map(|naming| Filter::equal(naming, name));
+    let pushes = |filter: &Filter| discovery.capabilities.class(class).filter.pushes(filter);
+    let (pushed, own) = match filter {
+        Some(filter) if pushes(&filter) => (Some(filter), None),
+        own => (None, own),
+    };
+    let incomplete = || {
+        Error::new(ErrorKind::Unavailable, "the lookup of a group did not read everything")
             .with_context("group", name)
             .with_effect(Effect::None)
-    })
+    };
+    if let Some(filter) = pushed {
+        let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
+        let (mut found, completeness) = collect(listing, 10).await?;
+        match (found.pop(), found.is_empty()) {
+            (Some(group), true) => return Ok(group.key),
+            (None, _) if !completeness.is_complete() => return Err(incomplete()),
+            _ => {}
+        }
+    }
+    let request = GetRequest { class: class.clone(), key: ObjectKey::id(name) };
+    if let Some(group) = connector.get(cx, request).await? {
+        return Ok(group.key);
+    }
+    // The target cannot be asked by name: its groups are read, boundedly, and compared here.
+    if let Some(filter) = own {
+        let (found, completeness) =
+            collect(connector.list(cx, ListRequest::all(class.clone()))?, GROUPS_MAX).await?;
+        let mut found = found.into_iter().filter(|group| filter.matches(&shape, &group.attributes));
+        match (found.next(), found.next()) {
+            (Some(group), None) => return Ok(group.key),
+            (None, _) if !completeness.is_complete() => return Err(incomplete()),
+            _ => {}
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
+        .with_context("group", name)
+        .with_effect(Effect::None))
 }
+
+/// Groups read to find one by name on a target that cannot be asked.
+const GROUPS_MAX: usize = 100_000;
 
 /// The key of the object a step is about: of its link, which earlier steps of the plan may have changed.
 pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {

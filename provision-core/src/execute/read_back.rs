@@ -128,6 +128,7 @@ fn there(object: Object, found: bool) -> Ended {
         enabled: object.enabled,
         read_back: true,
         found,
+        filled: crate::value::Attributes::new(),
     }
 }
 

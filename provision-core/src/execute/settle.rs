@@ -218,7 +218,7 @@ impl Lane<'_> {
         entry: &mut JournalEntry,
         ended: &Ended,
     ) -> Result<()> {
-        let Ended::Done { key, observed, enabled, read_back, found } = ended else { return Ok(()) };
+        let Ended::Done { key, observed, enabled, read_back, found, filled } = ended else { return Ok(()) };
         entry.key = key.clone();
         entry.read_back = *read_back;
         let step = &begun.step;
@@ -241,7 +241,7 @@ impl Lane<'_> {
             action => {
                 let class = self.discovery().schema.class(&step.class).cloned().unwrap_or_default();
                 self.change_link(batch, begun, |link| {
-                    after(link, step, action, &class, *found);
+                    after(link, step, action, &class, (*found, filled));
                     if let Some(key) = key {
                         link.key = Some(key.clone());
                     }
@@ -566,8 +566,14 @@ fn is_about_object(action: &Action) -> bool {
 }
 
 /// What a finished step makes of the link.
-fn after(link: &mut Link, step: &Step, action: &Action, class: &crate::schema::ObjectClass, found: bool) {
-    let mut wrote = Attributes::new();
+fn after(
+    link: &mut Link,
+    step: &Step,
+    action: &Action,
+    class: &crate::schema::ObjectClass,
+    (found, filled): (bool, &Attributes),
+) {
+    let mut wrote = filled.clone();
     match action {
         Action::Create { attributes, enabled, .. } => {
             link.state = LinkState::Active;
@@ -594,6 +600,10 @@ fn after(link: &mut Link, step: &Step, action: &Action, class: &crate::schema::O
         Action::Delete | Action::AddMember { .. } | Action::RemoveMember { .. } => {}
     }
     for (name, slot) in wrote.iter() {
+        // What the target showed of another value is no measure of this one.
+        if link.applied.get(name.as_str()) != Some(slot) {
+            link.observed.remove(name.as_str());
+        }
         link.applied.insert(name.clone(), slot.clone());
         link.drift.remove(name.as_str());
     }

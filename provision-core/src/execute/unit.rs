@@ -40,6 +40,8 @@ pub(super) enum Ended {
         read_back: bool,
         /// The object was there already: its attributes are not what we wrote.
         found: bool,
+        /// Values that an earlier step made known, as they were written.
+        filled: Attributes,
     },
     /// The target works on it.
     Pending(String),
@@ -53,7 +55,7 @@ pub(super) enum Ended {
 
 impl Ended {
     pub(super) fn done(key: Option<ObjectKey>, observed: Option<Attributes>) -> Self {
-        Self::Done { key, observed, enabled: None, read_back: false, found: false }
+        Self::Done { key, observed, enabled: None, read_back: false, found: false, filled: Attributes::new() }
     }
 }
 

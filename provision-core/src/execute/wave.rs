@@ -43,12 +43,18 @@ impl Lane<'_> {
         let units = super::units(begun, |class| {
             self.discovery().capabilities.class(class).members_per_request.max(1) as usize
         });
-        let calls = units.into_iter().map(|unit: Unit| self.call(unit));
-        let mut results =
-            futures_util::stream::iter(calls).buffer_unordered(concurrency).ready_chunks(SETTLE);
-        while let Some(ended) = results.next().await {
-            let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
-            self.settle(ended).await?;
+        // Edges after everything else: a sign-in is blocked before its access is taken away. Whether that succeeded does
+        // not matter to them (law 9).
+        let (edges, alone): (Vec<Unit>, Vec<Unit>) =
+            units.into_iter().partition(|unit| matches!(unit, Unit::Edges { .. }));
+        for units in [alone, edges] {
+            let calls = units.into_iter().map(|unit: Unit| self.call(unit));
+            let mut results =
+                futures_util::stream::iter(calls).buffer_unordered(concurrency).ready_chunks(SETTLE);
+            while let Some(ended) = results.next().await {
+                let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
+                self.settle(ended).await?;
+            }
         }
         Ok(())
     }

@@ -8,4 +8,8 @@
 )]
 
 mod apply;
+mod laws;
+mod people;
+mod view;
+mod wire;
 mod world;

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use provision_core::connector::{Completeness, Connector, Registry};
 use provision_core::diagnostic::Diagnostic;
-use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions};
+use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions, ReconcileReport};
+use provision_core::execute::CredentialDelivery;
 use provision_core::id::{ClassName, PlanId, PolicyRef, SourceName, Tag, TargetName};
 use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{MemoryConfig, MemoryConnector};
-use provision_core::model::{Actor, Employment, Status};
+use provision_core::model::{Actor, Employment, Entitlement, Status};
 use provision_core::plan::{
-    ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step, TargetSettings,
+    Budget, BudgetKind, ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step,
+    TargetSettings,
 };
 use provision_core::policy::{
-    Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
-    NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
+    CredentialPolicy, Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
+    InputRef, NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput,
+    PolicyVersion, Strength,
 };
 use provision_core::runtime::{AllowAll, FixedClock, Progress, Runtime, SeededRandom};
 use provision_core::schema::{CaseRule, Schema};
@@ -25,6 +28,8 @@ use provision_core::source::{
 };
 use provision_core::store::{MemoryStore, Store};
 use provision_core::value::{AttrName, Attributes, Date, Slot, Timestamp, Value, Zone};
+
+use crate::wire::{Pace, PacedStore, Wire};
 
 pub(crate) const DIRECTORY: &str = "directory";
 
@@ -53,7 +58,7 @@ pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> 
 }
 
 impl Person {
-    fn record(&self) -> FeedRecord {
+    pub(crate) fn record(&self) -> FeedRecord {
         let mut attributes = Attributes::new()
             .with("givenName", self.given.as_str())
             .with("familyName", self.family.as_str())
@@ -74,13 +79,15 @@ impl Person {
     }
 }
 
-/// Accounts in the directory for everybody, in a group by department.
-#[derive(Debug)]
+/// Accounts in the directory for everybody, in a group by department and in those that stored grants give.
+#[derive(Clone, Debug)]
 pub(crate) struct TestPolicy {
-    namespaces: Vec<Namespace>,
+    pub(crate) namespaces: Vec<Namespace>,
     pub(crate) label: String,
     pub(crate) strength: Strength,
     pub(crate) group: bool,
+    /// New accounts get a password of this length.
+    pub(crate) password: Option<u32>,
 }
 
 impl TestPolicy {
@@ -97,7 +104,13 @@ impl TestPolicy {
             scoped: false,
             reuse_after_days: None,
         };
-        Self { namespaces: vec![login], label: "test-1".to_owned(), strength: Strength::Strong, group: true }
+        Self {
+            namespaces: vec![login],
+            label: "test-1".to_owned(),
+            strength: Strength::Strong,
+            group: true,
+            password: None,
+        }
     }
 }
 
@@ -159,12 +172,18 @@ impl Policy for TestPolicy {
                 values.push(self.value(identity, "manager", slot, "manager"));
             }
         }
-        let group = DesiredGroup {
-            class: "group".into(),
-            group: format!("CN={department},OU=Groups,DC=test"),
-            privileged: false,
-            because: vec![PolicyRef::new("rules.by-department")],
-        };
+        let mut groups = Vec::new();
+        if exists && self.group {
+            groups.push(desired_group(&group_name(&department), "rules.by-department"));
+        }
+        let mut next_change_at = None;
+        for grant in input.grants {
+            let (stands, next) = grant.at(input.now);
+            next_change_at = next_change_at.into_iter().chain(next).min();
+            if let (Entitlement::Group { group, .. }, true, true) = (&grant.entitlement, stands, exists) {
+                groups.push(desired_group(group, "grants.stored"));
+            }
+        }
         Evaluation {
             roles: Vec::new(),
             accounts: vec![DesiredAccount {
@@ -178,11 +197,11 @@ impl Policy for TestPolicy {
                     ..Default::default()
                 }],
                 values,
-                groups: if exists && self.group { vec![group] } else { Vec::new() },
-                credential: None,
+                groups,
+                credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
                 refusals: Vec::new(),
             }],
-            next_change_at: None,
+            next_change_at,
         }
     }
 }
@@ -212,14 +231,37 @@ impl TestPolicy {
     }
 }
 
+/// The name of a department's group.
+pub(crate) fn group_name(department: &str) -> String {
+    format!("CN={department},OU=Groups,DC=test")
+}
+
+fn desired_group(group: &str, because: &str) -> DesiredGroup {
+    DesiredGroup {
+        class: "group".into(),
+        group: group.to_owned(),
+        privileged: false,
+        because: vec![PolicyRef::new(because)],
+    }
+}
+
 /// Everything a test needs.
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
+    /// The same store, with its counters.
+    pub(crate) paced: Arc<PacedStore>,
+    /// Paces the store and the target.
+    pub(crate) pace: Arc<Pace>,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) directory: MemoryConnector,
+    /// Everything that was written to the directory through the engine.
+    pub(crate) wire: Arc<Wire>,
     pub(crate) engine: Engine,
     pub(crate) actor: Actor,
+    pub(crate) policy: TestPolicy,
+    delivery: Option<Arc<dyn CredentialDelivery>>,
     feeds: std::sync::atomic::AtomicU32,
+    processes: std::sync::atomic::AtomicU32,
 }
 
 pub(crate) fn settings() -> TargetSettings {
@@ -238,44 +280,98 @@ pub(crate) fn settings() -> TargetSettings {
     settings
 }
 
-impl World {
-    pub(crate) async fn new(seed: u64) -> Self {
-        Self::with(seed, MemoryConfig::default(), settings()).await
+/// Settings under which no plan of these tests is held.
+pub(crate) fn generous() -> TargetSettings {
+    let mut settings = settings();
+    let much = Budget { always: 10_000, percent: 0 };
+    settings.budgets.0.extend(BudgetKind::ALL.map(|kind| (kind, much)));
+    settings
+}
+
+/// What a world is made of.
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) config: MemoryConfig,
+    pub(crate) settings: TargetSettings,
+    pub(crate) policy: TestPolicy,
+    pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) guard: FeedGuard,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            config: MemoryConfig::default(),
+            settings: settings(),
+            policy: TestPolicy::new(),
+            delivery: None,
+            store: None,
+            // The feed's own guard has its own suite.
+            guard: FeedGuard { removed_percent_max: 100, cleared_percent_max: 100, ..FeedGuard::default() },
+        }
+    }
+}
+
+/// The first day of every world.
+pub(crate) fn first_day() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap()))
+}
+
+impl Setup {
+    pub(crate) async fn build(self) -> World {
+        self.build_at(first_day()).await
     }
 
-    pub(crate) async fn with(seed: u64, config: MemoryConfig, settings: TargetSettings) -> Self {
-        let clock = Arc::new(FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap()));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
-        Self::on(store, clock, seed, config, settings).await
-    }
-
-    pub(crate) async fn on(
-        store: Arc<dyn Store>,
-        clock: Arc<FixedClock>,
-        seed: u64,
-        config: MemoryConfig,
-        settings: TargetSettings,
-    ) -> Self {
-        let directory = MemoryConnector::new(config, clock.clone()).unwrap();
+    pub(crate) async fn build_at(self, clock: Arc<FixedClock>) -> World {
+        let inner = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new(clock.clone())));
+        let pace = Arc::new(Pace::new(self.seed));
+        let paced = Arc::new(PacedStore::new(inner, pace.clone()));
+        let store: Arc<dyn Store> = paced.clone();
+        let directory = MemoryConnector::new(self.config, clock.clone()).unwrap();
         let groups = ["Sales", "Finance", "Research"].map(|name| {
-            let dn = format!("CN={name},OU=Groups,DC=test");
+            let dn = group_name(name);
             (Attributes::new().with("cn", name).with("dn", dn.as_str()), None)
         });
         directory.seed("group", groups).unwrap();
-        let runtime = runtime(store.clone(), &directory, clock.clone(), seed);
+        let wire = Arc::new(Wire::new(directory.clone(), pace.clone()));
+        let runtime = runtime(store.clone(), &wire, clock.clone(), self.seed, self.delivery.clone());
         let engine = runtime.realm("test");
         let actor = Actor::person("operator");
-        engine.put_target(&actor, settings).await.unwrap();
-        engine.put_source(&actor, source_settings()).await.unwrap();
-        engine.set_policy(&actor, Arc::new(TestPolicy::new())).await.unwrap();
-        Self { store, clock, directory, engine, actor, feeds: 0.into() }
+        engine.put_target(&actor, self.settings).await.unwrap();
+        let source = SourceSettings { guard: self.guard, ..source_settings() };
+        engine.put_source(&actor, source).await.unwrap();
+        engine.set_policy(&actor, Arc::new(self.policy.clone())).await.unwrap();
+        World {
+            store,
+            paced,
+            pace,
+            clock,
+            directory,
+            wire,
+            engine,
+            actor,
+            policy: self.policy,
+            delivery: self.delivery,
+            feeds: 0.into(),
+            processes: 0.into(),
+        }
+    }
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        Setup { seed, ..Setup::default() }.build().await
     }
 
     /// The same store and target, a new process.
-    pub(crate) async fn restarted(&self, seed: u64) -> Engine {
-        let runtime = runtime(self.store.clone(), &self.directory, self.clock.clone(), seed);
+    pub(crate) async fn restarted(&self) -> Engine {
+        let seed = 1_000 + u64::from(self.processes.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        let runtime =
+            runtime(self.store.clone(), &self.wire, self.clock.clone(), seed, self.delivery.clone());
         let engine = runtime.realm("test");
-        engine.set_policy(&self.actor, Arc::new(TestPolicy::new())).await.unwrap();
+        engine.set_policy(&self.actor, Arc::new(self.policy.clone())).await.unwrap();
         engine
     }
 
@@ -287,6 +383,12 @@ impl World {
     pub(crate) async fn onboard(&self) {
         let report = self.engine.onboard(&self.actor, &DIRECTORY.into()).await.unwrap();
         assert!(report.completeness.is_complete());
+    }
+
+    /// Reads the directory whole, a minute later.
+    pub(crate) async fn reconcile(&self) -> ReconcileReport {
+        self.later(Duration::from_secs(60));
+        self.engine.reconcile(&self.actor, &DIRECTORY.into()).await.unwrap()
     }
 
     pub(crate) async fn feed(&self, people: &[Person]) -> FeedOutcome {
@@ -313,6 +415,11 @@ impl World {
 
     pub(crate) async fn plan(&self, scope: Scope) -> PlanHeader {
         self.engine.plan(&self.actor, scope, PlanOptions::default()).await.unwrap()
+    }
+
+    /// A plan that may fail: where the target must say which names are taken and cannot.
+    pub(crate) async fn try_plan(&self, scope: Scope) -> Option<PlanHeader> {
+        self.engine.plan(&self.actor, scope, PlanOptions::default()).await.ok()
     }
 
     pub(crate) async fn apply(&self, plan: PlanId) -> ApplyReport {
@@ -362,20 +469,26 @@ impl World {
     }
 }
 
-fn runtime(store: Arc<dyn Store>, directory: &MemoryConnector, clock: Arc<FixedClock>, seed: u64) -> Runtime {
-    let shared: Arc<dyn Connector> = Arc::new(directory.clone());
+fn runtime(
+    store: Arc<dyn Store>,
+    wire: &Arc<Wire>,
+    clock: Arc<FixedClock>,
+    seed: u64,
+    delivery: Option<Arc<dyn CredentialDelivery>>,
+) -> Runtime {
+    let shared: Arc<dyn Connector> = wire.clone();
     let registry = Registry::new()
         .with_connector("directory", move |_| Ok(Arc::clone(&shared)))
-        .with_source("vector", |_| {
-            Err(provision_core::Error::new(provision_core::ErrorKind::Unsupported, "no file"))
-        });
-    let registry = registry.with_source("vector", |_| Ok(Arc::new(NoFeeds)));
-    Runtime::builder(store, registry)
+        .with_source("vector", |_| Ok(Arc::new(NoFeeds)));
+    let mut builder = Runtime::builder(store, registry)
         .clock(clock)
         .random(Arc::new(SeededRandom::new(seed)))
         .authorizer(Arc::new(AllowAll))
-        .settle(Duration::from_millis(10))
-        .build()
+        .settle(Duration::from_millis(10));
+    if let Some(delivery) = delivery {
+        builder = builder.delivery(delivery);
+    }
+    builder.build()
 }
 
 /// A source that has nothing ready: the tests hand feeds over.
