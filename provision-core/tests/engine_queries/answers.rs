@@ -1,11 +1,13 @@
 //! `find`, `explain`, `history`, `status`.
 
 use provision_core::ErrorKind;
-use provision_core::engine::{ExplainOptions, Explanation, Verdict, render_history};
+use provision_core::engine::{ExplainOptions, Explanation, SubmitRequest, Verdict, render_history};
+use provision_core::memory::{Fault, FaultRule, Faults, Operation};
+use provision_core::model::{Actor, Dispute, DisputeAbout, Validity};
 use provision_core::plan::Drive;
 use provision_core::value::{Attributes, Slot, Value};
 
-use crate::realm::{Realm, at, id};
+use crate::realm::{Realm, app_account, at, id};
 
 #[tokio::test]
 async fn find_takes_ids_keys_and_names_and_lists_candidates() {
@@ -42,6 +44,51 @@ async fn explain_reads_the_same_every_time() {
     assert_eq!(realm.engine.explain(jane, &options).await.unwrap(), explanation);
     let text = serde_json::to_string(&explanation).unwrap();
     assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), explanation);
+}
+
+#[tokio::test]
+async fn explain_tells_what_stands_in_the_way() {
+    let realm = Realm::enforced().await;
+    let jane = realm.hire(1, "1042", "Jane Doe", "Finance").await;
+    let desk = Actor::service("desk");
+    let validity = Validity { from: None, until: Some(at("2026-06-01T00:00:00Z")) };
+    let request = SubmitRequest::Grant {
+        identity: jane,
+        entitlement: app_account(),
+        validity,
+        reference: "REQ-7".into(),
+    };
+    realm.engine.submit(&desk, request, "k1").await.unwrap();
+    realm
+        .app
+        .set_faults(Faults { seed: 1, rules: vec![FaultRule::always(Operation::Create, Fault::Forbid)] });
+    realm.run().await;
+    let about = DisputeAbout::Match {
+        target: "app".into(),
+        class: "account".into(),
+        object: "a-1".to_owned(),
+        candidates: vec![jane],
+    };
+    let dispute = Dispute {
+        realm: realm.name(),
+        about,
+        detail: "matched by mail only".to_owned(),
+        open: true,
+        at: at("2026-03-02T00:00:00Z"),
+        decision: None,
+    };
+    realm.put(&dispute).await;
+    // No name to show: the account is refused, and the membership it has stays.
+    let mut identity = realm.identity(jane).await;
+    identity.version = 2;
+    identity.attributes.insert("displayName", Slot::Null);
+    identity.attributes.set("department", vec![Value::text("IT")]);
+    realm.put_identity(identity).await;
+    realm.engine.pause(&realm.robot, &"app".into()).await.unwrap();
+    let explanation = realm.engine.explain(jane, &ExplainOptions::default()).await.unwrap();
+    assert_eq!((explanation.open.len(), explanation.disputes.len(), explanation.grants.len()), (1, 1, 1));
+    let plan = explanation.open[0].plan.to_string();
+    insta::assert_snapshot!(explanation.render().replace(&plan, "PLAN"));
 }
 
 #[tokio::test]
@@ -117,6 +164,6 @@ async fn status_counts() {
     let directory = status.targets.iter().find(|target| target.name.as_str() == "directory").unwrap();
     assert_eq!((directory.links, directory.links_by_state.unwrap().active), (1, 1));
     let text = status.render();
-    assert!(text.contains("1 identities, 0 due"), "{text}");
+    assert!(text.contains("1 identities, 0 due, 0 waiting in all"), "{text}");
     assert!(text.contains("target directory (directory), drive enforce"), "{text}");
 }

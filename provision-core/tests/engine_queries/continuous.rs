@@ -9,6 +9,8 @@ use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::model::{Actor, Hold, HoldState, LinkState, Work};
 use provision_core::plan::{Budget, BudgetKind, Budgets, Drive, PlanHeader, PlanState, Scope};
 
+use provision_core::ErrorKind;
+
 use crate::realm::{Realm, at, id};
 
 #[tokio::test]
@@ -164,6 +166,23 @@ async fn a_missing_object_is_made_anew_only_when_asked() {
     realm.run().await;
     let link = realm.link(jane, "directory").await.unwrap();
     assert!(!link.missing && link.key.is_some_and(|key| key.id != "user-gone"));
+}
+
+#[tokio::test]
+async fn a_failed_batch_stays_dirty() {
+    let realm = Realm::enforced().await;
+    realm.hire(1, "1042", "Jane Doe", "IT").await;
+    let mut settings = realm.engine.target(&"directory".into()).await.unwrap().value;
+    settings.settings.kind = "unknown".to_owned();
+    realm.put(&settings).await;
+    let error = realm.engine.run(&realm.robot, &RunOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    let work = realm.all::<Work>().await;
+    assert!(work.len() == 1 && work[0].value.lease.is_none());
+    settings.settings.kind = "directory".to_owned();
+    realm.put(&settings).await;
+    realm.clock.set(at("2026-03-02T09:05:00Z"));
+    assert_eq!(realm.run().await.done, 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use provision_core::model::{
 use provision_core::plan::{ClassSettings, Drive, TargetSettings};
 use provision_core::policy::{
     Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
-    Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision, Strength,
+    Namespace, Policy, PolicyInput, PolicyVersion, Refusal, RefusalReason, RoleDecision, Strength,
 };
 use provision_core::runtime::{AllowAll, FixedClock, Runtime, SeededRandom};
 use provision_core::schema::Schema;
@@ -62,7 +62,7 @@ impl StaffPolicy {
                 Vec::new()
             },
             credential: None,
-            refusals: Vec::new(),
+            refusals: refusals(&text("displayName"), works),
         }
     }
 
@@ -86,6 +86,18 @@ impl StaffPolicy {
     }
 }
 
+fn refusals(name: &str, works: bool) -> Vec<Refusal> {
+    if !works || !name.is_empty() {
+        return Vec::new();
+    }
+    vec![Refusal {
+        reason: RefusalReason::MissingInput,
+        attribute: Some("displayName".into()),
+        mapping: Some("directory.displayName".into()),
+        detail: "`displayName` is missing; correct the record in its source".to_owned(),
+    }]
+}
+
 fn value(input: &PolicyInput<'_>, name: &str, text: &str, strength: Strength, from: &str) -> DesiredValue {
     let source = input.identity.provenance.get(from).cloned();
     let values = if text.is_empty() { Vec::new() } else { vec![Value::text(text)] };
@@ -99,7 +111,7 @@ fn value(input: &PolicyInput<'_>, name: &str, text: &str, strength: Strength, fr
             strength: Some(strength),
             inputs: vec![InputRef { attribute: from.into(), source }],
             identity_version: input.identity.version,
-            overridden: Vec::new(),
+            overridden: if name == "title" { vec!["directory.title.default".into()] } else { Vec::new() },
             note: None,
         },
     }
