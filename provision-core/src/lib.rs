@@ -10,6 +10,7 @@ pub mod event;
 pub mod execute;
 pub mod filter;
 pub mod id;
+pub mod ingest;
 pub mod memory;
 pub mod model;
 pub mod onboard;
@@ -19,6 +20,8 @@ pub mod runtime;
 pub mod schema;
 pub mod source;
 pub mod store;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod text;
 pub mod value;
 

@@ -84,6 +84,7 @@ impl Engine {
         progress.total(header.steps);
         let before = self.apply_report(&header).await?;
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let facts = self.facts().await?;
         let mut lanes = Vec::new();
         for name in header.targets.keys() {
             let target = match self.target(name).await {
@@ -91,23 +92,23 @@ impl Engine {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error),
             };
-            let stopped =
-                target.paused || target.quarantine.is_some() || target.settings.drive == Drive::Observe;
-            if stopped {
+            let stopped = facts.get(name).is_none_or(|facts| facts.stopped.is_some());
+            if stopped || target.settings.drive == Drive::Observe {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
             let failures = std::sync::atomic::AtomicU32::new(target.failures);
-            let (patience, header) = (options.patience, &header);
             lanes.push(Lane {
                 engine: self,
                 actor,
-                header,
+                header: &header,
                 target,
                 connector,
                 progress,
                 approved,
-                patience,
+                patience: options.patience,
+                groups: Default::default(),
+                not_before: std::sync::atomic::AtomicI64::new(0),
                 failures,
             });
         }
@@ -212,6 +213,13 @@ impl Engine {
         }
         audit::seal(self.store(), &self.realm).await?;
         Ok(report)
+    }
+
+    /// Plans in a state, oldest first: `Ready` ones to read, `Applying` ones to go on with after a crash.
+    pub async fn plans(&self, state: PlanState) -> Result<Vec<PlanHeader>> {
+        let select = Select::Equal("state", state.as_str().to_owned());
+        let (plans, _) = store::list_by::<PlanHeader>(self.store(), &self.realm, select, None, 1_000).await?;
+        Ok(plans.into_iter().map(|stored| stored.value).collect())
     }
 
     /// What became of a plan's steps so far, from the journal.

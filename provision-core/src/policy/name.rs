@@ -15,6 +15,10 @@ pub struct Namespace {
     pub case: CaseRule,
     /// Attributes of targets whose values take names of this space, ours or not.
     pub members: Vec<NamespaceMember>,
+    /// Its names are unique only inside a scope that the policy computes (the OU of a `cn`): an object's name cannot be
+    /// recorded as taken without it.
+    #[serde(default)]
+    pub scoped: bool,
     /// A name given up may be given to another after this many days; `None`: never.
     pub reuse_after_days: Option<u32>,
 }
@@ -66,6 +70,14 @@ pub trait NameAllocator {
         requests: &[NameRequest],
         candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
     ) -> NameResult;
+
+    /// The names the identity holds already for all requests, whatever their stems: for a policy that cannot make
+    /// candidates any more (a name that has become unreadable) and must not lose what was given. `None` when one is
+    /// missing; the default knows of none.
+    fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {
+        let _ = requests;
+        None
+    }
 }
 
 /// An allocator that finds every first candidate free: for previews of a policy without a store.

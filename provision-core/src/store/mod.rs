@@ -265,7 +265,8 @@ pub trait Store: Debug + Send + Sync {
     /// A caller that stops waiting does not know whether the changes were applied.
     ///
     /// # Errors
-    /// `StoreUnusable` (disk full, file gone, busy beyond the bound): nothing was written.
+    /// `StoreUnusable` (disk full, file gone, busy beyond the bound), with its effect: `None`, except where the disk
+    /// failed while the end of the commit was written; then it is `Unknown`, and a read tells.
     async fn commit(&self, changes: Changes) -> Result<Commit>;
 
     /// The store's clock: leases and claims use it.

@@ -1,0 +1,207 @@
+//! Reads: queries on a connection, and the threads that run them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use tokio::sync::{mpsc, oneshot};
+
+use super::failure::{Explain, unusable};
+use super::statement::{Statements, condition, number, text};
+use crate::error::Result;
+use crate::id::RealmId;
+use crate::store::{Cursor, Row, Rows, Scan, Select, Stream, Table};
+
+/// Rows by key, all of one moment.
+pub(super) fn get(
+    connection: &Connection,
+    statements: &Statements,
+    realm: &RealmId,
+    table: Table,
+    keys: &[String],
+) -> Result<Vec<Option<Row>>> {
+    let snapshot = connection.unchecked_transaction().or_explain("begin a read")?;
+    let rows = (|| {
+        let mut statement = connection.prepare_cached(&statements.table(table)?.get)?;
+        keys.iter()
+            .map(|key| {
+                let found = statement.query_row([text(realm.as_str()), text(key)], |row| {
+                    Ok(Row { key: key.clone(), version: unsigned(row, 0)?, body: row.get(1)? })
+                });
+                found.optional()
+            })
+            .collect::<rusqlite::Result<Vec<_>>>()
+    })()
+    .or_explain("read rows")?;
+    snapshot.commit().or_explain("end a read")?;
+    Ok(rows)
+}
+
+/// A page of rows.
+pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Rows> {
+    let condition = condition(scan.table, &scan.select, scan.after.as_ref());
+    let shown = condition.column.map_or_else(|| "''".to_owned(), |column| format!("\"{column}\""));
+    let sql = format!(
+        "SELECT key, version, body, {shown} FROM \"{}\" WHERE realm = ? AND {} ORDER BY {} LIMIT ?",
+        scan.table.name(),
+        condition.sql,
+        condition.order,
+    );
+    // One more than asked for tells whether there is a next page.
+    let limit = u64::from(scan.limit).saturating_add(1);
+    let mut binds = vec![text(scan.realm.as_str())];
+    binds.extend(condition.binds);
+    binds.push(number(limit));
+    let found = (|| {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(binds), |row| {
+            let found = Row { key: row.get(0)?, version: unsigned(row, 1)?, body: row.get(2)? };
+            Ok((found, row.get::<_, String>(3)?))
+        })?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })();
+    let mut found = found.or_explain("read a page of rows")?;
+    let page = usize::try_from(scan.limit).unwrap_or(usize::MAX);
+    let more = found.len() > page;
+    found.truncate(page);
+    let last = found.last().filter(|_| more);
+    let next = last.map(|(row, column)| Cursor { column: column.clone(), key: row.key.clone() });
+    Ok(Rows { rows: found.into_iter().map(|(row, _)| row).collect(), next })
+}
+
+/// Several pages, all of one moment.
+pub(super) fn scan_all(connection: &Connection, scans: &[Scan]) -> Result<Vec<Rows>> {
+    let snapshot = connection.unchecked_transaction().or_explain("begin a read")?;
+    let pages = scans.iter().map(|page| scan(connection, page)).collect::<Result<Vec<_>>>()?;
+    snapshot.commit().or_explain("end a read")?;
+    Ok(pages)
+}
+
+/// How many rows a select has.
+pub(super) fn count(connection: &Connection, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
+    let condition = condition(table, select, None);
+    let sql = format!("SELECT count(*) FROM \"{}\" WHERE realm = ? AND {}", table.name(), condition.sql);
+    let mut binds = vec![text(realm.as_str())];
+    binds.extend(condition.binds);
+    let count = connection
+        .prepare_cached(&sql)
+        .and_then(|mut statement| statement.query_row(params_from_iter(binds), |row| unsigned(row, 0)));
+    count.or_explain("count rows")
+}
+
+/// A page of a stream; of the rows whose column has a value, where one is given.
+pub(super) fn read_stream(
+    connection: &Connection,
+    realm: &RealmId,
+    stream: Stream,
+    by: Option<(&'static str, &str)>,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<(u64, Row)>> {
+    let filter = by.map(|(column, _)| format!(" AND \"{column}\" = ?")).unwrap_or_default();
+    let sql = format!(
+        "SELECT number, body FROM \"{}\" WHERE realm = ?{filter} AND number > ? ORDER BY number LIMIT ?",
+        stream.name()
+    );
+    let mut binds = vec![text(realm.as_str())];
+    binds.extend(by.map(|(_, value)| text(value)));
+    binds.extend([number(after), number(u64::from(limit))]);
+    let rows = (|| {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(binds), |row| {
+            let number = unsigned(row, 0)?;
+            Ok((number, Row { key: number.to_string(), version: 1, body: row.get(1)? }))
+        })?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })();
+    rows.or_explain("read a stream")
+}
+
+/// Realms that have rows, in order.
+pub(super) fn realms(connection: &Connection) -> Result<Vec<RealmId>> {
+    let tables = Table::ALL.iter().map(|table| table.name());
+    let names = tables.chain(Stream::ALL.iter().map(|stream| stream.name()));
+    let mut realms = std::collections::BTreeSet::new();
+    for name in names {
+        // Steps from realm to realm in the index; DISTINCT would read all of it.
+        let sql = format!(
+            "WITH RECURSIVE step (realm) AS (SELECT min(realm) FROM \"{name}\" UNION ALL \
+             SELECT (SELECT min(realm) FROM \"{name}\" WHERE realm > step.realm) FROM step \
+             WHERE step.realm IS NOT NULL) \
+             SELECT realm FROM step WHERE realm IS NOT NULL"
+        );
+        let found = (|| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })();
+        realms.extend(found.or_explain("list realms")?);
+    }
+    Ok(realms.into_iter().map(RealmId::from).collect())
+}
+
+/// A number that is never negative, unless the file is damaged.
+pub(super) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Threads with a connection each; they take jobs from one queue.
+#[derive(Debug)]
+pub(super) struct Readers {
+    queue: Option<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Starts a thread per connection.
+    pub(super) fn start(connections: Vec<Connection>) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel::<Job>(connections.len().saturating_mul(64).max(1));
+        let jobs = Arc::new(Mutex::new(jobs));
+        let mut readers = Self { queue: Some(queue), threads: Vec::new() };
+        for connection in connections {
+            let jobs = Arc::clone(&jobs);
+            let thread = std::thread::Builder::new().name("provision-read".to_owned()).spawn(move || {
+                loop {
+                    // Only the waiting is done under the lock: whoever has it hands it on with the job in hand.
+                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+                    let Some(job) = job else { return };
+                    job(&connection);
+                }
+            });
+            let thread =
+                thread.map_err(|error| unusable("cannot start a thread for reads").with_source(error))?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
+    }
+
+    /// Runs a query on one of the threads.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // A caller that stopped waiting needs no answer.
+            if !reply.is_closed() {
+                let _ = reply.send(query(connection));
+            }
+        });
+        let stopped = || unusable("the threads that read the store have stopped: open the store again");
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The behaviour suite, on every store.
+
+use std::sync::Arc;
+
+use provision_core::runtime::SystemClock;
+use provision_core::store::MemoryStore;
+use provision_core::testkit::store as suite;
+
+#[tokio::test]
+async fn memory() {
+    suite::run_all(&MemoryStore::new(Arc::new(SystemClock))).await.unwrap();
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::*;
+    use provision_core::store::{SqliteOptions, SqliteStore};
+
+    async fn run(options: SqliteOptions) {
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            SqliteStore::open(directory.path().join("store.db"), options, Arc::new(SystemClock)).unwrap();
+        suite::run_all(&store).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn threads() {
+        run(SqliteOptions::default()).await;
+    }
+
+    #[tokio::test]
+    async fn inline() {
+        run(SqliteOptions::inline()).await;
+    }
+}
