@@ -146,3 +146,150 @@ fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::connector::Registry;
+    use crate::model::{Employment, Identity, Status};
+    use crate::runtime::{FixedClock, Runtime};
+    use crate::store::MemoryStore;
+    use crate::value::{Attributes, Zone};
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    struct Realm {
+        engine: Engine,
+        clock: Arc<FixedClock>,
+    }
+
+    fn realm() -> Realm {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock.clone()).build().realm("main");
+        Realm { engine, clock }
+    }
+
+    impl Realm {
+        async fn dirty(&self, number: u128, gone: bool) -> IdentityId {
+            let id = IdentityId::from_uuid(uuid::Uuid::from_u128(number));
+            let status = if gone { Status::Terminated } else { Status::Active };
+            let identity = Identity {
+                id,
+                realm: self.engine.realm.clone(),
+                attributes: Attributes::new(),
+                provenance: Default::default(),
+                employment: Employment { status, ..Employment::default() },
+                zone: Zone::utc(),
+                source: "hr".into(),
+                key: format!("{number:04}"),
+                version: 1,
+                next_change_at: None,
+            };
+            let mut changes = Changes::in_realm(&self.engine.realm);
+            changes.put(&identity).unwrap();
+            self.engine.commit(changes).await.unwrap();
+            self.engine.mark_dirty(&[id]).await.unwrap();
+            id
+        }
+
+        async fn claim(&self, owner: &str) -> Vec<Work> {
+            self.engine.claim_due(owner, LEASE, 100).await.unwrap()
+        }
+
+        fn wait(&self, duration: Duration) {
+            self.clock.set(self.engine.now().plus(duration));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_late_worker_is_refused_after_a_takeover() {
+        let realm = realm();
+        realm.dirty(1, false).await;
+        let late = realm.claim("a").await.remove(0);
+        assert!(realm.claim("b").await.is_empty(), "leased");
+        realm.wait(LEASE);
+        let taken = realm.claim("b").await.remove(0);
+        assert_eq!(taken.fence, late.fence + 1);
+        assert!(!realm.engine.give_back(&late, Rest::Done(None)).await.unwrap());
+        assert!(realm.claim("c").await.is_empty(), "the second worker has it still");
+        assert!(realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap());
+        assert_eq!(realm.engine.due_count(realm.engine.now()).await.unwrap(), 0);
+        assert!(!realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap(), "given back once");
+    }
+
+    #[tokio::test]
+    async fn a_mark_made_while_somebody_works_is_not_lost() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let claimed = realm.claim("a").await.remove(0);
+        realm.engine.mark_dirty(&[id]).await.unwrap();
+        assert!(realm.engine.give_back(&claimed, Rest::Done(None)).await.unwrap());
+        assert_eq!(realm.claim("b").await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_parked_row_waits_for_its_instant_or_for_the_next_mark() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let later = realm.engine.now().plus(LEASE * 10);
+        let claimed = realm.claim("a").await.remove(0);
+        assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
+        assert!(realm.claim("b").await.is_empty());
+        let due = realm.engine.due_work(realm.engine.now(), None, 10).await.unwrap();
+        assert_eq!(due.len(), 1, "a person's plan sees it");
+        realm.engine.mark_dirty(&[id]).await.unwrap();
+        let claimed = realm.claim("b").await.remove(0);
+        assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
+        realm.wait(LEASE * 10);
+        assert_eq!(realm.claim("c").await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_identity_is_claimed_by_one_worker() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let claimed = realm.engine.claim_one(id, "a", LEASE).await.unwrap().unwrap();
+        assert!(realm.engine.claim_one(id, "b", LEASE).await.unwrap().is_none());
+        assert!(realm.engine.give_back(&claimed, Rest::Done(None)).await.unwrap());
+        assert!(realm.engine.claim_one(id, "b", LEASE).await.unwrap().is_some(), "also when it is not dirty");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever the order of marks and the size of batches: every leaver is claimed before anybody else, and
+        /// nobody twice.
+        #[test]
+        fn leavers_are_claimed_first(gone in prop::collection::vec(any::<bool>(), 1..30), batch in 1u32..10) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let realm = realm();
+                for (number, gone) in gone.iter().enumerate() {
+                    realm.dirty(number as u128 + 1, *gone).await;
+                    realm.wait(Duration::from_millis(3));
+                }
+                let mut claimed: Vec<Work> = Vec::new();
+                loop {
+                    let page = realm.engine.claim_due("a", LEASE, batch).await.unwrap();
+                    if page.is_empty() {
+                        break;
+                    }
+                    claimed.extend(page);
+                }
+                let urgent: Vec<bool> = claimed.iter().map(|work| work.urgent).collect();
+                let leavers = gone.iter().filter(|gone| **gone).count();
+                prop_assert_eq!(urgent.iter().take_while(|urgent| **urgent).count(), leavers);
+                let mut orders: Vec<&str> = claimed.iter().map(|work| work.order.as_str()).collect();
+                orders.sort();
+                orders.dedup();
+                prop_assert_eq!(orders.len(), gone.len());
+                Ok(())
+            })?;
+        }
+    }
+}

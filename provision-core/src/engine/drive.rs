@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::claim::Rest;
 use super::{ApplyOptions, Engine, PlanOptions};
 use crate::audit::AuditEntry;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::execute::{JournalEntry, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Work};
@@ -19,6 +19,8 @@ use crate::runtime::{Operation, Progress};
 use crate::store::{self, Changes, Commit, Select, Stored};
 use crate::value::Timestamp;
 
+/// Identities claimed together, at most: one chunk of a plan.
+const BATCH_MAX: u32 = 256;
 /// Identities woken by the clock in one commit.
 const WAKE: u32 = 200;
 /// Journal entries looked through for plans to go on with.
@@ -84,7 +86,7 @@ pub struct RunOptions {
     /// How long a worker has an identity before others may take it over. It must be longer than a batch takes to
     /// apply. 10 minutes unless set.
     pub lease: Duration,
-    /// Identities claimed and planned together. 64 unless set.
+    /// Identities claimed and planned together, at most 256. 64 unless set.
     pub batch: u32,
 }
 
@@ -158,7 +160,8 @@ impl Engine {
     /// targets in `review` need stays dirty for a reviewed plan.
     ///
     /// # Errors
-    /// As [`Engine::plan`] and [`Engine::apply`]. Claims that are not given back end with their lease.
+    /// As [`Engine::plan`] and [`Engine::apply`]; the identities of the failed batch stay dirty. A drive that runs
+    /// forever goes on after an error that may pass. Claims that are not given back end with their lease.
     pub async fn run(&self, actor: &Actor, options: &RunOptions) -> Result<RunReport> {
         self.authorize(actor, Operation::Plan)?;
         self.authorize(actor, Operation::Apply)?;
@@ -214,23 +217,15 @@ impl Worker<'_> {
     async fn run(mut self) -> Result<RunReport> {
         let options = self.options;
         while !options.stop.is_stopped() {
-            let mut moved = false;
-            if self.first {
-                self.engine.wake_due(self.actor).await?;
-                moved = self.go_on().await?;
-            }
-            let claimed =
-                self.engine.claim_due(&self.owner, options.lease, options.batch.clamp(1, 256)).await?;
-            if !claimed.is_empty() {
-                self.report.claimed += claimed.len() as u64;
-                self.work(claimed).await?;
-                continue;
-            }
-            if moved {
-                continue;
-            }
-            if options.until == RunUntil::Idle {
-                break;
+            match self.round().await {
+                Ok(true) => continue,
+                Ok(false) if options.until == RunUntil::Idle => break,
+                Ok(false) => {}
+                // A target that cannot be asked or another writer: the drive goes on, the identities come again.
+                Err(error) if options.until == RunUntil::Forever && passes(&error) => {
+                    tracing::warn!(error = %error.report(), "a round of the drive failed");
+                }
+                Err(error) => return Err(error),
             }
             let sleep = self.engine.inner.clock.sleep(options.poll);
             futures_util::future::select(Box::pin(sleep), Box::pin(options.stop.stopped())).await;
@@ -242,20 +237,49 @@ impl Worker<'_> {
     async fn work(&mut self, claimed: Vec<Work>) -> Result<()> {
         let identities: Vec<IdentityId> = claimed.iter().map(|work| work.identity).collect();
         let mut rests: BTreeMap<IdentityId, Rest> = BTreeMap::new();
-        let header = self.plan(identities).await?;
-        if header.state == PlanState::Held {
-            self.split(header, &mut rests).await?;
-        } else {
-            self.carry_out(header, &mut rests).await?;
-        }
+        let ended = self.bring_right(identities, &mut rests).await;
+        // An identity that no plan looked at is gone; after an error nobody knows, and somebody looks again.
+        let otherwise = match &ended {
+            Ok(()) => Rest::Done(None),
+            Err(_) => Rest::Later(self.engine.now().plus(LOOK_AGAIN)),
+        };
         for work in &claimed {
-            // An identity that no plan looked at is gone.
-            let rest = rests.get(&work.identity).copied().unwrap_or(Rest::Done(None));
+            let rest = rests.get(&work.identity).copied().unwrap_or(otherwise);
             let kept = self.engine.give_back(work, rest).await?;
             self.report.lost += u64::from(!kept);
             self.report.parked += u64::from(kept && matches!(rest, Rest::Parked(_)));
         }
-        Ok(())
+        ended
+    }
+
+    async fn bring_right(
+        &mut self,
+        identities: Vec<IdentityId>,
+        rests: &mut BTreeMap<IdentityId, Rest>,
+    ) -> Result<()> {
+        let header = self.plan(identities).await?;
+        if header.state == PlanState::Held {
+            self.split(header, rests).await
+        } else {
+            self.carry_out(header, rests).await
+        }
+    }
+
+    /// One round: true when there was something to do.
+    async fn round(&mut self) -> Result<bool> {
+        let mut moved = false;
+        if self.first {
+            self.engine.wake_due(self.actor).await?;
+            moved = self.go_on().await?;
+        }
+        let batch = self.options.batch.clamp(1, BATCH_MAX);
+        let claimed = self.engine.claim_due(&self.owner, self.options.lease, batch).await?;
+        if claimed.is_empty() {
+            return Ok(moved);
+        }
+        self.report.claimed += claimed.len() as u64;
+        self.work(claimed).await?;
+        Ok(true)
     }
 
     async fn plan(&self, identities: Vec<IdentityId>) -> Result<PlanHeader> {
@@ -496,6 +520,11 @@ impl Worker<'_> {
         }
         Ok(going)
     }
+}
+
+/// Whether an error may be gone in the next round.
+fn passes(error: &Error) -> bool {
+    error.retry() != Retry::Never || error.kind() == ErrorKind::Conflict
 }
 
 /// The identities a plan of the drive looked at.

@@ -369,6 +369,7 @@ impl Case<'_> {
                 applied: applied.contains(group.group.as_str()),
                 privileged: group.privileged || privileged(&group.group),
                 because: group.because.clone(),
+                verdict: self.edge_verdict(&group.group, true, applied.contains(group.group.as_str())),
             })
             .collect();
         for group in applied {
@@ -379,12 +380,27 @@ impl Case<'_> {
                     applied: true,
                     privileged: privileged(group),
                     because: Vec::new(),
+                    verdict: self.edge_verdict(group, false, true),
                 });
             }
         }
         groups.sort_by(|a, b| a.group.cmp(&b.group));
         groups.dedup_by(|a, b| a.group == b.group);
         groups
+    }
+
+    fn edge_verdict(&self, group: &str, wanted: bool, applied: bool) -> Verdict {
+        let about = |step: &Step| match &step.action {
+            Action::AddMember { group: of, .. } | Action::RemoveMember { group: of, .. } => of == group,
+            _ => false,
+        };
+        match (wanted, applied) {
+            (true, true) => Verdict::InPlace,
+            _ if self.steps().any(about) => Verdict::WouldChange,
+            // The edge ends with the object.
+            (false, _) if self.steps().any(|step| step.action == Action::Delete) => Verdict::WouldChange,
+            _ => Verdict::LeftAlone { why: "the account is left alone".to_owned() },
+        }
     }
 }
 

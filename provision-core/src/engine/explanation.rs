@@ -122,7 +122,7 @@ pub struct ExplainedLink {
     pub last_plan: Option<PlanId>,
 }
 
-/// What becomes of a value.
+/// What becomes of a value or a membership.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
@@ -175,6 +175,8 @@ pub struct ExplainedGroup {
     pub privileged: bool,
     /// The roles and grants that give it.
     pub because: Vec<PolicyRef>,
+    /// What becomes of the membership.
+    pub verdict: Verdict,
 }
 
 /// A step that a plan would hold.

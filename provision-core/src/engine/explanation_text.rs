@@ -251,10 +251,14 @@ impl ExplainedValue {
 
 impl ExplainedGroup {
     fn render(&self, out: &mut String) {
-        let state = match (self.wanted, self.applied) {
-            (true, true) => "in place",
-            (true, false) => "would be added",
-            (false, _) => "would be removed: no rule, role or grant gives it any more",
+        let state = match (&self.verdict, self.wanted) {
+            (Verdict::InPlace, _) => "in place".to_owned(),
+            (Verdict::WouldChange, true) => "would be added".to_owned(),
+            (Verdict::WouldChange, false) => {
+                "would be taken away: no rule, role or grant gives it any more".to_owned()
+            }
+            (Verdict::LeftAlone { why }, true) => format!("wanted, left alone: {}", escape(why)),
+            (Verdict::LeftAlone { why }, false) => format!("not wanted, left alone: {}", escape(why)),
         };
         let mark = if self.privileged { " (privileged)" } else { "" };
         let because =

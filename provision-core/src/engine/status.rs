@@ -12,7 +12,7 @@ use crate::execute::JournalEntry;
 use crate::id::{FeedId, RealmId, SourceName, TargetName};
 use crate::model::{
     ConfiguredSource, ConfiguredTarget, Dispute, FeedCounts, FeedReport, FeedState, Hold, HoldOf, HoldState,
-    Identity, Link, LinkState, Quarantine,
+    Identity, Link, LinkState, Quarantine, Work,
 };
 use crate::plan::Drive;
 use crate::policy::PolicyVersion;
@@ -36,6 +36,8 @@ pub struct Status {
     pub identities: u64,
     /// Identities that are dirty, due and free to be claimed.
     pub due: u64,
+    /// Identities that wait: due ones, those somebody works on, and those that wait for an instant or a person.
+    pub waiting: u64,
     /// Targets by name.
     pub targets: Vec<TargetStatus>,
     /// Sources by name.
@@ -165,8 +167,9 @@ impl Engine {
             realm: self.realm.clone(),
             at: now,
             policy: policy.map(|stored| stored.value.value),
-            identities: store::count_by::<Identity>(self.store(), &self.realm, every).await?,
+            identities: store::count_by::<Identity>(self.store(), &self.realm, every.clone()).await?,
             due: self.due_count(now).await?,
+            waiting: store::count_by::<Work>(self.store(), &self.realm, every).await?,
             targets,
             sources,
             steps,
@@ -281,7 +284,11 @@ impl Status {
             }
             None => out.push_str("  no policy is set\n"),
         }
-        let _ = writeln!(out, "  {} identities, {} due", self.identities, self.due);
+        let _ = writeln!(
+            out,
+            "  {} identities, {} due, {} waiting in all",
+            self.identities, self.due, self.waiting
+        );
         let steps = self.steps;
         let _ = writeln!(
             out,
