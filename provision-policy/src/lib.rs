@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Policy as data.
+
+mod bundle;
+mod document;
+mod evaluation;
+mod expression;
+
+pub use bundle::Bundle;

@@ -66,6 +66,14 @@ pub trait NameAllocator {
         requests: &[NameRequest],
         candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
     ) -> NameResult;
+
+    /// The names the identity holds already for all requests, whatever their stems: for a policy that cannot make
+    /// candidates any more (a name that has become unreadable) and must not lose what was given. `None` when one is
+    /// missing; the default knows of none.
+    fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {
+        let _ = requests;
+        None
+    }
 }
 
 /// An allocator that finds every first candidate free: for previews of a policy without a store.

@@ -1,0 +1,55 @@
+//! Reading a bundle's files from disk.
+
+use std::path::{Path, PathBuf};
+
+use provision_core::diagnostic::{Diagnostic, Severity, Span};
+
+use crate::document::FILE_MAX;
+
+/// Most files of a bundle.
+const FILES_MAX: usize = 1000;
+
+pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+    let failed = |path: &Path, error: std::io::Error| {
+        let span = Span { file: path.display().to_string(), ..Span::default() };
+        vec![
+            Diagnostic::new(
+                Severity::Error,
+                "P0009",
+                format!("cannot be read: {error}"),
+                "check path and rights",
+            )
+            .at(span),
+        ]
+    };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(|error| failed(path, error))? {
+            let found = entry.map_err(|error| failed(path, error))?.path();
+            let yaml = found.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            if yaml && found.is_file() && paths.len() < FILES_MAX {
+                paths.push(found);
+            }
+        }
+        paths.sort();
+    } else {
+        paths.push(path.to_owned());
+    }
+    let mut files = Vec::with_capacity(paths.len());
+    let mut problems = Vec::new();
+    for path in paths {
+        match read_bounded(&path) {
+            Ok(text) => files.push((path.display().to_string(), text)),
+            Err(error) => problems.extend(failed(&path, error)),
+        }
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// Reads a little more than a file may hold, so that a file too large is seen as such and not read whole.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,411 @@
+//! From texts to a bundle: all problems in one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use provision_core::diagnostic::{Diagnostic, Severity};
+use provision_core::id::NamespaceName;
+use provision_core::policy::{Namespace, NamespaceMember};
+use provision_core::schema::CaseRule;
+use sha2::{Digest, Sha256};
+
+use super::input::{ATTRIBUTES, expression};
+use super::lookup::Lookup;
+use super::role::{self, Role};
+use super::{Content, account_map, rule};
+use crate::document::{Data, Fields, Node, Place, Reader, Sources};
+use crate::expression::{Expression, Kind, Vocabulary};
+
+/// The stack of the loading thread: the expression parser recurses.
+const STACK: usize = 64 * 1024 * 1024;
+/// Keys of a bundle.
+const KEYS: &[&str] = &[
+    "bundle",
+    "version",
+    "description",
+    "locale",
+    "inputs",
+    "reserved",
+    "lookups",
+    "values",
+    "namespaces",
+    "roles",
+    "rules",
+    "targets",
+];
+/// Names that no person gets: they stand for roles of machines and mail systems, or are reserved by targets.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "admin",
+    "administrator",
+    "anonymous",
+    "aux",
+    "com1",
+    "com2",
+    "com3",
+    "com4",
+    "com5",
+    "com6",
+    "com7",
+    "com8",
+    "com9",
+    "con",
+    "daemon",
+    "default",
+    "defaultaccount",
+    "everyone",
+    "guest",
+    "hostmaster",
+    "krbtgt",
+    "localhost",
+    "lpt1",
+    "lpt2",
+    "lpt3",
+    "lpt4",
+    "lpt5",
+    "lpt6",
+    "lpt7",
+    "lpt8",
+    "lpt9",
+    "mailer-daemon",
+    "nobody",
+    "noreply",
+    "no-reply",
+    "nul",
+    "operator",
+    "postmaster",
+    "prn",
+    "root",
+    "security",
+    "self",
+    "service",
+    "support",
+    "sync",
+    "sysadmin",
+    "system",
+    "test",
+    "webmaster",
+];
+
+pub(super) fn load(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
+    let failed = |summary: &str| {
+        vec![Diagnostic::new(Severity::Error, "P0008", summary, "report this with the bundle")]
+    };
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(files));
+        match worker.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Err(failed("the bundle could not be read: the reader failed")),
+            Err(_) => Err(failed("the bundle could not be read: no thread to read it on")),
+        }
+    })
+}
+
+fn read(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
+    let sources = Sources::new(files);
+    let mut reader = Reader::new(&sources);
+    let (content, mut problems) = match merge(&mut reader) {
+        Some(root) => {
+            let content = sections(&mut reader, &root);
+            (Some(content), reader.into_problems())
+        }
+        None => (None, reader.into_problems()),
+    };
+    match content {
+        Some(mut content) if !problems.iter().any(Diagnostic::is_error) => {
+            content.warnings = std::mem::take(&mut problems);
+            content.sources = sources;
+            Ok(content)
+        }
+        _ => Err(problems),
+    }
+}
+
+/// One node of all files: each section may stand in several, as long as no name stands in two.
+fn merge(reader: &mut Reader<'_>) -> Option<Node> {
+    let mut merged: Vec<(Node, Node)> = Vec::new();
+    let mut broken = false;
+    for (file, _, text) in reader.sources.files() {
+        let place = Place { file, start: 0, end: 0 };
+        let node = match crate::document::read(reader.sources, file, text) {
+            Ok(Some(node)) => node,
+            Ok(None) => Node { place, data: Data::Map(Vec::new()) },
+            Err(problem) => {
+                reader.push(place, problem);
+                broken = true;
+                continue;
+            }
+        };
+        let fields = reader.fields(&node, "", KEYS);
+        match reader.required(&fields, "bundle") {
+            Some(version) if version.text() != Some("1") => {
+                let found = version.text().unwrap_or("?").chars().take(20).collect::<String>();
+                let summary = format!("bundle format `{found}` is not known to this version");
+                reader.error("P0007", version.place, "bundle", summary, "write `bundle: 1`");
+            }
+            _ => {}
+        }
+        for key in KEYS.iter().filter(|key| **key != "bundle") {
+            let Some(found) = fields.get(key) else { continue };
+            let known = merged.iter_mut().find(|(known, _)| known.text() == Some(key));
+            match (known.map(|(_, node)| &mut node.data), &found.data) {
+                (Some(Data::Map(into)), Data::Map(from)) => into.extend(from.iter().cloned()),
+                (Some(Data::List(into)), Data::List(from)) => into.extend(from.iter().cloned()),
+                (Some(_), _) => {
+                    let summary = format!("`{key}` is given in two files");
+                    reader.error("P0003", found.place, key, summary, "keep one of the two");
+                }
+                (None, _) => {
+                    let text = Data::Text { text: (*key).to_owned(), plain: true };
+                    merged.push((Node { place: found.place, data: text }, found.clone()));
+                }
+            }
+        }
+    }
+    // After a syntax error the rest is not known: what it names would be reported as missing.
+    (!broken).then_some(Node { place: Place::default(), data: Data::Map(merged) })
+}
+
+fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
+    let fields = reader.fields(root, "", KEYS);
+    let mut places = BTreeMap::new();
+    let label = match reader.required(&fields, "version") {
+        Some(node) => reader.text(node, "version").unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    if let Some(node) = fields.get("description") {
+        reader.text(node, "description");
+    }
+    let locale = fields.get("locale").and_then(|node| reader.text(node, "locale")).map(str::to_owned);
+    let inputs = fields.get("inputs").map(|node| reader.texts(node, "inputs")).unwrap_or_default();
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.attributes.extend(ATTRIBUTES.iter().map(|name| (*name).to_owned()));
+    vocabulary.attributes.extend(inputs);
+    let lookups = lookups(reader, &fields, &mut places);
+    vocabulary.lookups = lookups.keys().cloned().collect();
+    let shared = values(reader, &fields, &mut vocabulary, &mut places);
+    let mut namespaces = namespaces(reader, &fields, &mut places);
+    let names: BTreeSet<NamespaceName> = namespaces.keys().cloned().collect();
+    let roles = roles(reader, &fields, &mut places);
+    let rules = fields.get("rules").map(|node| rule::read(reader, node, &vocabulary)).unwrap_or_default();
+    places.extend(rules.iter().map(|rule| (rule.id.as_str().to_owned(), rule.place)));
+    let maps = fields
+        .get("targets")
+        .map(|node| account_map::read(reader, node, &vocabulary, &names))
+        .unwrap_or_default();
+    places.extend(maps.places);
+    for rule in &rules {
+        for (role, place) in &rule.roles {
+            role::known(reader, &roles, role, *place, rule.id.as_str());
+        }
+    }
+    role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
+    let mut accounts = maps.accounts;
+    accounts.values_mut().for_each(|account| account.complete(&shared));
+    members(&mut namespaces, &accounts);
+    let mut content = Content {
+        label,
+        hash: hash(root),
+        locale,
+        reserved: reserved(reader, &fields),
+        lookups,
+        shared,
+        namespaces: namespaces.into_values().collect(),
+        roles,
+        rules,
+        accounts,
+        sources: Sources::new(&[]),
+        places,
+        warnings: Vec::new(),
+        reads_today: false,
+    };
+    review(reader, &mut content);
+    content
+}
+
+fn reserved(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeSet<String> {
+    let own = fields.get("reserved").map(|node| reader.texts(node, "reserved")).unwrap_or_default();
+    let built_in = RESERVED.iter().map(|word| (*word).to_owned());
+    built_in.chain(own.iter().map(|word| word.to_lowercase())).collect()
+}
+
+fn lookups(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    places: &mut BTreeMap<String, Place>,
+) -> BTreeMap<String, Lookup> {
+    let Some(node) = fields.get("lookups") else { return BTreeMap::new() };
+    let mut lookups = BTreeMap::new();
+    for (name, key, node) in reader.entries(node, "lookups") {
+        let path = format!("lookups.{name}");
+        lookups.insert(name.to_owned(), Lookup::read(reader, node, &path));
+        places.insert(path, key.place);
+    }
+    lookups
+}
+
+fn values(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    vocabulary: &mut Vocabulary,
+    places: &mut BTreeMap<String, Place>,
+) -> Vec<Expression> {
+    let Some(node) = fields.get("values") else { return Vec::new() };
+    let mut shared: Vec<Expression> = Vec::new();
+    let entries = reader.entries(node, "values");
+    for (name, key, node) in entries {
+        let path = format!("values.{name}");
+        // A faulty one still takes its number, so that those who use it are not reported as well.
+        let found = expression(reader, node, &path, vocabulary, Kind::Any);
+        let mut found = found.or_else(|| crate::expression::parse("null", node.place, vocabulary).ok());
+        if let Some(expression) = found.as_mut() {
+            let used: Vec<_> = expression.reads.shared.iter().copied().collect();
+            for reads in used.into_iter().filter_map(|index| shared.get(index)).map(|used| used.reads.clone())
+            {
+                expression.reads.extend(&reads);
+            }
+        }
+        shared.extend(found);
+        places.insert(path, key.place);
+        vocabulary.shared.insert(name.to_owned(), shared.len().saturating_sub(1));
+    }
+    shared
+}
+
+fn namespaces(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    places: &mut BTreeMap<String, Place>,
+) -> BTreeMap<NamespaceName, Namespace> {
+    let Some(node) = fields.get("namespaces") else { return BTreeMap::new() };
+    let mut namespaces = BTreeMap::new();
+    for (name, key, node) in reader.entries(node, "namespaces") {
+        let path = format!("namespaces.{name}");
+        let inner = reader.fields(node, &path, &["description", "case", "reuse_after_days", "members"]);
+        let case = inner.get("case").and_then(|node| {
+            reader.word(node, &path, &[("ignore", CaseRule::Ignore), ("exact", CaseRule::Exact)])
+        });
+        let reuse = inner.get("reuse_after_days").filter(|node| !matches!(node.data, Data::Null));
+        let reuse_after_days = reuse.and_then(|node| reader.number(node, &path, 0, 36_500));
+        let mut members = Vec::new();
+        if let Some(node) = inner.get("members") {
+            for item in reader.list(node, &path) {
+                members.extend(member(reader, item, &path));
+            }
+        }
+        let name = NamespaceName::new(name);
+        let case = case.unwrap_or(CaseRule::Ignore);
+        namespaces.insert(name.clone(), Namespace { name, case, members, reuse_after_days });
+        places.insert(path, key.place);
+    }
+    namespaces
+}
+
+fn member(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<NamespaceMember> {
+    let fields = reader.fields(node, path, &["target", "class", "attribute"]);
+    let mut text = |key: &str| reader.required(&fields, key).and_then(|node| reader.text(node, path));
+    let (target, class, attribute) = (text("target"), text("class"), text("attribute"));
+    Some(NamespaceMember { target: target?.into(), class: class?.into(), attribute: attribute?.into() })
+}
+
+fn roles(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    places: &mut BTreeMap<String, Place>,
+) -> BTreeMap<String, Role> {
+    let Some(node) = fields.get("roles") else { return BTreeMap::new() };
+    let mut roles = BTreeMap::new();
+    for (name, key, node) in reader.entries(node, "roles") {
+        let path = format!("roles.{name}");
+        roles.insert(name.to_owned(), Role::read(reader, key.place, node, &path));
+        places.insert(path, key.place);
+    }
+    roles
+}
+
+/// An attribute whose names are generated in a namespace belongs to it without being listed.
+fn members(
+    namespaces: &mut BTreeMap<NamespaceName, Namespace>,
+    accounts: &BTreeMap<(provision_core::id::TargetName, provision_core::id::ClassName), super::AccountMap>,
+) {
+    for ((target, class), account) in accounts {
+        for pattern in account.names.iter().flat_map(|group| &group.patterns) {
+            let Some(namespace) = namespaces.get_mut(&pattern.namespace) else { continue };
+            let member = NamespaceMember {
+                target: target.clone(),
+                class: class.clone(),
+                attribute: pattern.attribute.clone(),
+            };
+            if !namespace.members.contains(&member) {
+                namespace.members.push(member);
+            }
+        }
+    }
+}
+
+/// Looks at every expression once; warns of what nothing uses.
+fn review(reader: &mut Reader<'_>, content: &mut Content) {
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    let mut today = false;
+    let mut add = |expression: &Expression| {
+        today |= expression.reads.today;
+        used.extend(expression.reads.lookups.iter().map(|name| format!("lookups.{name}")));
+    };
+    content.shared.iter().for_each(&mut add);
+    for rule in &content.rules {
+        add(&rule.when);
+        rule.unless.iter().for_each(&mut add);
+    }
+    content.accounts.values().for_each(|account| account.each_expression(&mut add));
+    let included = content.roles.values().flat_map(|role| &role.includes);
+    let given = content.rules.iter().flat_map(|rule| &rule.roles);
+    used.extend(included.chain(given).map(|(role, _)| format!("roles.{role}")));
+    for group in content.accounts.values().flat_map(|account| &account.names) {
+        used.extend(
+            group.patterns.iter().map(|pattern| format!("namespaces.{}", pattern.namespace.as_str())),
+        );
+    }
+    content.reads_today = today;
+    for (id, place) in &content.places {
+        let section = id.split('.').next().unwrap_or_default();
+        if !matches!(section, "lookups" | "roles" | "namespaces") || used.contains(id) {
+            continue;
+        }
+        let name = id.split_once('.').map_or("", |(_, name)| name);
+        let summary = format!("`{name}` is not used");
+        reader.report(Severity::Warning, "P0030", *place, id, summary, "use it or remove it");
+    }
+}
+
+/// SHA-256 over the content: comments, layout, key order and the cut into files do not count.
+fn hash(root: &Node) -> String {
+    let mut hasher = Sha256::new();
+    feed(root, &mut hasher);
+    hex::encode(hasher.finalize())
+}
+
+fn feed(node: &Node, hasher: &mut Sha256) {
+    let mut add = |kind: &[u8], length: usize| {
+        hasher.update(kind);
+        hasher.update((length as u64).to_be_bytes());
+    };
+    match &node.data {
+        Data::Null => add(b"n", 0),
+        Data::Text { text, .. } => {
+            add(b"t", text.len());
+            hasher.update(text.as_bytes());
+        }
+        Data::List(items) => {
+            add(b"l", items.len());
+            items.iter().for_each(|item| feed(item, hasher));
+        }
+        Data::Map(entries) => {
+            add(b"m", entries.len());
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.text().cmp(&b.text()));
+            for (key, value) in entries {
+                feed(key, hasher);
+                feed(value, hasher);
+            }
+        }
+    }
+}

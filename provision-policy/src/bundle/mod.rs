@@ -1,0 +1,102 @@
+//! The bundle: all policy as versioned, hashed data.
+
+mod account_map;
+mod file;
+mod input;
+mod load;
+mod lookup;
+mod name_pattern;
+mod role;
+mod rule;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use provision_core::diagnostic::{Diagnostic, Span};
+use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::policy::Namespace;
+
+pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
+pub(crate) use lookup::Lookup;
+pub(crate) use name_pattern::{NameGroup, NamePattern};
+pub(crate) use role::{Role, RoleGrant};
+pub(crate) use rule::Rule;
+
+use crate::document::{Place, Sources};
+use crate::expression::Expression;
+
+/// A policy bundle: rules, roles, policy maps and namespaces, read from YAML and checked.
+///
+/// It is immutable and cheap to clone. As a [`provision_core::policy::Policy`] it is pure: the same input gives the
+/// same evaluation.
+#[derive(Clone, Debug)]
+pub struct Bundle(pub(crate) Arc<Content>);
+
+/// What a bundle holds.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) label: String,
+    pub(crate) hash: String,
+    /// The locale for people without one of their own.
+    pub(crate) locale: Option<String>,
+    /// Names never given, in lower case.
+    pub(crate) reserved: BTreeSet<String>,
+    pub(crate) lookups: BTreeMap<String, Lookup>,
+    /// Expressions shared by name, in the order written: each reads only those before it.
+    pub(crate) shared: Vec<Expression>,
+    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    sources: Sources,
+    places: BTreeMap<String, Place>,
+    warnings: Vec<Diagnostic>,
+    /// Some expression reads `today`: evaluations change at midnight.
+    reads_today: bool,
+}
+
+impl Bundle {
+    /// Reads a bundle from the texts of its files, given as (file name, text). Reads nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every file, in one pass; warnings are among them. A bundle with only warnings loads, see
+    /// [`Bundle::warnings`].
+    pub fn load(files: &[(&str, &str)]) -> Result<Self, Vec<Diagnostic>> {
+        load::load(files).map(|content| Self(Arc::new(content)))
+    }
+
+    /// Reads a bundle from a file, or from all `*.yaml` and `*.yml` files of a directory (not of its
+    /// subdirectories), in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read is a diagnostic (`P0009`) too; otherwise as [`Bundle::load`].
+    pub fn load_path(path: impl AsRef<std::path::Path>) -> Result<Self, Vec<Diagnostic>> {
+        let files = file::read(path.as_ref())?;
+        let texts: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        Self::load(&texts)
+    }
+
+    /// What is probably not as meant, though it works: roles, lookups and namespaces that nothing uses.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.0.warnings
+    }
+
+    /// Where the mapping, rule or role with this id is written.
+    pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
+        self.0.places.get(id.as_str()).map(|place| self.0.sources.span(*place))
+    }
+}
+
+impl Content {
+    /// Some expression reads `today`.
+    pub(crate) fn reads_today(&self) -> bool {
+        self.reads_today
+    }
+
+    /// Where the thing with this id is written, for diagnostics.
+    pub(crate) fn locate(&self, id: &str) -> Option<Span> {
+        self.places.get(id).map(|place| self.sources.span(*place))
+    }
+}

@@ -1,0 +1,55 @@
+//! Rules: predicates that are membership of roles.
+
+use std::collections::BTreeSet;
+
+use provision_core::id::PolicyRef;
+
+use super::input::expression;
+use crate::document::{Node, Place, Reader};
+use crate::expression::{Expression, Kind, Vocabulary};
+
+/// A rule: who fulfils it has the roles, who does not has them not.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: PolicyRef,
+    pub(crate) place: Place,
+    pub(crate) when: Expression,
+    /// Who fulfils this too is excluded.
+    pub(crate) unless: Option<Expression>,
+    pub(crate) roles: Vec<(String, Place)>,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, vocabulary: &Vocabulary) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let mut ids = BTreeSet::new();
+    for item in reader.list(node, "rules") {
+        let fields = reader.fields(item, "rules", &["id", "description", "when", "unless", "roles"]);
+        let id = reader.required(&fields, "id").and_then(|node| Some((node, reader.text(node, "rules")?)));
+        let path = id.map_or_else(|| "rules".to_owned(), |(_, id)| format!("rules.{id}"));
+        if let Some((node, id)) = id.filter(|(_, id)| !ids.insert((*id).to_owned())) {
+            let summary = format!("two rules are called `{id}`");
+            reader.error("P0003", node.place, &path, summary, "give each its own id");
+        }
+        if let Some(node) = fields.get("description") {
+            reader.text(node, &path);
+        }
+        let when = reader
+            .required(&fields, "when")
+            .and_then(|node| expression(reader, node, &format!("{path}.when"), vocabulary, Kind::Bool));
+        let unless = fields
+            .get("unless")
+            .and_then(|node| expression(reader, node, &format!("{path}.unless"), vocabulary, Kind::Bool));
+        let mut roles = Vec::new();
+        if let Some(node) = reader.required(&fields, "roles") {
+            for item in reader.list(node, &path) {
+                if let Some(name) = reader.text(item, &path) {
+                    roles.push((name.to_owned(), item.place));
+                }
+            }
+        }
+        if let (Some((node, _)), Some(when)) = (id, when) {
+            rules.push(Rule { id: PolicyRef::new(&path), place: node.place, when, unless, roles });
+        }
+    }
+    rules
+}

@@ -1,0 +1,387 @@
+//! One account: whether it shall be, its names, values and groups.
+
+use provision_core::id::{PolicyRef, Tag};
+use provision_core::model::Lifecycle;
+use provision_core::policy::{
+    Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, NameRequest, NameResult,
+    PolicyInput, Refusal, RefusalReason,
+};
+use provision_core::value::{AttrName, Slot};
+
+use super::name::{Candidates, Filled, Unfilled, request, scope};
+use super::roles::{Address, Decided, refusal};
+use super::{Alarm, inputs};
+use crate::bundle::{AccountMap, Content, Mapping, NameGroup, NamePattern, WhenNull};
+use crate::expression::{Datum, Expression, Facts, Failure, Traced, evaluate};
+
+/// What the accounts of one identity are decided from.
+pub(super) struct Draft<'d, 'a, 'i> {
+    pub(super) content: &'a Content,
+    pub(super) input: &'d PolicyInput<'i>,
+    pub(super) clock: &'d mut Alarm,
+    pub(super) decided: &'d Decided<'a>,
+}
+
+impl<'a> Draft<'_, 'a, '_> {
+    pub(super) fn account<'f>(
+        &mut self,
+        address: &Address,
+        map: &'a AccountMap,
+        facts: &mut Facts<'f>,
+        names: &mut dyn NameAllocator,
+    ) -> DesiredAccount
+    where
+        'a: 'f,
+    {
+        let mut account = DesiredAccount {
+            target: address.0.clone(),
+            class: address.1.clone(),
+            tag: Tag::main(),
+            exists: false,
+            enabled: None,
+            because: Vec::new(),
+            values: Vec::new(),
+            groups: Vec::new(),
+            credential: None,
+            refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
+        };
+        self.existence(address, map, facts, &mut account);
+        if !account.exists {
+            return account;
+        }
+        if let Some(enabled) = &map.enabled {
+            let id = PolicyRef::new(format!("{}.enabled", map.id));
+            match evaluate(enabled, facts, &mut Traced::new()) {
+                Ok(found) => {
+                    account.enabled = Some(found == Datum::Bool(true));
+                    account.because.push(self.reason(&id, enabled, facts));
+                }
+                Err(failure) => account.refusals.extend(refusal(&failure, None, &id)),
+            }
+        }
+        let blocked = self.unreadable(address, map, facts, names, &mut account);
+        for group in &map.names {
+            self.names(address, group, blocked, facts, names, &mut account);
+        }
+        for (attribute, mappings) in &map.attributes {
+            self.value(attribute, mappings, facts, &mut account);
+        }
+        account.values.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+        account.groups = self.decided.groups.get(address).cloned().unwrap_or_default();
+        account.credential = map.credential.clone();
+        account.refusals.sort();
+        account.refusals.dedup();
+        account
+    }
+
+    fn reason(&self, id: &PolicyRef, expression: &Expression, facts: &Facts<'_>) -> Derivation {
+        let reads = expression.reads_all(&self.content.shared);
+        Derivation {
+            mapping: Some(id.clone()),
+            inputs: inputs::references(&reads, facts),
+            identity_version: self.input.identity.version,
+            ..Derivation::default()
+        }
+    }
+
+    /// Decides whether the account shall be there, and says why or why not.
+    fn existence<'f>(
+        &mut self,
+        address: &Address,
+        map: &'a AccountMap,
+        facts: &Facts<'f>,
+        account: &mut DesiredAccount,
+    ) where
+        'a: 'f,
+    {
+        let version = self.input.identity.version;
+        let why = |mapping: PolicyRef, note: Option<String>| Derivation {
+            mapping: Some(mapping),
+            identity_version: version,
+            note,
+            ..Derivation::default()
+        };
+        let id = PolicyRef::new(&map.id);
+        let given = self.decided.accounts.get(address);
+        let absent = match (given, self.input.lifecycle) {
+            (None, _) => Some("no role or grant gives this account".to_owned()),
+            (_, Lifecycle::Terminated) => Some("the person is terminated".to_owned()),
+            (_, Lifecycle::PreHire) => self.too_early(map),
+            _ => None,
+        };
+        if let Some(note) = absent {
+            account.because.push(why(id, Some(note)));
+            return;
+        }
+        account.exists = true;
+        account.because.extend(given.into_iter().flatten().map(|by| why(by.clone(), None)));
+        let Some(condition) = &map.exists else { return };
+        let id = PolicyRef::new(format!("{}.exists", map.id));
+        match evaluate(condition, facts, &mut Traced::new()) {
+            Ok(Datum::Bool(true)) => account.because.push(self.reason(&id, condition, facts)),
+            Ok(_) => {
+                account.exists = false;
+                let mut reason = self.reason(&id, condition, facts);
+                reason.note = Some("the condition does not hold".to_owned());
+                account.because = vec![reason];
+            }
+            Err(failure) => account.refusals.extend(refusal(&failure, None, &id)),
+        }
+    }
+
+    /// Why an account of a person not yet started is not there, if it is not.
+    fn too_early(&mut self, map: &AccountMap) -> Option<String> {
+        let start = self.input.identity.employment.start?;
+        let Some(lead) = map.lead_days else {
+            return Some("the person has not started yet".to_owned());
+        };
+        let first = start.plus_days(0_i32.saturating_sub_unsigned(lead));
+        let opens = first.start_in(&self.input.identity.zone).ok()?;
+        self.clock.at(Some(opens));
+        (self.input.now < opens)
+            .then(|| format!("the person starts on {start}; the account comes {lead} days before"))
+    }
+
+    fn value<'f>(
+        &self,
+        attribute: &AttrName,
+        mappings: &'a [Mapping],
+        facts: &Facts<'f>,
+        account: &mut DesiredAccount,
+    ) where
+        'a: 'f,
+    {
+        for (index, mapping) in mappings.iter().enumerate() {
+            let mut rows = Traced::new();
+            let applies = match &mapping.when {
+                None => Ok(true),
+                Some(when) => evaluate(when, facts, &mut rows).map(|found| found == Datum::Bool(true)),
+            };
+            match applies {
+                Ok(false) => continue,
+                Ok(true) => match self.slot(mapping, facts, &mut rows) {
+                    Ok(None) => {}
+                    Ok(Some(slot)) => {
+                        let lost = mappings.iter().skip(index + 1).map(|lost| lost.id.clone());
+                        let value = self.derived(attribute, mapping, slot, facts, &rows, lost.collect());
+                        account.values.push(value);
+                    }
+                    Err(failure) => account.refusals.extend(refusal(&failure, Some(attribute), &mapping.id)),
+                },
+                Err(failure) => account.refusals.extend(refusal(&failure, Some(attribute), &mapping.id)),
+            }
+            return;
+        }
+    }
+
+    fn derived(
+        &self,
+        attribute: &AttrName,
+        mapping: &Mapping,
+        slot: DesiredSlot,
+        facts: &Facts<'_>,
+        rows: &Traced,
+        overridden: Vec<PolicyRef>,
+    ) -> DesiredValue {
+        let default = match &mapping.when_null {
+            WhenNull::Default(default) => Some(default.text.as_str()),
+            _ => None,
+        };
+        let when = mapping.when.as_ref().map(|when| when.text.as_str());
+        let texts: Vec<&str> =
+            [Some(mapping.value.text.as_str()), when, default].into_iter().flatten().collect();
+        let shared = mapping.reads.shared.iter().filter_map(|index| self.content.shared.get(*index));
+        let texts: Vec<&str> = texts.into_iter().chain(shared.map(|shared| shared.text.as_str())).collect();
+        DesiredValue {
+            attribute: attribute.clone(),
+            slot,
+            strength: mapping.strength,
+            inputs: inputs::hash(&mapping.id, &texts, &mapping.reads, facts, rows),
+            derivation: Derivation {
+                mapping: Some(mapping.id.clone()),
+                strength: Some(mapping.strength),
+                inputs: inputs::references(&mapping.reads, facts),
+                identity_version: self.input.identity.version,
+                overridden,
+                note: None,
+            },
+        }
+    }
+
+    /// The value of a mapping; `None` leaves the attribute alone.
+    fn slot<'f>(
+        &self,
+        mapping: &'a Mapping,
+        facts: &Facts<'f>,
+        rows: &mut Traced,
+    ) -> Result<Option<DesiredSlot>, Failure>
+    where
+        'a: 'f,
+    {
+        let found = evaluate(&mapping.value, facts, rows)?;
+        if !found.is_empty() {
+            return Ok(Some(desired(found)));
+        }
+        Ok(match &mapping.when_null {
+            WhenNull::Keep => None,
+            WhenNull::Default(default) => Some(desired(evaluate(default, facts, rows)?)),
+            WhenNull::Refuse => {
+                return Err(Failure {
+                    trouble: crate::expression::Trouble::Missing,
+                    detail: "a value is required here and there is none".to_owned(),
+                });
+            }
+            // What no source says anything of is not cleared.
+            WhenNull::Clear => {
+                let mut read = mapping.reads.attributes.iter().peekable();
+                let silent = read.peek().is_some()
+                    && read.all(|name| facts.identity.attributes.get(name.as_str()).is_none());
+                (!silent).then_some(DesiredSlot::Known(Slot::Null))
+            }
+        })
+    }
+
+    /// Reports names that cannot be made from this person's data. True when the account is refused, by that or
+    /// already: then no name is taken for it, and only those it holds are shown.
+    fn unreadable<'f>(
+        &self,
+        address: &Address,
+        map: &'a AccountMap,
+        facts: &mut Facts<'f>,
+        allocator: &dyn NameAllocator,
+        account: &mut DesiredAccount,
+    ) -> bool
+    where
+        'a: 'f,
+    {
+        for group in &map.names {
+            let mut refusals = Vec::new();
+            let mut requests = Vec::new();
+            for pattern in &group.patterns {
+                match scope(pattern, facts) {
+                    Ok(scope) => requests.push(request(address, pattern, scope)),
+                    Err(why) => refusals.extend(unfilled(pattern, why)),
+                }
+                if let Err(why) = Filled::new(pattern, facts) {
+                    refusals.extend(unfilled(pattern, why));
+                }
+            }
+            // Who has names already keeps them, even if they could not be made today.
+            let complete = requests.len() == group.patterns.len();
+            let held = allocator.held(&requests).filter(|held| complete && held.len() == requests.len());
+            for (pattern, name) in group.patterns.iter().zip(held.iter().flatten()) {
+                facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name.clone()));
+            }
+            if held.is_none() {
+                account.refusals.extend(refusals);
+            }
+        }
+        !account.refusals.is_empty()
+    }
+
+    fn names<'f>(
+        &self,
+        address: &Address,
+        group: &'a NameGroup,
+        blocked: bool,
+        facts: &mut Facts<'f>,
+        allocator: &mut dyn NameAllocator,
+        account: &mut DesiredAccount,
+    ) where
+        'a: 'f,
+    {
+        let scopes: Option<Vec<_>> = group
+            .patterns
+            .iter()
+            .map(|pattern| scope(pattern, facts).ok().map(|scope| request(address, pattern, scope)))
+            .collect();
+        let Some(requests) = scopes else { return };
+        let held = allocator.held(&requests).filter(|held| held.len() == requests.len());
+        let found = match held {
+            Some(held) => Some((held, Some("kept: names are made once".to_owned()))),
+            None if blocked => None,
+            None => self.allocate(group, requests, facts, allocator, account),
+        };
+        let Some((names, note)) = found else { return };
+        for (pattern, name) in group.patterns.iter().zip(names) {
+            facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name.clone()));
+            account.values.push(DesiredValue {
+                attribute: pattern.attribute.clone(),
+                slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
+                strength: pattern.strength,
+                // A name is made once: only another name is a changed input.
+                inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
+                derivation: Derivation {
+                    mapping: Some(pattern.id.clone()),
+                    strength: Some(pattern.strength),
+                    inputs: inputs::references(&pattern.reads, facts),
+                    identity_version: self.input.identity.version,
+                    overridden: Vec::new(),
+                    note: note.clone(),
+                },
+            });
+        }
+    }
+
+    /// Takes names for a group; `None` after a refusal.
+    fn allocate<'f>(
+        &self,
+        group: &'a NameGroup,
+        mut requests: Vec<NameRequest>,
+        facts: &Facts<'f>,
+        allocator: &mut dyn NameAllocator,
+        account: &mut DesiredAccount,
+    ) -> Option<(Vec<String>, Option<String>)>
+    where
+        'a: 'f,
+    {
+        let mut filled = Vec::with_capacity(group.patterns.len());
+        for pattern in &group.patterns {
+            match Filled::new(pattern, facts) {
+                Ok(found) => filled.push(found),
+                Err(why) => account.refusals.extend(unfilled(pattern, why)),
+            }
+        }
+        if filled.len() < group.patterns.len() {
+            return None;
+        }
+        for (request, filled) in requests.iter_mut().zip(&filled) {
+            let namespace = self.content.namespaces.iter().find(|known| known.name == request.namespace);
+            request.stem = filled.stem(namespace.map(|namespace| namespace.case).unwrap_or_default());
+        }
+        let mut candidates = Candidates::new(self.content, &filled);
+        Some(match allocator.allocate(&requests, &mut |number| candidates.get(number)) {
+            NameResult::Held(names) => (names, Some("kept: names are made once".to_owned())),
+            NameResult::Allocated(names, 0) => (names, None),
+            NameResult::Allocated(names, taken) => {
+                (names, Some(format!("candidates taken before it: {taken}")))
+            }
+            NameResult::Pending => (candidates.get(1)?, Some("not looked up yet".to_owned())),
+            NameResult::Exhausted => {
+                account.refusals.push(Refusal {
+                    reason: RefusalReason::NameExhausted,
+                    attribute: group.patterns.first().map(|pattern| pattern.attribute.clone()),
+                    mapping: filled.first().map(|filled| filled.id().clone()),
+                    detail: "every candidate is taken".to_owned(),
+                });
+                return None;
+            }
+        })
+    }
+}
+
+fn desired(found: Datum<'_>) -> DesiredSlot {
+    match found {
+        Datum::AccountOf(key) => DesiredSlot::AccountOf { key },
+        other => DesiredSlot::Known(other.into_slot()),
+    }
+}
+
+fn unfilled(pattern: &NamePattern, why: Unfilled) -> Option<Refusal> {
+    Some(Refusal {
+        reason: why.reason?,
+        attribute: Some(pattern.attribute.clone()),
+        mapping: Some(pattern.id.clone()),
+        detail: why.detail,
+    })
+}

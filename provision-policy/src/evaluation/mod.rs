@@ -1,0 +1,111 @@
+//! The bundle as a policy: what one identity shall have.
+
+mod account;
+mod check;
+mod inputs;
+mod name;
+mod roles;
+
+use std::collections::BTreeMap;
+
+use provision_core::diagnostic::Diagnostic;
+use provision_core::id::TargetName;
+use provision_core::policy::{
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision,
+};
+use provision_core::schema::Schema;
+use provision_core::value::Timestamp;
+
+use crate::bundle::{Bundle, Content};
+use crate::expression::{Facts, Traced, evaluate};
+
+impl Policy for Bundle {
+    fn version(&self) -> PolicyVersion {
+        PolicyVersion { label: self.0.label.clone(), hash: self.0.hash.clone() }
+    }
+
+    fn namespaces(&self) -> &[Namespace] {
+        &self.0.namespaces
+    }
+
+    fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
+        check::check(&self.0, schemas)
+    }
+
+    fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
+        let content = &*self.0;
+        let mut clock = Alarm::new(input.now);
+        let facts = facts(content, input);
+        let decided = roles::decide(content, input, &facts, &mut clock);
+        let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
+        let mut facts = Facts { roles: &held, ..facts };
+        let mut accounts = Vec::with_capacity(content.accounts.len());
+        for (address, map) in &content.accounts {
+            facts.names = BTreeMap::new();
+            let mut draft = account::Draft { content, input, clock: &mut clock, decided: &decided };
+            accounts.push(draft.account(address, map, &mut facts, names));
+        }
+        clock.at(identity_change(input));
+        if content.reads_today() {
+            let tomorrow = facts.today.map(|today| today.plus_days(1).start_in(&input.identity.zone));
+            clock.at(tomorrow.and_then(Result::ok));
+        }
+        let roles = decided.roles.into_iter();
+        Evaluation {
+            roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
+            accounts,
+            next_change_at: clock.next,
+        }
+    }
+}
+
+/// When lifecycle or anything else of the identity changes by the clock alone.
+fn identity_change(input: &PolicyInput<'_>) -> Option<Timestamp> {
+    let lifecycle = input.identity.lifecycle(input.now).ok().and_then(|(_, next)| next);
+    let noted = input.identity.next_change_at.filter(|at| *at > input.now);
+    match (lifecycle, noted) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The facts of one identity, with the shared values evaluated once.
+fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<'a> {
+    let attributes = &input.identity.attributes;
+    let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
+    let mut facts = Facts {
+        identity: input.identity,
+        lifecycle: input.lifecycle,
+        today: input.now.date_in(&input.identity.zone).ok(),
+        locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
+        roles: &[],
+        lookups: &content.lookups,
+        shared: Vec::with_capacity(content.shared.len()),
+        names: BTreeMap::new(),
+    };
+    for shared in &content.shared {
+        let mut traced = Traced::new();
+        let found = evaluate(shared, &facts, &mut traced);
+        facts.shared.push((found, traced));
+    }
+    facts
+}
+
+/// Keeps the earliest instant after now.
+#[derive(Debug)]
+struct Alarm {
+    now: Timestamp,
+    next: Option<Timestamp>,
+}
+
+impl Alarm {
+    fn new(now: Timestamp) -> Self {
+        Self { now, next: None }
+    }
+
+    fn at(&mut self, instant: Option<Timestamp>) {
+        if let Some(instant) = instant.filter(|instant| *instant > self.now) {
+            self.next = Some(self.next.map_or(instant, |next| next.min(instant)));
+        }
+    }
+}

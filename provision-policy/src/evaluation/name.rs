@@ -1,0 +1,210 @@
+//! Generated names: candidates with a counter that always fit.
+
+use provision_core::id::{PolicyRef, Tag};
+use provision_core::policy::{NameRequest, RefusalReason};
+use provision_core::schema::CaseRule;
+use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::roles::Address;
+use crate::bundle::{Content, NamePattern};
+use crate::expression::{Datum, Facts, Failure, Traced, Trouble, evaluate, letters};
+
+/// Most candidates that are tried.
+pub(super) const ATTEMPTS_MAX: u32 = 10_000;
+
+/// A pattern filled with one person's data.
+#[derive(Debug)]
+pub(super) struct Filled<'a> {
+    pattern: &'a NamePattern,
+    parts: Vec<String>,
+}
+
+/// Why a pattern cannot be filled.
+#[derive(Debug)]
+pub(super) struct Unfilled {
+    pub(super) reason: Option<RefusalReason>,
+    pub(super) detail: String,
+}
+
+impl From<Failure> for Unfilled {
+    fn from(failure: Failure) -> Self {
+        Self { reason: failure.reason(), detail: failure.detail }
+    }
+}
+
+/// The scope of a pattern: the part of the namespace it is unique in.
+pub(super) fn scope<'a>(pattern: &'a NamePattern, facts: &Facts<'a>) -> Result<String, Unfilled> {
+    let Some(expression) = &pattern.scope else { return Ok(String::new()) };
+    match evaluate(expression, facts, &mut Traced::new())? {
+        Datum::Text(text) if !text.is_empty() => Ok(text.into_owned()),
+        _ => Err(Unfilled {
+            reason: Some(RefusalReason::MissingInput),
+            detail: format!("the scope of `{}` has no value", pattern.attribute),
+        }),
+    }
+}
+
+/// What is asked of the allocator, without the stem.
+pub(super) fn request(address: &Address, pattern: &NamePattern, scope: String) -> NameRequest {
+    let (target, class) = address;
+    let (target, class, tag) = (target.as_str(), class.as_str(), Tag::main());
+    NameRequest {
+        namespace: pattern.namespace.clone(),
+        scope,
+        purpose: format!("{target}/{class}/{}/{}", tag.as_str(), pattern.attribute.as_str()),
+        stem: String::new(),
+    }
+}
+
+impl<'a> Filled<'a> {
+    pub(super) fn new(pattern: &'a NamePattern, facts: &Facts<'a>) -> Result<Self, Unfilled> {
+        let mut parts = Vec::with_capacity(pattern.parts.len());
+        let mut given = String::new();
+        for part in &pattern.parts {
+            let text = match evaluate(&part.value, facts, &mut Traced::new())? {
+                Datum::Null => String::new(),
+                Datum::Text(text) => text.into_owned(),
+                other => {
+                    return Err(Failure::failed(format!("a name needs text, got {}", other.kind())).into());
+                }
+            };
+            given.push_str(text.trim());
+            let written = spell(pattern, &text, facts.locale)?;
+            parts.push(letters::left(&written, part.max).to_owned());
+        }
+        if parts.iter().all(String::is_empty) {
+            let attribute = &pattern.attribute;
+            return Err(if given.is_empty() {
+                let detail = format!("nothing to make `{attribute}` from: every part is empty");
+                Unfilled { reason: Some(RefusalReason::MissingInput), detail }
+            } else {
+                let shown = provision_core::text::escape(letters::left(&given, 60));
+                let detail =
+                    format!("no character of `{shown}` may stand in `{attribute}`; give a romanised form");
+                Unfilled { reason: Some(RefusalReason::Unmappable), detail }
+            });
+        }
+        Ok(Self { pattern, parts })
+    }
+
+    /// The name with that counter, or without one. `None` when the counter leaves no room for the name.
+    pub(super) fn candidate(&self, counter: Option<u32>) -> Option<String> {
+        let pattern = self.pattern;
+        let tail = match counter {
+            Some(counter) => format!("{}{counter}", pattern.counter_separator),
+            None => String::new(),
+        };
+        let room = pattern.max.checked_sub(tail.chars().count())?;
+        let mut parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
+        loop {
+            let base = join(&parts, &pattern.separator);
+            if base.is_empty() {
+                return None;
+            }
+            if base.chars().count() <= room {
+                return Some(format!("{base}{tail}{}", pattern.suffix));
+            }
+            // The longest part gives way, the first of equals.
+            let (_, longest) = parts
+                .iter_mut()
+                .enumerate()
+                .max_by_key(|(index, part)| (part.chars().count(), std::cmp::Reverse(*index)))?;
+            let cut = longest.grapheme_indices(true).next_back().map_or(0, |(at, _)| at);
+            *longest = longest.get(..cut).unwrap_or_default();
+            if pattern.allow.is_some() {
+                *longest = longest.trim_end_matches(|c: char| !c.is_alphanumeric());
+            }
+        }
+    }
+
+    /// What every candidate starts with, once folded.
+    pub(super) fn stem(&self, case: CaseRule) -> String {
+        // One counter of each width, and a second of the first: what they share, all share.
+        let counters = [None, Some(2), Some(3), Some(10), Some(100), Some(1000), Some(10_000)];
+        let mut candidates = counters.into_iter().filter_map(|counter| self.candidate(counter));
+        let mut stem = candidates.next().map(|name| case.fold(&name)).unwrap_or_default();
+        for name in candidates {
+            let name = case.fold(&name);
+            let shared = stem.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
+            stem = stem.chars().take(shared).collect();
+        }
+        stem
+    }
+
+    /// True when nobody may have this name.
+    fn is_reserved(&self, content: &Content, name: &str) -> bool {
+        let own = name.strip_suffix(self.pattern.suffix.as_str()).unwrap_or(name);
+        content.reserved.contains(&own.to_lowercase())
+    }
+
+    pub(super) fn id(&self) -> &PolicyRef {
+        &self.pattern.id
+    }
+}
+
+/// The characters a part contributes.
+fn spell(pattern: &NamePattern, text: &str, locale: Option<&str>) -> Result<String, Unfilled> {
+    let Some(allow) = &pattern.allow else {
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect();
+        return Ok(if pattern.lower { text.to_lowercase() } else { text });
+    };
+    let plain = letters::ascii(text, locale).map_err(|c| Unfilled::from(letters_failure(text, c)))?;
+    let plain = if pattern.lower { plain.to_lowercase() } else { plain };
+    Ok(allow.keep(&plain).trim_matches(|c: char| !c.is_alphanumeric()).to_owned())
+}
+
+fn letters_failure(text: &str, c: char) -> Failure {
+    let shown = provision_core::text::escape(letters::left(text, 60));
+    Failure {
+        trouble: Trouble::Unmappable,
+        detail: format!(
+            "`{shown}` holds `{c}`, which has no reading that can be known; give a romanised form"
+        ),
+    }
+}
+
+fn join(parts: &[&str], separator: &str) -> String {
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(separator)
+}
+
+/// Gives the candidates of names that share a counter: 1 is without a number, then 2, 3, ...; what is reserved is
+/// stepped over.
+pub(super) struct Candidates<'c, 'a> {
+    content: &'c Content,
+    filled: &'c [Filled<'a>],
+    /// The last answer: which candidate it was and its counter.
+    last: (u32, u32),
+}
+
+impl<'c, 'a> Candidates<'c, 'a> {
+    pub(super) fn new(content: &'c Content, filled: &'c [Filled<'a>]) -> Self {
+        Self { content, filled, last: (0, 0) }
+    }
+
+    pub(super) fn get(&mut self, wanted: u32) -> Option<Vec<String>> {
+        if wanted == 0 || wanted > ATTEMPTS_MAX {
+            return None;
+        }
+        let (mut number, mut counter) = if self.last.0 < wanted { self.last } else { (0, 0) };
+        loop {
+            counter += 1;
+            if counter > ATTEMPTS_MAX {
+                return None;
+            }
+            let shown = (counter > 1).then_some(counter);
+            let names =
+                self.filled.iter().map(|filled| filled.candidate(shown)).collect::<Option<Vec<_>>>()?;
+            let reserved =
+                self.filled.iter().zip(&names).any(|(filled, name)| filled.is_reserved(self.content, name));
+            if reserved {
+                continue;
+            }
+            number += 1;
+            if number == wanted {
+                self.last = (number, counter);
+                return Some(names);
+            }
+        }
+    }
+}

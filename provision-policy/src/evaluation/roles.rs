@@ -1,0 +1,194 @@
+//! Who has which roles, and what roles and stored grants give.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
+use provision_core::model::Entitlement;
+use provision_core::policy::{DesiredGroup, PolicyInput, Refusal, RefusalReason};
+
+use super::Alarm;
+use crate::bundle::{Content, RoleGrant, Rule};
+use crate::expression::{Datum, Facts, Failure, Traced, evaluate};
+
+/// Target and class of an account.
+pub(super) type Address = (TargetName, ClassName);
+
+/// What rules, roles and grants give one identity.
+#[derive(Debug, Default)]
+pub(super) struct Decided<'a> {
+    /// Roles, and what gives each.
+    pub(super) roles: BTreeMap<&'a str, Vec<PolicyRef>>,
+    /// Accounts, and what gives each.
+    pub(super) accounts: BTreeMap<Address, Vec<PolicyRef>>,
+    /// Groups of accounts.
+    pub(super) groups: BTreeMap<Address, Vec<DesiredGroup>>,
+    /// Accounts that a failed rule may concern.
+    pub(super) refusals: BTreeMap<Address, Vec<Refusal>>,
+}
+
+pub(super) fn decide<'a>(
+    content: &'a Content,
+    input: &PolicyInput<'_>,
+    facts: &Facts<'a>,
+    clock: &mut Alarm,
+) -> Decided<'a> {
+    let mut decided = Decided::default();
+    let mut given: Vec<(&'a str, PolicyRef)> = Vec::new();
+    for rule in &content.rules {
+        match applies(rule, facts) {
+            Ok(true) => given.extend(rule.roles.iter().map(|(role, _)| (role.as_str(), rule.id.clone()))),
+            Ok(false) => {}
+            Err(failure) => refuse(content, rule, &failure, &mut decided),
+        }
+    }
+    decided.roles = closure(content, given);
+    for role in decided.roles.keys() {
+        let because = PolicyRef::new(format!("roles.{role}"));
+        for (grant, _) in content.roles.get(*role).into_iter().flat_map(|role| &role.grants) {
+            let (target, class) = grant.account();
+            let address = (target.clone(), class.clone());
+            match grant {
+                RoleGrant::Account { .. } => {
+                    decided.accounts.entry(address).or_default().push(because.clone());
+                }
+                RoleGrant::Group { group, group_class, privileged, .. } => {
+                    let groups = decided.groups.entry(address).or_default();
+                    join(groups, group_class, group, *privileged, because.clone());
+                }
+            }
+        }
+    }
+    stored(content, input, &mut decided, clock);
+    for groups in decided.groups.values_mut() {
+        groups.sort_by(|a, b| (&a.class, &a.group).cmp(&(&b.class, &b.group)));
+    }
+    decided
+}
+
+fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
+    let mut rows = Traced::new();
+    let holds = evaluate(&rule.when, facts, &mut rows)? == Datum::Bool(true);
+    Ok(match &rule.unless {
+        Some(unless) if holds => evaluate(unless, facts, &mut rows)? != Datum::Bool(true),
+        _ => holds,
+    })
+}
+
+/// The given roles and all they include, each with what gives it.
+fn closure<'a>(content: &'a Content, given: Vec<(&'a str, PolicyRef)>) -> BTreeMap<&'a str, Vec<PolicyRef>> {
+    let mut roles: BTreeMap<&'a str, Vec<PolicyRef>> = BTreeMap::new();
+    let mut open = given;
+    while let Some((name, because)) = open.pop() {
+        let new = !roles.contains_key(name);
+        roles.entry(name).or_default().push(because);
+        if !new {
+            continue;
+        }
+        let by = PolicyRef::new(format!("roles.{name}"));
+        for (included, _) in content.roles.get(name).into_iter().flat_map(|role| &role.includes) {
+            open.push((included, by.clone()));
+        }
+    }
+    for because in roles.values_mut() {
+        because.sort();
+        because.dedup();
+    }
+    roles
+}
+
+/// A rule that failed leaves open whether its roles apply: the accounts they touch stay as they are.
+fn refuse(content: &Content, rule: &Rule, failure: &Failure, decided: &mut Decided<'_>) {
+    let Some(reason) = failure.reason() else { return };
+    let given = rule.roles.iter().map(|(role, _)| (role.as_str(), rule.id.clone())).collect();
+    let touched: BTreeSet<Address> = closure(content, given)
+        .keys()
+        .filter_map(|role| content.roles.get(*role))
+        .flat_map(|role| &role.grants)
+        .map(|(grant, _)| (grant.account().0.clone(), grant.account().1.clone()))
+        .collect();
+    for address in touched {
+        decided.refusals.entry(address).or_default().push(Refusal {
+            reason,
+            attribute: None,
+            mapping: Some(rule.id.clone()),
+            detail: failure.detail.clone(),
+        });
+    }
+}
+
+fn join(
+    groups: &mut Vec<DesiredGroup>,
+    class: &ClassName,
+    group: &str,
+    privileged: bool,
+    because: PolicyRef,
+) {
+    match groups.iter_mut().find(|known| known.class == *class && known.group == group) {
+        Some(known) => {
+            known.privileged |= privileged;
+            known.because.push(because);
+        }
+        None => groups.push(DesiredGroup {
+            class: class.clone(),
+            group: group.to_owned(),
+            privileged,
+            because: vec![because],
+        }),
+    }
+}
+
+/// Adds grants by request, by hand and imported, as long as one of their origins stands.
+fn stored(content: &Content, input: &PolicyInput<'_>, decided: &mut Decided<'_>, clock: &mut Alarm) {
+    for grant in input.grants {
+        let (stands, next) = grant.at(input.now);
+        clock.at(next);
+        if !stands {
+            continue;
+        }
+        let standing = grant.origins.iter().filter(|origin| origin.validity.at(input.now).0);
+        let because: Vec<PolicyRef> = standing.map(|origin| origin.reference.clone()).collect();
+        match &grant.entitlement {
+            Entitlement::Account { target, class, tag } if *tag == Tag::main() => {
+                decided.accounts.entry((target.clone(), class.clone())).or_default().extend(because);
+            }
+            Entitlement::Group { target, class, tag, group } if *tag == Tag::main() => {
+                let (group_class, privileged) = declared(content, target, class, group);
+                let groups = decided.groups.entry((target.clone(), class.clone())).or_default();
+                for because in because {
+                    join(groups, &group_class, group, privileged, because);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Class and privilege of a group as some role declares them.
+fn declared(content: &Content, target: &TargetName, class: &ClassName, wanted: &str) -> (ClassName, bool) {
+    let grants = content.roles.values().flat_map(|role| &role.grants);
+    let mut found = (ClassName::new("group"), false);
+    for (grant, _) in grants {
+        if let RoleGrant::Group { group, group_class, privileged, .. } = grant
+            && grant.account() == (target, class)
+            && group == wanted
+        {
+            found = (group_class.clone(), found.1 || *privileged);
+        }
+    }
+    found
+}
+
+/// The reason word for a refusal that follows from a failure.
+pub(super) fn refusal(
+    failure: &Failure,
+    attribute: Option<&provision_core::value::AttrName>,
+    id: &PolicyRef,
+) -> Option<Refusal> {
+    let reason: RefusalReason = failure.reason()?;
+    Some(Refusal {
+        reason,
+        attribute: attribute.cloned(),
+        mapping: Some(id.clone()),
+        detail: failure.detail.clone(),
+    })
+}

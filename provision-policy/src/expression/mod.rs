@@ -1,0 +1,123 @@
+//! Expressions: CEL syntax, checked when the bundle is loaded, evaluated over one identity's facts.
+//!
+//! The parser is the `cel` crate's; everything behind it is ours. A parsed expression holds no name that is not
+//! known, ends on every input, and needs no more stack than its limited nesting allows.
+
+mod datum;
+mod evaluate;
+mod fold;
+pub(crate) mod function;
+pub(crate) mod letters;
+mod parse;
+mod scan;
+mod term;
+
+use std::collections::BTreeSet;
+
+use provision_core::value::AttrName;
+
+pub(crate) use datum::{Datum, Failure, Trouble};
+pub(crate) use evaluate::{Facts, Traced, evaluate};
+pub(crate) use function::Kind;
+pub(crate) use parse::{Fault, Vocabulary, parse};
+
+use crate::document::Place;
+use term::{Op, Term};
+
+/// A parsed expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    /// As written.
+    pub(crate) text: String,
+    /// Where.
+    pub(crate) place: Place,
+    /// What it gives, as far as that is known.
+    pub(crate) kind: Kind,
+    /// What it reads.
+    pub(crate) reads: Reads,
+    term: Term,
+}
+
+/// What an expression reads, itself and through the shared values it uses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reads {
+    /// Attributes of the identity.
+    pub(crate) attributes: BTreeSet<AttrName>,
+    /// Generated names of the same account.
+    pub(crate) names: BTreeSet<String>,
+    /// Numbers of the shared values it uses itself.
+    pub(crate) shared: BTreeSet<usize>,
+    /// Numbers of the lookups it uses.
+    pub(crate) lookups: BTreeSet<String>,
+    /// `lifecycle`.
+    pub(crate) lifecycle: bool,
+    /// `today`.
+    pub(crate) today: bool,
+    /// `key` or `source`.
+    pub(crate) key: bool,
+    /// `roles`.
+    pub(crate) roles: bool,
+    /// The person's locale, by way of `ascii`.
+    pub(crate) locale: bool,
+}
+
+impl Expression {
+    /// What it reads, itself and through the shared values.
+    pub(crate) fn reads_all(&self, shared: &[Self]) -> Reads {
+        let mut reads = self.reads.clone();
+        for used in self.reads.shared.iter().filter_map(|index| shared.get(*index)) {
+            reads.extend(&used.reads);
+        }
+        reads
+    }
+
+    /// The text, of an expression that is nothing but a text.
+    pub(crate) fn constant(&self) -> Option<&str> {
+        match &self.term.op {
+            Op::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Reads {
+    fn of(term: &Term) -> Self {
+        let mut reads = Self::default();
+        term.walk(&mut |part| match &part.op {
+            Op::Attribute(name) => {
+                reads.attributes.insert(AttrName::new(name));
+            }
+            Op::Name(name) => {
+                reads.names.insert(name.clone());
+            }
+            Op::Shared(index) => {
+                reads.shared.insert(*index);
+            }
+            Op::Lifecycle => reads.lifecycle = true,
+            Op::Today => reads.today = true,
+            Op::Key | Op::Source => reads.key = true,
+            Op::Roles => reads.roles = true,
+            Op::Call(function::Function::Ascii, _) => reads.locale = true,
+            Op::Call(function::Function::Lookup, args) => {
+                if let Some(Op::Text(name)) = args.first().map(|term| &term.op) {
+                    reads.lookups.insert(name.clone());
+                }
+            }
+            _ => {}
+        });
+        reads
+    }
+
+    /// Adds what another expression reads.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.attributes.extend(other.attributes.iter().cloned());
+        self.names.extend(other.names.iter().cloned());
+        self.shared.extend(other.shared.iter().copied());
+        self.lookups.extend(other.lookups.iter().cloned());
+        self.lifecycle |= other.lifecycle;
+        self.today |= other.today;
+        self.key |= other.key;
+        self.roles |= other.roles;
+        self.locale |= other.locale;
+    }
+}

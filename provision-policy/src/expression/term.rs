@@ -1,0 +1,103 @@
+//! Expressions as we evaluate them: the parser's tree with every name resolved.
+
+use super::function::Function;
+
+/// A part of an expression and where it was written, in characters of the expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Term {
+    pub(crate) at: usize,
+    pub(crate) length: usize,
+    pub(crate) op: Op,
+}
+
+/// What a part does.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Text(String),
+    /// `user.title`
+    Attribute(String),
+    /// `user.name.givenName`: a part of a structured value.
+    Part(Box<Term>, String),
+    /// `has(..)`
+    Present(Box<Term>),
+    /// `name.sAMAccountName`
+    Name(String),
+    /// `value.family`, by number.
+    Shared(usize),
+    Lifecycle,
+    Today,
+    Key,
+    Source,
+    Roles,
+    /// A variable of a comprehension.
+    Local(String),
+    List(Vec<Term>),
+    Not(Box<Term>),
+    Negate(Box<Term>),
+    And(Box<Term>, Box<Term>),
+    Or(Box<Term>, Box<Term>),
+    If(Box<Term>, Box<Term>, Box<Term>),
+    Binary(Binary, Box<Term>, Box<Term>),
+    Call(Function, Vec<Term>),
+    /// `exists`, `all`, `filter`, `map`, `exists_one`.
+    Fold(Box<Fold>),
+}
+
+/// Operators on two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    In,
+    Index,
+}
+
+/// A loop over a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Fold {
+    pub(crate) range: Term,
+    pub(crate) item: String,
+    pub(crate) result: String,
+    pub(crate) start: Term,
+    pub(crate) go_on: Term,
+    pub(crate) step: Term,
+    pub(crate) end: Term,
+}
+
+impl Term {
+    /// Calls `visit` for this part and every part below.
+    pub(crate) fn walk<'t>(&'t self, visit: &mut dyn FnMut(&'t Term)) {
+        visit(self);
+        match &self.op {
+            Op::Part(a, _) | Op::Present(a) | Op::Not(a) | Op::Negate(a) => a.walk(visit),
+            Op::And(a, b) | Op::Or(a, b) | Op::Binary(_, a, b) => {
+                a.walk(visit);
+                b.walk(visit);
+            }
+            Op::If(a, b, c) => {
+                a.walk(visit);
+                b.walk(visit);
+                c.walk(visit);
+            }
+            Op::List(items) | Op::Call(_, items) => items.iter().for_each(|item| item.walk(visit)),
+            Op::Fold(fold) => {
+                for part in [&fold.range, &fold.start, &fold.go_on, &fold.step, &fold.end] {
+                    part.walk(visit);
+                }
+            }
+            _ => {}
+        }
+    }
+}
