@@ -10,6 +10,7 @@ pub mod event;
 pub mod execute;
 pub mod filter;
 pub mod id;
+pub mod ingest;
 pub mod memory;
 pub mod model;
 pub mod onboard;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Employment;
 use crate::id::{FeedId, IdentityId, RealmId, SourceName};
-use crate::value::Attributes;
+use crate::value::{Attributes, Zone};
 
 /// Whether the source still has the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct SourceRecord {
     pub attributes: Attributes,
     /// The employment it states.
     pub employment: Employment,
+    /// The person's zone, where the row names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// Hash of the row's content: an equal one is skipped.
     pub fingerprint: String,
     /// Position in the source's dense numbering: the bit that marks it seen.

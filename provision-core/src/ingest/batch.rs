@@ -1,0 +1,494 @@
+//! One batch of staged changes: source records, identities, work and audit of a single commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compute::{Sources, compute, differences};
+use super::correlate::{self, RuleIndex};
+use super::{Ingest, dirty, settle};
+use crate::audit::AuditEntry;
+use crate::error::Result;
+use crate::id::IdentityId;
+use crate::model::{
+    ConfiguredSource, Dispute, DisputeAbout, FeedChange, FeedChangeKind, FeedReport, FeedState, Identity,
+    Lifecycle, RecordState, SourceRecord, Work,
+};
+use crate::runtime::mint;
+use crate::source::FeedRecord;
+use crate::store::{self, Changes, Record, Select, Stored};
+use crate::value::Timestamp;
+
+/// A source record as this batch leaves it.
+#[derive(Debug)]
+struct Draft {
+    /// As read; `None`: the batch makes it.
+    version: Option<u64>,
+    value: SourceRecord,
+    changed: bool,
+}
+
+/// A batch being prepared; nothing is written before its one commit.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    road: &'a Ingest<'a>,
+    now: Timestamp,
+    report: Stored<FeedReport>,
+    source: Stored<ConfiguredSource>,
+    sources: Sources,
+    index: Option<RuleIndex>,
+    page: Vec<FeedChange>,
+    last: bool,
+    records: BTreeMap<String, Draft>,
+    disputes: BTreeMap<String, Stored<Dispute>>,
+    /// Rows of `records` by identity.
+    rows_of: BTreeMap<IdentityId, Vec<String>>,
+    touched: BTreeSet<IdentityId>,
+    /// New ones, with the key of the record each is made from.
+    minted: BTreeMap<IdentityId, String>,
+    changes: Changes,
+}
+
+/// What correlation says of a new record.
+enum Found {
+    Identity(IdentityId),
+    New,
+    Disputed(Vec<IdentityId>),
+}
+
+impl<'a> Batch<'a> {
+    pub(super) async fn load(road: &'a Ingest<'a>, report: Stored<FeedReport>, limit: u32) -> Result<Self> {
+        let source = road.source(report.value.source.as_str()).await?;
+        let sources = road.sources().await?;
+        let rules = correlate::rules(&sources);
+        let index = if rules.is_empty() { None } else { Some(road.rule_index(&rules).await?) };
+        let rows = road.store.scan(&road.staged_scan(report.value.id, None, limit)).await?;
+        let page: Vec<FeedChange> =
+            rows.rows.iter().map(|row| store::decode(row).map(|row| row.value)).collect::<Result<_>>()?;
+        let name = &report.value.source;
+        let keys: Vec<String> = page.iter().map(|change| SourceRecord::row_key(name, &change.key)).collect();
+        let known = store::get_many::<SourceRecord>(road.store, road.realm, &keys).await?;
+        let about = dispute_keys(&report.value, &page, &known);
+        let disputes = store::get_many::<Dispute>(road.store, road.realm, &about).await?;
+        let (mut records, mut rows_of) = (BTreeMap::new(), BTreeMap::<_, Vec<String>>::new());
+        for (key, known) in keys.into_iter().zip(known) {
+            let Some(Stored { version, value }) = known else { continue };
+            rows_of.entry(value.identity).or_default().push(key.clone());
+            records.insert(key, Draft { version: Some(version), value, changed: false });
+        }
+        Ok(Self {
+            road,
+            now: road.clock.now(),
+            records,
+            rows_of,
+            disputes: about
+                .into_iter()
+                .zip(disputes)
+                .filter_map(|(key, dispute)| dispute.map(|dispute| (key, dispute)))
+                .collect(),
+            report,
+            source,
+            sources,
+            index,
+            page,
+            last: rows.next.is_none(),
+            touched: BTreeSet::new(),
+            minted: BTreeMap::new(),
+            changes: Changes::in_realm(road.realm),
+        })
+    }
+
+    /// Works out every change of the page.
+    pub(super) async fn take_over(&mut self) -> Result<()> {
+        for change in std::mem::take(&mut self.page) {
+            self.changes.delete::<FeedChange>(change.key());
+            self.report.value.promoted += 1;
+            self.change(change).await?;
+        }
+        self.identities().await
+    }
+
+    /// The changes of the batch, and the report if it was the last one.
+    pub(super) fn finish(mut self) -> Result<(Changes, Option<FeedReport>)> {
+        for draft in self.records.values().filter(|draft| draft.changed) {
+            match draft.version {
+                Some(version) => self.changes.replace(version, &draft.value)?,
+                None => self.changes.insert(&draft.value)?,
+            }
+        }
+        if self.last {
+            let report = &mut self.report.value;
+            report.state = FeedState::Applied;
+            let source = &mut self.source.value;
+            source.last_feed = Some(report.id);
+            // A feed cut short leaves its place in the order to the whole one.
+            if report.completeness.is_complete() && report.sequence.order.is_some() {
+                source.last_order.clone_from(&report.sequence.order);
+            }
+            self.changes.append.push(self.road.entry("ingest.applied", &self.report.value).append()?);
+        }
+        self.changes.replace(self.source.version, &self.source.value)?;
+        self.changes.replace(self.report.version, &self.report.value)?;
+        Ok((self.changes, self.last.then_some(self.report.value)))
+    }
+
+    async fn change(&mut self, change: FeedChange) -> Result<()> {
+        let row = SourceRecord::row_key(&self.report.value.source, &change.key);
+        let state = self.records.get(&row).map(|draft| draft.value.state);
+        match (change.kind, state, change.record) {
+            (FeedChangeKind::Dispute, _, _) => self.dispute_record(&row, &change.key),
+            (_, Some(RecordState::Disputed), _) => Ok(()),
+            (FeedChangeKind::Upsert, None | Some(RecordState::Removed), Some(_))
+                if self.is_frozen(&change.key) =>
+            {
+                Ok(())
+            }
+            (FeedChangeKind::Upsert, None, Some(record)) => self.join(row, record).await,
+            (FeedChangeKind::Upsert, Some(_), Some(record)) => {
+                self.update(&row, true, |draft, feed| {
+                    draft.attributes = record.attributes;
+                    draft.employment = record.employment;
+                    draft.zone = record.zone;
+                    draft.fingerprint = record.fingerprint;
+                    draft.state = RecordState::Present;
+                    draft.feed = feed;
+                });
+                Ok(())
+            }
+            (FeedChangeKind::Remove, Some(_), _) => {
+                self.update(&row, true, |draft, feed| {
+                    draft.state = RecordState::Removed;
+                    draft.feed = feed;
+                });
+                Ok(())
+            }
+            (FeedChangeKind::Absent, Some(state), _) => {
+                let times = if let RecordState::Absent(times) = state { times } else { 0 };
+                self.update(&row, false, |draft, _| {
+                    draft.state = RecordState::Absent(times.saturating_add(1))
+                });
+                Ok(())
+            }
+            (FeedChangeKind::Seen, Some(_), _) => {
+                self.update(&row, false, |draft, _| draft.state = RecordState::Present);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn update(
+        &mut self,
+        row: &str,
+        touches: bool,
+        change: impl FnOnce(&mut SourceRecord, crate::id::FeedId),
+    ) {
+        let Some(draft) = self.records.get_mut(row) else { return };
+        tally(&mut self.source.value, &draft.value, false);
+        change(&mut draft.value, self.report.value.id);
+        draft.changed = true;
+        tally(&mut self.source.value, &draft.value, true);
+        let identity = draft.value.identity;
+        if touches {
+            self.touched.insert(identity);
+        }
+    }
+
+    /// Two rows claim the key: an existing record is frozen, a new one is not made.
+    fn dispute_record(&mut self, row: &str, key: &str) -> Result<()> {
+        if self.records.get(row).is_some_and(|draft| draft.value.state != RecordState::Removed) {
+            self.update(row, false, |draft, _| draft.state = RecordState::Disputed);
+        }
+        let about = DisputeAbout::Record { source: self.report.value.source.clone(), key: key.to_owned() };
+        let detail =
+            format!("rows of feed `{}` claim this key with different content", self.report.value.name);
+        self.open_dispute(about, detail)
+    }
+
+    fn is_frozen(&self, key: &str) -> bool {
+        let about = DisputeAbout::Record { source: self.report.value.source.clone(), key: key.to_owned() };
+        self.disputes.get(&Dispute::row_key(&about)).is_some_and(|dispute| dispute.value.open)
+    }
+
+    fn open_dispute(&mut self, about: DisputeAbout, detail: String) -> Result<()> {
+        let key = Dispute::row_key(&about);
+        let known = self.disputes.get(&key);
+        if known.is_some_and(|known| known.value.open && known.value.about == about) {
+            return Ok(());
+        }
+        let dispute = Dispute {
+            realm: self.road.realm.clone(),
+            about,
+            detail: crate::text::escape(&detail),
+            open: true,
+            at: self.now,
+            decision: None,
+        };
+        match known {
+            Some(known) => self.changes.replace(known.version, &dispute)?,
+            None => self.changes.insert(&dispute)?,
+        }
+        let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, "dispute.opened");
+        entry.object = Some(key);
+        entry.note = dispute.detail;
+        self.changes.append.push(entry.append()?);
+        Ok(())
+    }
+
+    /// A record that matched several identities matches one now, or none: the data decided.
+    fn close_correlation(&mut self, key: &str) -> Result<()> {
+        let key = correlation_key(&self.report.value, key);
+        match self.disputes.get(&key) {
+            Some(known) if known.value.open => {
+                let decision = Some((self.road.actor.clone(), "no longer ambiguous".to_owned()));
+                let dispute = Dispute { open: false, decision, ..known.value.clone() };
+                self.changes.replace(known.version, &dispute)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A record not known before: finds or makes its identity.
+    async fn join(&mut self, row: String, record: FeedRecord) -> Result<()> {
+        let identity = match self.find(&record).await? {
+            Found::Identity(identity) => identity,
+            Found::New => {
+                let id = IdentityId::from_uuid(mint(self.road.clock, self.road.random)?);
+                self.minted.insert(id, record.key.clone());
+                id
+            }
+            Found::Disputed(candidates) => {
+                let about = DisputeAbout::Correlation {
+                    source: self.report.value.source.clone(),
+                    key: record.key,
+                    candidates,
+                };
+                return self.open_dispute(
+                    about,
+                    "the record matches several identities, or one that has a record of this source"
+                        .to_owned(),
+                );
+            }
+        };
+        let value = SourceRecord {
+            realm: self.road.realm.clone(),
+            source: self.report.value.source.clone(),
+            key: record.key,
+            identity,
+            attributes: record.attributes,
+            employment: record.employment,
+            zone: record.zone,
+            fingerprint: record.fingerprint,
+            ordinal: self.source.value.next_ordinal,
+            state: RecordState::Present,
+            feed: self.report.value.id,
+        };
+        self.source.value.next_ordinal += 1;
+        tally(&mut self.source.value, &value, true);
+        self.rows_of.entry(identity).or_default().push(row.clone());
+        self.records.insert(row, Draft { version: None, value, changed: true });
+        self.touched.insert(identity);
+        Ok(())
+    }
+
+    async fn find(&self, record: &FeedRecord) -> Result<Found> {
+        let decided = self.disputes.get(&correlation_key(&self.report.value, &record.key));
+        if let Some((_, decision)) = decided.and_then(|decided| decided.value.decision.as_ref()) {
+            return Ok(match IdentityId::parse(decision) {
+                _ if decision == settle::NEW => Found::New,
+                Some(identity) => Found::Identity(identity),
+                None => Found::New,
+            });
+        }
+        for rule in &self.source.value.settings.correlate {
+            let mut candidates = self.road.candidates(rule, &record.attributes).await?;
+            // Keys of one source tell its people apart: only identities that other sources made are candidates.
+            candidates.retain(|candidate| candidate.source != self.report.value.source);
+            match candidates.as_slice() {
+                [] => {}
+                [one] if !self.has_record(one.id).await? => return Ok(Found::Identity(one.id)),
+                several => return Ok(Found::Disputed(several.iter().map(|one| one.id).collect())),
+            }
+        }
+        Ok(Found::New)
+    }
+
+    /// Whether this source has a record of the identity already.
+    async fn has_record(&self, identity: IdentityId) -> Result<bool> {
+        let source = &self.report.value.source;
+        let records = self.records_of(identity, true).await?;
+        Ok(records.iter().any(|record| record.source == *source && record.state != RecordState::Removed))
+    }
+
+    /// All records of an identity, as this batch leaves them.
+    async fn records_of(&self, identity: IdentityId, stored: bool) -> Result<Vec<SourceRecord>> {
+        let rows = self.rows_of.get(&identity).into_iter().flatten();
+        let mut records: Vec<SourceRecord> =
+            rows.filter_map(|row| self.records.get(row)).map(|draft| draft.value.clone()).collect();
+        if !stored {
+            return Ok(records);
+        }
+        let mut cursor = None;
+        loop {
+            let select = Select::Equal("identity", identity.to_string());
+            let (page, next) =
+                store::list_by::<SourceRecord>(self.road.store, self.road.realm, select, cursor, 100).await?;
+            let others = page.into_iter().map(|record| record.value);
+            records.extend(others.filter(|record| !self.records.contains_key(&record.key())));
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Computes every identity the batch touches, anew and from all its records.
+    async fn identities(&mut self) -> Result<()> {
+        let ids: Vec<String> = self.touched.iter().map(ToString::to_string).collect();
+        let before = store::get_many::<Identity>(self.road.store, self.road.realm, &ids).await?;
+        let mut dirtied = Vec::new();
+        let mut keys_changed = !self.minted.is_empty();
+        let rules: Vec<_> = correlate::rules(&self.sources).into_iter().cloned().collect();
+        let rules: Vec<_> = rules.iter().collect();
+        for (id, before) in std::mem::take(&mut self.touched).into_iter().zip(before) {
+            let records = self.records_of(id, before.is_some()).await?;
+            let Some(after) = self.computed(id, before.as_ref().map(|before| &before.value), &records)?
+            else {
+                continue;
+            };
+            let known = before.as_ref().map(|before| &before.value);
+            keys_changed |= correlate::write_keys(&mut self.changes, &rules, known, &after)?;
+            self.history(known, &after)?;
+            let overdue = known.and_then(|known| known.next_change_at).is_some_and(|at| at <= self.now);
+            // Always written, changed or not: two sources that touch one identity shut each other out by its row.
+            match &before {
+                Some(before) => self.changes.replace(before.version, &after)?,
+                None => self.changes.insert(&after)?,
+            }
+            if overdue || known.is_none_or(|known| known.version != after.version) {
+                dirtied.push(after);
+            }
+        }
+        if let (true, Some(index)) = (keys_changed, &self.index) {
+            index.lock(&mut self.changes)?;
+        }
+        let orders: Vec<String> = dirtied.iter().map(dirty::order).collect();
+        let works = store::get_many::<Work>(self.road.store, self.road.realm, &orders).await?;
+        for (identity, work) in dirtied.iter().zip(works) {
+            dirty::mark(&mut self.changes, work, identity, self.now)?;
+        }
+        Ok(())
+    }
+
+    fn computed(
+        &self,
+        id: IdentityId,
+        before: Option<&Identity>,
+        records: &[SourceRecord],
+    ) -> Result<Option<Identity>> {
+        let origin = match (before, self.minted.get(&id)) {
+            (Some(before), _) => (before.source.clone(), before.key.clone()),
+            (None, Some(key)) => (self.report.value.source.clone(), key.clone()),
+            (None, None) => return Ok(None),
+        };
+        let computed = compute(before, records, &self.sources);
+        let version = match before {
+            None => 1,
+            Some(before) => {
+                let same = before.attributes == computed.attributes
+                    && before.employment == computed.employment
+                    && before.zone == computed.zone;
+                before.version + u64::from(!same)
+            }
+        };
+        let mut identity = Identity {
+            id,
+            realm: self.road.realm.clone(),
+            attributes: computed.attributes,
+            provenance: computed.provenance,
+            employment: computed.employment,
+            zone: computed.zone,
+            source: origin.0,
+            key: origin.1,
+            version,
+            next_change_at: None,
+        };
+        identity.next_change_at = identity.lifecycle(self.now)?.1;
+        Ok(Some(identity))
+    }
+
+    fn history(&mut self, before: Option<&Identity>, after: &Identity) -> Result<()> {
+        let differences = differences(before, after);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let gone = |identity: &Identity| {
+            identity.lifecycle(self.now).map(|(lifecycle, _)| lifecycle == Lifecycle::Terminated)
+        };
+        let event = match before {
+            None => "identity.created",
+            Some(before) if gone(after)? && !gone(before)? => "identity.terminated",
+            Some(_) => "identity.changed",
+        };
+        let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, event);
+        entry.identity = Some(after.id);
+        entry.change = Some(serde_json::Value::Object(differences));
+        entry.note = format!("{} {}", self.report.value.source, self.report.value.name);
+        self.changes.append.push(entry.append()?);
+        Ok(())
+    }
+}
+
+/// Disputes that may bear on a page: those of new and removed records, and those that are to be opened.
+fn dispute_keys(
+    report: &FeedReport,
+    page: &[FeedChange],
+    known: &[Option<Stored<SourceRecord>>],
+) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (change, known) in page.iter().zip(known) {
+        let standing = known.as_ref().is_some_and(|known| known.value.state != RecordState::Removed);
+        if !standing || change.kind == FeedChangeKind::Dispute {
+            let (source, key) = (report.source.clone(), change.key.clone());
+            keys.push(Dispute::row_key(&DisputeAbout::Record { source, key }));
+        }
+        if known.is_none() {
+            keys.push(correlation_key(report, &change.key));
+        }
+    }
+    keys
+}
+
+fn correlation_key(report: &FeedReport, key: &str) -> String {
+    let (source, key) = (report.source.clone(), key.to_owned());
+    Dispute::row_key(&DisputeAbout::Correlation { source, key, candidates: Vec::new() })
+}
+
+/// Counts a record in or out of what the guards refer to.
+fn tally(source: &mut ConfiguredSource, record: &SourceRecord, counts: bool) {
+    if record.state == RecordState::Removed {
+        return;
+    }
+    let count = |sum: u64| if counts { sum.saturating_add(1) } else { sum.saturating_sub(1) };
+    source.present = count(source.present);
+    for (name, _) in record.attributes.iter().filter(|(_, slot)| !slot.values().is_empty()) {
+        let sum = source.filled.entry(name.clone()).or_default();
+        *sum = count(*sum);
+    }
+}
+
+impl Ingest<'_> {
+    /// The settings of every source of the realm.
+    async fn sources(&self) -> Result<Sources> {
+        let (mut sources, mut cursor) = (Sources::new(), None);
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) =
+                store::list_by::<ConfiguredSource>(self.store, self.realm, select, cursor, 100).await?;
+            let settings = page.into_iter().map(|source| source.value.settings);
+            sources.extend(settings.map(|settings| (settings.name.clone(), settings)));
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(sources);
+            }
+        }
+    }
+}

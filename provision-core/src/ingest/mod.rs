@@ -1,0 +1,239 @@
+//! The road from a source's feed to identities: read, staged, guarded, taken over.
+//!
+//! A feed is first read to its end and compared with the source records; only what differs is *staged* in the store.
+//! Then the guards look at the whole delta: it is taken over in batches, or held whole until a person approves it.
+//! Each batch is one commit, so that a stop at any point is continued where it was ([`Ingest::resume`]).
+
+mod batch;
+mod compute;
+mod correlate;
+mod dirty;
+mod due;
+mod guard;
+mod hold;
+mod outcome;
+mod promote;
+mod seen;
+mod settle;
+mod stage;
+
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
+use crate::id::{FeedId, RealmId, SourceName};
+use crate::model::{Actor, ConfiguredSource, FeedCounts, FeedReport, FeedState};
+use crate::runtime::{Clock, Random, mint};
+use crate::source::{Feed, FeedSequence};
+use crate::store::{self, Cursor, Scan, Select, Store, Stored, Table};
+
+pub use outcome::FeedOutcome;
+
+/// Records compared, staged or taken over in one commit.
+const BATCH: u32 = 1_000;
+/// How often a commit that met somebody else's is tried again, with fewer rows each time.
+const TRIES_MAX: u32 = 12;
+
+/// Takes feeds of a realm's sources. Cheap: make one per call.
+#[derive(Clone, Copy, Debug)]
+pub struct Ingest<'a> {
+    store: &'a dyn Store,
+    clock: &'a dyn Clock,
+    random: &'a dyn Random,
+    realm: &'a RealmId,
+    actor: &'a Actor,
+    batch: u32,
+}
+
+impl<'a> Ingest<'a> {
+    /// The road into a realm, on behalf of an actor.
+    pub fn new(
+        store: &'a dyn Store,
+        clock: &'a dyn Clock,
+        random: &'a dyn Random,
+        realm: &'a RealmId,
+        actor: &'a Actor,
+    ) -> Self {
+        Self { store, clock, random, realm, actor, batch: BATCH }
+    }
+
+    /// The same road with another number of records per commit (at least 1; the default is 1,000).
+    #[must_use]
+    pub fn with_batch(mut self, records: u32) -> Self {
+        self.batch = records.max(1);
+        self
+    }
+
+    /// Reads a feed and takes its delta over, or holds it. `progress` is told the rows read so far.
+    ///
+    /// Memory: one bit per known record, 16 bytes per changed one, one batch of records.
+    ///
+    /// # Errors
+    /// `NotFound`: no such source. `Conflict` (retryable, effect `None`): somebody else took a feed of this source
+    /// meanwhile. A feed that breaks off is not an error: [`FeedOutcome::Refused`].
+    pub async fn feed(
+        &self,
+        source: &str,
+        feed: Feed,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<FeedOutcome> {
+        self.finish_promoting(source).await?;
+        let configured = self.source(source).await?;
+        let id = match self.place(&configured.value, &feed.sequence).await? {
+            Place::Next { again } => again,
+            Place::Consumed(earlier) => return Ok(FeedOutcome::AlreadyConsumed { earlier }),
+            Place::Older(last_order) => return Ok(FeedOutcome::Older { last_order }),
+        };
+        let (id, version) = match id {
+            Some((id, version)) => (id, Some(version)),
+            None => (FeedId::from_uuid(mint(self.clock, self.random)?), None),
+        };
+        let report = FeedReport {
+            id,
+            realm: self.realm.clone(),
+            source: configured.value.settings.name.clone(),
+            name: feed.name.clone(),
+            mode: feed.mode,
+            sequence: feed.sequence.clone(),
+            state: FeedState::Staging,
+            counts: FeedCounts::default(),
+            problems: Vec::new(),
+            completeness: crate::connector::Completeness::Partial { reason: "not read yet".to_owned() },
+            hold: None,
+            at: self.clock.now(),
+            promoted: 0,
+        };
+        let mut staging = stage::Staging::new(self, &configured.value, report, version);
+        match staging.read(feed.records, progress).await? {
+            Err(broken) => self.refuse(staging, broken).await,
+            Ok(reasons) if reasons.is_empty() => {
+                let report = staging.finish().await?;
+                let feed = report.value.id;
+                self.begin(report, configured, None).await?;
+                Ok(FeedOutcome::Applied(Box::new(self.run(feed).await?)))
+            }
+            Ok(reasons) => self.hold(staging.finish().await?, configured, reasons).await,
+        }
+    }
+
+    /// After a crash: feeds that were being read are discarded (they are read again from the start), feeds that were
+    /// being taken over go on. Returns the feeds that were finished.
+    pub async fn resume(&self) -> Result<Vec<FeedReport>> {
+        let mut finished = Vec::new();
+        for feed in self.staged_feeds().await? {
+            match self.report(feed).await? {
+                Some(report) if report.value.state == FeedState::Promoting => {
+                    finished.push(self.run(feed).await?);
+                }
+                Some(report) if report.value.state == FeedState::Held => {}
+                // Rows of a feed that is over, or was never read to its end: nobody will look at them again.
+                report => self.discard(feed, report).await?,
+            }
+        }
+        Ok(finished)
+    }
+
+    async fn finish_promoting(&self, source: &str) -> Result<()> {
+        for feed in self.staged_feeds().await? {
+            if let Some(report) = self.report(feed).await?
+                && report.value.state == FeedState::Promoting
+                && report.value.source.as_str() == source
+            {
+                self.run(feed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds that have staged rows: found by jumping from feed to feed over the rows' keys.
+    async fn staged_feeds(&self) -> Result<Vec<FeedId>> {
+        let mut feeds = Vec::new();
+        let mut after = None;
+        loop {
+            let scan = Scan {
+                realm: self.realm.clone(),
+                table: Table::FeedChange,
+                select: Select::KeyPrefix(String::new()),
+                after,
+                limit: 1,
+            };
+            let page = self.store.scan(&scan).await?;
+            let Some(row) = page.rows.first() else { return Ok(feeds) };
+            let prefix = row.key.split('/').next().unwrap_or_default();
+            if let Some(feed) = FeedId::parse(prefix) {
+                feeds.push(feed);
+            }
+            // `~` sorts after every number.
+            after = Some(Cursor { column: String::new(), key: format!("{prefix}/~") });
+        }
+    }
+
+    /// Where a feed stands among those already read.
+    async fn place(&self, source: &ConfiguredSource, sequence: &FeedSequence) -> Result<Place> {
+        let content = format!("{}/{}", source.settings.name.as_str(), sequence.content);
+        let newer = match (&sequence.order, &source.last_order) {
+            (Some(order), Some(last)) => order > last,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let (mut again, mut cursor) = (None, None);
+        loop {
+            let select = Select::Equal("content", content.clone());
+            let (feeds, next) =
+                store::list_by::<FeedReport>(self.store, self.realm, select, cursor, BATCH).await?;
+            for feed in feeds {
+                // A revert to an earlier content is a new delivery if the source says that it is newer.
+                let same = feed.value.sequence == *sequence || source.last_feed == Some(feed.value.id);
+                if is_consumed(&feed.value) && (same || !newer) {
+                    return Ok(Place::Consumed(Box::new(feed.value)));
+                }
+                if feed.value.state == FeedState::Refused && !is_consumed(&feed.value) {
+                    again = Some((feed.value.id, feed.version));
+                }
+            }
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        match (&sequence.order, &source.last_order) {
+            (Some(_), Some(last)) if !newer => Ok(Place::Older(last.clone())),
+            _ => Ok(Place::Next { again }),
+        }
+    }
+
+    async fn source(&self, source: &str) -> Result<Stored<ConfiguredSource>> {
+        store::get(self.store, self.realm, source).await?.ok_or_else(|| {
+            let shown = crate::text::escape(source);
+            Error::new(ErrorKind::NotFound, format!("there is no source `{shown}`")).with_effect(Effect::None)
+        })
+    }
+
+    async fn report(&self, feed: FeedId) -> Result<Option<Stored<FeedReport>>> {
+        store::get(self.store, self.realm, &feed.to_string()).await
+    }
+}
+
+enum Place {
+    /// To be read; under the id of an earlier attempt that broke off, if there was one.
+    Next {
+        again: Option<(FeedId, u64)>,
+    },
+    Consumed(Box<FeedReport>),
+    Older(String),
+}
+
+/// Whether this delivery settled what its content says. One that broke off, or was cut short, did not.
+fn is_consumed(report: &FeedReport) -> bool {
+    match report.state {
+        FeedState::Held | FeedState::Promoting => true,
+        FeedState::Applied => report.completeness.is_complete(),
+        FeedState::Refused => report.hold.is_some(),
+        FeedState::Staging => false,
+    }
+}
+
+fn conflict(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Conflict, message).with_effect(Effect::None).with_retry(Retry::After(None))
+}
+
+fn record_prefix(source: &SourceName) -> String {
+    crate::model::SourceRecord::row_key(source, "")
+}
