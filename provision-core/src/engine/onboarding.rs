@@ -1,1 +1,361 @@
-//! Onboarding.
+//! Onboarding: reading a target that already has accounts, before anything is written to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt;
+
+use super::Engine;
+use crate::audit::AuditEntry;
+use crate::connector::{Completeness, Connector, Context, Discovery, ListEvent, ListRequest, Object};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
+use crate::model::{
+    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, Name, NameState, SourceRecord, Subject,
+};
+use crate::onboard::{Match, OnboardingReport, OnboardingRow, Situation, correlate};
+use crate::plan::{TargetSettings, is_protected};
+use crate::policy::Namespace;
+use crate::runtime::{Operation, within};
+use crate::store::{self, Changes, Commit, Record, Select, Stored};
+use crate::value::Timestamp;
+
+/// Rows of a report.
+const ROWS_MAX: usize = 1_000;
+/// Tries against others who write the same rows.
+const TRIES_MAX: u32 = 10;
+
+/// Identities by the values they can be found by: source keys, and correlation attributes.
+struct Finder {
+    by_key: BTreeMap<String, Vec<IdentityId>>,
+    by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
+    order: BTreeMap<IdentityId, Identity>,
+}
+
+impl Engine {
+    /// Reaches a target, tries its credentials and stores what it can do now. Changes nothing there.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Unavailable`, `ConfigInvalid`: as the connector says.
+    pub async fn check(&self, name: &TargetName) -> Result<Discovery> {
+        let target = self.target(name).await?.value;
+        let connector = self.inner.connector(&self.realm, &target.settings)?;
+        self.discover(&target.settings, connector.as_ref()).await
+    }
+
+    async fn discover(&self, settings: &TargetSettings, connector: &dyn Connector) -> Result<Discovery> {
+        let cx = Context::new(self.realm.clone(), format!("check/{}", settings.name.as_str()));
+        let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
+        within(limit, connector.check(&cx)).await?;
+        let discovery = within(limit, connector.discover(&cx)).await?;
+        for _ in 0..TRIES_MAX {
+            let Stored { version, value } = self.target(&settings.name).await?;
+            if value.discovery.as_ref() == Some(&discovery) {
+                return Ok(discovery);
+            }
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.replace(version, &ConfiguredTarget { discovery: Some(discovery.clone()), ..value })?;
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(discovery);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row").with_effect(Effect::None))
+    }
+
+    /// Lists the target whole, links what carries our or the source's immutable id, reports the rest. Nothing is
+    /// written to the target. Only after a complete listing are creates allowed there.
+    ///
+    /// # Errors
+    /// As [`Engine::check`]; a listing that breaks off is not an error but a report that is not complete.
+    pub async fn onboard(&self, actor: &Actor, name: &TargetName) -> Result<OnboardingReport> {
+        self.authorize(actor, Operation::Observe)?;
+        let target = self.target(name).await?.value;
+        let connector = self.inner.connector(&self.realm, &target.settings)?;
+        let discovery = self.discover(&target.settings, connector.as_ref()).await?;
+        let at = self.now();
+        let finder = self.finder(&target.settings).await?;
+        let namespaces = self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
+        let mut report = OnboardingReport {
+            target: name.clone(),
+            at,
+            completeness: Completeness::Complete { proof: "every class was listed".to_owned() },
+            counts: BTreeMap::new(),
+            rows: Vec::new(),
+        };
+        let mut managed = 0;
+        for class in target.settings.classes.keys().filter(|class| discovery.schema.classes.contains_key(*class)) {
+            let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
+            let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut end = None;
+            while let Some(event) = listing.next().await {
+                match event {
+                    Ok(ListEvent::Objects(objects)) => {
+                        managed +=
+                            self.take_in(&target.settings, class, objects, &finder, &namespaces, &mut report).await?;
+                    }
+                    Ok(ListEvent::End(completeness)) => end = Some(completeness),
+                    Err(error) => end = Some(Completeness::Partial { reason: error.report() }),
+                }
+            }
+            match end {
+                Some(Completeness::Complete { .. }) => {}
+                Some(Completeness::Partial { reason }) => report.completeness = Completeness::Partial { reason },
+                None => {
+                    let reason = "the listing stopped without saying that it is whole".to_owned();
+                    report.completeness = Completeness::Partial { reason };
+                }
+            }
+        }
+        self.finish_onboarding(actor, &report, managed).await?;
+        self.mark_all_dirty().await?;
+        Ok(report)
+    }
+
+    /// Records what one page of a listing holds. Returns how many of its objects are linked.
+    async fn take_in(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        objects: Vec<Object>,
+        finder: &Finder,
+        namespaces: &[Namespace],
+        report: &mut OnboardingReport,
+    ) -> Result<u64> {
+        let mut linked = 0;
+        for object in objects {
+            let (situation, identities, detail) = self.situation(settings, class, &object, finder).await?;
+            *report.counts.entry(class.clone()).or_default().entry(situation).or_default() += 1;
+            let mut changes = Changes::in_realm(&self.realm);
+            let mut owner = None;
+            match situation {
+                Situation::Linked => {
+                    if let Some(id) = identities.first() {
+                        changes.insert(&self.link_of(settings, class, &object, *id, report.at)?)?;
+                        owner = Some(*id);
+                    }
+                }
+                Situation::Known => owner = identities.first().copied(),
+                Situation::Disputed => changes.put(&Dispute {
+                    realm: self.realm.clone(),
+                    about: DisputeAbout::Match {
+                        target: settings.name.clone(),
+                        class: class.clone(),
+                        object: object.key.id.clone(),
+                        candidates: identities.clone(),
+                    },
+                    detail: detail.clone(),
+                    open: true,
+                    at: report.at,
+                    decision: None,
+                })?,
+                Situation::Unmatched | Situation::Protected => {}
+            }
+            self.take_names(&mut changes, settings, class, &object, owner, finder, namespaces).await?;
+            if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
+                tracing::warn!(?conflict, "onboarding met another writer; run it again");
+                continue;
+            }
+            linked += u64::from(matches!(situation, Situation::Linked | Situation::Known));
+            if !matches!(situation, Situation::Linked | Situation::Known) && report.rows.len() < ROWS_MAX {
+                report.rows.push(OnboardingRow {
+                    class: class.clone(),
+                    object: object.key.id.clone(),
+                    name: object.key.name.clone(),
+                    situation,
+                    identities,
+                    detail,
+                });
+            }
+        }
+        Ok(linked)
+    }
+
+    async fn situation(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+        finder: &Finder,
+    ) -> Result<(Situation, Vec<IdentityId>, String)> {
+        let row = format!("{}/{}/{}", settings.name.as_str(), class.as_str(), object.key.id);
+        let (known, _) =
+            store::list_by::<Link>(self.store(), &self.realm, Select::Equal("object", row), None, 1).await?;
+        if let Some(link) = known.first() {
+            let identity = link.value.subject.identity();
+            return Ok((Situation::Known, identity.into_iter().collect(), String::new()));
+        }
+        if is_protected(&settings.protected, &object.key) {
+            return Ok((Situation::Protected, Vec::new(), "named in the target's `protected`".to_owned()));
+        }
+        let rules = settings.class(class);
+        let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
+        let by_marker = marker.map(|value| finder.by_key(&value.to_plain())).unwrap_or_default();
+        let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
+        for attribute in &rules.correlate {
+            for value in object.attributes.values(attribute.as_str()) {
+                by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
+            }
+        }
+        let by_name: Vec<IdentityId> = by_name.into_iter().collect();
+        let privileged = object
+            .attributes
+            .values("memberOf")
+            .iter()
+            .any(|group| settings.privileged_groups.contains(&group.to_plain()));
+        Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
+            Match::Definite(id) => match self.has_link(settings, class, id).await? {
+                false => (Situation::Linked, vec![id], String::new()),
+                true => (Situation::Disputed, vec![id], "the person has another account there already".to_owned()),
+            },
+            Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
+            Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
+        })
+    }
+
+    async fn has_link(&self, settings: &TargetSettings, class: &ClassName, id: IdentityId) -> Result<bool> {
+        let key = Link::row_key(&settings.name, class, &Tag::main(), &Subject::Identity(id));
+        Ok(store::get::<Link>(self.store(), &self.realm, &key).await?.is_some())
+    }
+
+    fn link_of(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+        identity: IdentityId,
+        at: Timestamp,
+    ) -> Result<Link> {
+        let id = LinkId::from_uuid(self.inner.mint()?);
+        let subject = Subject::Identity(identity);
+        let mut link =
+            Link::new(id, self.realm.clone(), settings.name.clone(), class.clone(), Tag::main(), subject);
+        link.key = Some(object.key.clone());
+        link.enabled = object.enabled;
+        link.observed = object.attributes.clone();
+        link.observed_at = Some(at);
+        link.revision = 1;
+        Ok(link)
+    }
+
+    /// The names an object takes: held by its owner, or foreign.
+    #[allow(clippy::too_many_arguments, reason = "one object and its surroundings; a struct would be used once")]
+    async fn take_names(
+        &self,
+        changes: &mut Changes,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+        owner: Option<IdentityId>,
+        finder: &Finder,
+        namespaces: &[Namespace],
+    ) -> Result<()> {
+        let mut names: Vec<Name> = Vec::new();
+        for namespace in namespaces {
+            let here = |member: &&crate::policy::NamespaceMember| member.target == settings.name && member.class == *class;
+            for member in namespace.members.iter().filter(here) {
+                for value in object.attributes.values(member.attribute.as_str()) {
+                    let name = value.to_plain();
+                    let purpose = format!("{}/{}/main/{}", settings.name.as_str(), class.as_str(), member.attribute.as_str());
+                    names.push(Name {
+                        realm: self.realm.clone(),
+                        namespace: namespace.name.clone(),
+                        scope: String::new(),
+                        folded: namespace.case.fold(&name),
+                        name,
+                        owner,
+                        purpose: if owner.is_some() { purpose } else { String::new() },
+                        state: if owner.is_some() { NameState::Held } else { NameState::Foreign },
+                    });
+                }
+            }
+        }
+        let _ = finder;
+        let keys: Vec<String> = names.iter().map(Record::key).collect();
+        let known = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
+        for (name, known) in names.iter().zip(known) {
+            if known.is_none() && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key()) {
+                changes.insert(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_onboarding(&self, actor: &Actor, report: &OnboardingReport, managed: u64) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            let Stored { version, value } = self.target(&report.target).await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.put(report)?;
+            if report.completeness.is_complete() {
+                let epoch = Some(self.store().epoch().await?);
+                let onboarded_at = Some(report.at);
+                changes.replace(version, &ConfiguredTarget { onboarded_at, managed, epoch, ..value })?;
+            }
+            let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.onboarded");
+            entry.target = Some(report.target.clone());
+            if let Completeness::Partial { reason } = &report.completeness {
+                entry.event = "target.onboarding_partial".to_owned();
+                entry.note = reason.clone();
+            }
+            changes.append.push(entry.append()?);
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row").with_effect(Effect::None))
+    }
+
+    /// Reads what objects can be found by. One pass over the identities: their keys, and the attributes by which the
+    /// target's classes correlate.
+    async fn finder(&self, settings: &TargetSettings) -> Result<Finder> {
+        let attributes: BTreeSet<String> = settings
+            .classes
+            .values()
+            .flat_map(|class| class.correlate.iter().map(|name| name.as_str().to_owned()))
+            .collect();
+        let mut finder = Finder { by_key: BTreeMap::new(), by_attribute: BTreeMap::new(), order: BTreeMap::new() };
+        let mut cursor = None;
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) =
+                store::list_by::<SourceRecord>(self.store(), &self.realm, select, cursor, 1_000).await?;
+            for record in page.into_iter().map(|stored| stored.value) {
+                finder.by_key.entry(record.key.to_lowercase()).or_default().push(record.identity);
+            }
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        if attributes.is_empty() {
+            return Ok(finder);
+        }
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) = store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
+            for identity in page.into_iter().map(|stored| stored.value) {
+                for attribute in &attributes {
+                    for value in identity.attributes.values(attribute) {
+                        let key = (attribute.clone(), value.to_plain().to_lowercase());
+                        finder.by_attribute.entry(key).or_default().push(identity.id);
+                    }
+                }
+            }
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(finder);
+            }
+        }
+    }
+}
+
+impl Finder {
+    fn by_key(&self, key: &str) -> Vec<IdentityId> {
+        let mut found = self.by_key.get(&key.to_lowercase()).cloned().unwrap_or_default();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    fn by_attribute(&self, attribute: &str, value: &str) -> Vec<IdentityId> {
+        self.by_attribute.get(&(attribute.to_owned(), value.to_lowercase())).cloned().unwrap_or_default()
+    }
+}

@@ -20,10 +20,14 @@ pub(super) fn digest(number: u64, password: &Secret) -> String {
     hex::encode(hasher.finalize())
 }
 
+fn no_password() -> crate::Error {
+    refuse(ErrorKind::Unsupported, "objects of this class have no password")
+}
+
 /// Refuses a password that the target's rules do not allow. The error says nothing of the password.
 pub(super) fn accept(config: &MemoryConfig, sign_in: bool, password: &Secret) -> Result<()> {
     if !sign_in {
-        return Err(refuse(ErrorKind::Unsupported, "objects of this class have no password"));
+        return Err(no_password());
     }
     if password.expose().chars().count() < config.password_length_min as usize {
         let message =
@@ -58,6 +62,9 @@ impl Credential for MemoryConnector {
         let outcome = {
             let mut content = self.target.content()?;
             let sign_in = self.target.shape(&content, &request.class)?.sign_in;
+            if !sign_in {
+                return Err(no_password());
+            }
             let stored = self.target.found(&content, &request.class, &request.key)?;
             accept(&self.target.config, sign_in, &request.password)?;
             let number = stored.number;

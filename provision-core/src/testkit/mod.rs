@@ -1,3 +1,4 @@
 //! Suites that hold implementations of this crate's traits to their contract. Feature `testkit`.
 
+pub mod contract;
 pub mod store;

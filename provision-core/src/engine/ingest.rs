@@ -1,0 +1,58 @@
+//! Feeds: taken from configured sources or handed over by the host.
+
+use super::Engine;
+use crate::audit;
+use crate::connector::Context;
+use crate::error::Result;
+use crate::id::SourceName;
+use crate::ingest::{FeedOutcome, Ingest};
+use crate::model::Actor;
+use crate::runtime::Operation;
+use crate::source::Feed;
+
+impl Engine {
+    /// Takes every feed that a configured source has ready, oldest first. Stops after one that is held or refused:
+    /// later ones would be compared with records that are not in force.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown source; `DataInvalid` for a feed that cannot be read at all: nothing of it is used.
+    pub async fn ingest(&self, actor: &Actor, source: &SourceName) -> Result<Vec<FeedOutcome>> {
+        self.authorize(actor, Operation::Ingest)?;
+        let configured = self.sources().await?.into_iter().find(|known| known.settings.name == *source);
+        let settings = configured.ok_or_else(|| super::configure::missing("source", source.as_str()))?.settings;
+        let connector = self.inner.registry.source(&settings.kind, &settings.config)?;
+        let cx = Context::new(self.realm.clone(), format!("ingest/{}", source.as_str()));
+        let mut outcomes = Vec::new();
+        for feed in connector.feeds(&cx).await? {
+            let outcome = self.ingest_feed(actor, source, feed, &mut |_| {}).await?;
+            let stop = matches!(outcome, FeedOutcome::Held { .. } | FeedOutcome::Refused { .. });
+            outcomes.push(outcome);
+            if stop {
+                break;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes one feed. `progress` is told the rows read so far.
+    ///
+    /// # Errors
+    /// As [`Ingest::feed`].
+    pub async fn ingest_feed(
+        &self,
+        actor: &Actor,
+        source: &SourceName,
+        feed: Feed,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<FeedOutcome> {
+        self.authorize(actor, Operation::Ingest)?;
+        let outcome = self.road(actor).feed(source.as_str(), feed, progress).await?;
+        audit::seal(self.store(), &self.realm).await?;
+        Ok(outcome)
+    }
+
+    /// The ingest road on behalf of an actor.
+    pub(crate) fn road<'a>(&'a self, actor: &'a Actor) -> Ingest<'a> {
+        Ingest::new(self.store(), self.inner.clock.as_ref(), self.inner.random.as_ref(), &self.realm, actor)
+    }
+}
