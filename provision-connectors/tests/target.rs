@@ -253,6 +253,24 @@ async fn two_writers_of_one_file_lose_nothing_and_readers_see_it_whole() {
     assert_eq!((all(&first).await.len(), all(&second).await.len()), (51, 51));
 }
 
+/// C-9.1: a caller that goes away stops nobody else, and its own write is whole or not there.
+#[tokio::test]
+async fn a_dropped_call_leaves_the_others_alone() {
+    let (_folder, path, target) = new_target();
+    for n in 0..20 {
+        tokio::select! {
+            biased;
+            _ = create(&target, person(&format!("gone{n}"))) => panic!("durable at the first poll"),
+            () = std::future::ready(()) => {}
+        }
+        create(&target, person(&format!("kept{n}"))).await.unwrap();
+    }
+    let objects = all(&connector(&config(&path))).await;
+    assert_eq!(objects.iter().filter(|object| object.key.id.starts_with("kept")).count(), 20);
+    // A change that was queued is made, whoever waits for it.
+    assert_eq!(objects.len(), 40);
+}
+
 #[tokio::test]
 async fn listing_pages_filters_and_selects() {
     let (_folder, _path, target) = new_target();

@@ -8,17 +8,21 @@
     reason = "helpers of tests may panic as tests do"
 )]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use provision_core::connector::{
-    ChangeFeedRequest, Connector, Context, CreateRequest, Edge, GetRequest, ListRequest, MembershipRequest,
-    Object, ObjectKey, Outcome, WriteDone, collect,
+    ChangeFeedRequest, Connector, Context, CreateRequest, DeleteRequest, Edge, GetRequest, LifecycleRequest,
+    ListRequest, MembershipRequest, Object, ObjectKey, Outcome, RenameRequest, UpdateRequest, WriteDone,
+    collect,
 };
-use provision_core::id::LinkId;
-use provision_core::memory::{MemoryConfig, MemoryConnector};
+use provision_core::delta::{Change, Delta};
+use provision_core::id::{ClassName, LinkId};
+use provision_core::memory::{MemoryConfig, MemoryConnector, Personality};
 use provision_core::runtime::SystemClock;
-use provision_core::value::Attributes;
+use provision_core::value::{Attributes, ObjectRef, Value};
 use provision_core::{Effect, ErrorKind};
 
 fn cx() -> Context {
@@ -145,9 +149,9 @@ async fn a_stop_at_any_moment_keeps_every_answered_write() {
     let keys = feed.changes(&cx(), request).await.unwrap().events;
     assert_eq!(keys.len(), 2, "a token outlives the process");
 
-    // Torn at each byte of the last line: that write was never answered, all before it are there.
+    // Torn anywhere in the last line: that write was never answered, all before it are there.
     let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
-    for cut in last..whole.len() {
+    for cut in (last..whole.len()).step_by(5).chain([whole.len() - 1]) {
         let torn = tempfile::tempdir().unwrap();
         stopped_copy(folder.path(), torn.path());
         std::fs::write(torn.path().join("state.json.log"), &whole[..cut]).unwrap();
@@ -180,7 +184,7 @@ async fn an_old_log_beside_a_newer_snapshot_is_not_replayed() {
     let target = open(at(&path));
     let key = create(&target, 1).await;
     let old = std::fs::read(folder.path().join("state.json.log")).unwrap();
-    let request = provision_core::connector::DeleteRequest { class: "user".into(), key };
+    let request = DeleteRequest { class: "user".into(), key };
     target.writer().unwrap().delete(&cx(), request).await.unwrap();
     drop(target);
     // As if the process had stopped between the two replacements of a fold.
@@ -236,4 +240,175 @@ async fn a_missing_folder_is_told_by_check_and_not_by_new() {
     let target = open(at(&folder.path().join("nowhere").join("state.json")));
     let error = target.check(&cx()).await.unwrap_err();
     assert_eq!((error.kind(), error.effect_stated()), (ErrorKind::Unavailable, Some(Effect::None)));
+}
+
+#[tokio::test]
+async fn a_long_log_is_folded_into_the_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.json");
+    let config = MemoryConfig { personality: Personality::Plain, ..at(&path) };
+    let target = open(config.clone());
+    let attributes = Attributes::new().with("userName", "u");
+    let key = target.seed("account", [(attributes, None)]).unwrap().remove(0);
+    for letter in 'a'..='t' {
+        let text = String::from(letter).repeat(1024 * 1024);
+        let delta = Delta { changes: [("displayName".into(), Change::Replace(vec![text.into()]))].into() };
+        let request = UpdateRequest { class: "account".into(), key: key.clone(), delta };
+        target.writer().unwrap().update(&cx(), request).await.unwrap();
+        let log = std::fs::metadata(folder.path().join("state.json.log")).unwrap().len();
+        assert!(log < 18 * 1024 * 1024, "{log} bytes of log after {letter}");
+    }
+    let copy = tempfile::tempdir().unwrap();
+    stopped_copy(folder.path(), copy.path());
+    assert!(std::fs::metadata(&path).unwrap().len() > 1024 * 1024, "the snapshot was never written anew");
+    let resumed = open(MemoryConfig { state_file: Some(copy.path().join("state.json")), ..config });
+    assert_eq!(resumed.dump("account").unwrap(), target.dump("account").unwrap());
+}
+
+#[tokio::test]
+async fn a_target_that_could_not_write_answers_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = open(at(&folder.path().join("state.json")));
+    let key = create(&target, 1).await;
+    folder.close().unwrap();
+    assert_eq!(target.compact().unwrap_err().kind(), ErrorKind::Unavailable);
+    // What it holds in memory may not be on disk: it must not be read as if it were.
+    let read = target.get(&cx(), GetRequest { class: "user".into(), key }).await.unwrap_err();
+    let written = target.writer().unwrap().create(&cx(), birth(2)).await.unwrap_err();
+    for error in [read, written] {
+        assert_eq!((error.kind(), error.effect_stated()), (ErrorKind::Unavailable, Some(Effect::None)));
+    }
+}
+
+/// Something that happens to a directory of four people and two groups.
+#[derive(Clone, Debug)]
+enum Event {
+    Create(u32),
+    Title(usize, Option<u32>),
+    Rename(usize, u32),
+    Enable(usize, bool),
+    Edge(usize, usize, bool),
+    Manager(usize, usize),
+    Delete(usize),
+    Reopen,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let place = 0..6_usize;
+    prop_oneof![
+        4 => (0..8_u32).prop_map(Event::Create),
+        3 => (place.clone(), prop::option::of(0..3_u32)).prop_map(|(at, title)| Event::Title(at, title)),
+        1 => (place.clone(), 0..8_u32).prop_map(|(at, name)| Event::Rename(at, name)),
+        1 => (place.clone(), any::<bool>()).prop_map(|(at, enabled)| Event::Enable(at, enabled)),
+        4 => (0..2_usize, place.clone(), any::<bool>()).prop_map(|(group, at, add)| Event::Edge(group, at, add)),
+        1 => (place.clone(), place.clone()).prop_map(|(at, of)| Event::Manager(at, of)),
+        1 => place.prop_map(Event::Delete),
+        1 => Just(Event::Reopen),
+    ]
+}
+
+/// Makes it happen, and gives what the target answered.
+async fn happen(
+    target: &MemoryConnector,
+    groups: &[ObjectKey],
+    keys: &mut Vec<ObjectKey>,
+    event: &Event,
+) -> String {
+    let (class, none) = (ClassName::new("user"), ObjectKey::id("m-999999"));
+    let key = |at: usize| keys.get(at).cloned().unwrap_or(none.clone());
+    let update = |at: usize, name: &str, change| {
+        let delta = Delta { changes: [(name.into(), change)].into() };
+        UpdateRequest { class: class.clone(), key: key(at), delta }
+    };
+    let writer = target.writer().unwrap();
+    let outcome = match event {
+        Event::Create(number) => {
+            let outcome = writer.create(&cx(), birth(*number)).await;
+            if let Ok(Outcome::Done(done)) = &outcome {
+                keys.push(done.key.clone());
+            }
+            outcome
+        }
+        Event::Title(at, title) => {
+            let change = title.map(|title| Change::Replace(vec![format!("title {title}").into()]));
+            writer.update(&cx(), update(*at, "title", change.unwrap_or(Change::Clear))).await
+        }
+        Event::Manager(at, of) => {
+            let manager = Value::Reference(ObjectRef { class: class.clone(), key: key(*of).id });
+            writer.update(&cx(), update(*at, "manager", Change::Replace(vec![manager]))).await
+        }
+        Event::Rename(at, number) => {
+            let naming = Attributes::new().with("dn", format!("CN=R{number},DC=example,DC=org"));
+            writer.rename(&cx(), RenameRequest { class: class.clone(), key: key(*at), naming }).await
+        }
+        Event::Enable(at, enabled) => {
+            let request = LifecycleRequest { class: class.clone(), key: key(*at), enabled: *enabled };
+            target.lifecycle().unwrap().set(&cx(), request).await
+        }
+        Event::Delete(at) => {
+            writer.delete(&cx(), DeleteRequest { class: class.clone(), key: key(*at) }).await
+        }
+        Event::Edge(group, at, add) => {
+            let request = MembershipRequest {
+                class: "group".into(),
+                group: groups[*group].clone(),
+                member_class: class.clone(),
+                edges: vec![Edge { member: key(*at), add: *add }],
+            };
+            return format!("{:?}", target.membership().unwrap().change(&cx(), request).await);
+        }
+        Event::Reopen => return String::new(),
+    };
+    format!("{outcome:?}")
+}
+
+/// Each edge must show from both of its ends.
+fn assert_edges_agree(target: &MemoryConnector) {
+    let ends = |class: &str, attribute: &str| {
+        let mut ends = BTreeSet::new();
+        for object in target.dump(class).unwrap() {
+            for value in object.attributes.values(attribute) {
+                let Value::Reference(other) = value else { panic!("{value:?}") };
+                ends.insert((object.key.id.clone(), other.key.clone()));
+            }
+        }
+        ends
+    };
+    let turned =
+        ends("user", "memberOf").into_iter().map(|(user, group)| (group, user)).collect::<BTreeSet<_>>();
+    assert_eq!(ends("group", "member"), turned);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// A target that is stopped and opened again at any time answers like one that never was.
+    #[test]
+    fn a_reopened_target_is_the_same_target(events in prop::collection::vec(event(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let config = at(&folder.path().join("state.json"));
+            let (undisturbed, mut stopped) = (open(MemoryConfig::default()), open(config.clone()));
+            let groups = [1, 2].map(|number| {
+                let dn = format!("CN=G{number},DC=example,DC=org");
+                (Attributes::new().with("cn", format!("G{number}")).with("dn", dn), None)
+            });
+            let keys = undisturbed.seed("group", groups.clone()).unwrap();
+            assert_eq!(stopped.seed("group", groups).unwrap(), keys);
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            for event in &events {
+                if matches!(event, Event::Reopen) {
+                    drop(stopped);
+                    stopped = open(config.clone());
+                }
+                let answer = happen(&undisturbed, &keys, &mut first, event).await;
+                assert_eq!(happen(&stopped, &keys, &mut second, event).await, answer, "{event:?}");
+                assert_edges_agree(&stopped);
+            }
+            for class in ["user", "group"] {
+                assert_eq!(stopped.dump(class).unwrap(), undisturbed.dump(class).unwrap());
+            }
+        });
+    }
 }

@@ -228,17 +228,16 @@ pub(super) fn dialect(delimiter: char, quote: char) -> Result<Dialect> {
 }
 
 impl SourceConfig {
-    /// Reads a configuration; the error names the field.
+    /// Reads a configuration; the error names the field. What fields say together is checked by
+    /// [`CsvSource::new`](super::CsvSource::new).
     ///
     /// # Errors
     /// `ConfigInvalid`.
     pub fn from_value(value: &serde_json::Value) -> Result<Self> {
-        let config = Self::deserialize(value).map_err(|error| error::config("config", error.to_string()))?;
-        config.check()?;
-        Ok(config)
+        Self::deserialize(value).map_err(|error| error::config("config", error.to_string()))
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         self.dialect()?;
         if self.path.as_os_str().is_empty() {
             return Err(error::config("path", "must name a file or a folder"));

@@ -124,7 +124,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a cell.
     CellStart,
@@ -140,16 +140,15 @@ enum State {
 #[derive(Debug)]
 pub(super) struct RecordReader<R> {
     input: R,
-    dialect: Dialect,
-    length_max: usize,
-    line: u64,
-    after_cr: bool,
+    scanner: Scanner,
 }
 
 impl<R: BufRead> RecordReader<R> {
     /// Reads from `input`; a record may hold `length_max` bytes.
     pub(super) fn new(input: R, dialect: Dialect, length_max: usize) -> Self {
-        Self { input, dialect, length_max, line: 1, after_cr: false }
+        let scanner =
+            Scanner { dialect, length_max, line: 1, after_cr: false, state: State::CellStart, opened: 1 };
+        Self { input, scanner }
     }
 
     /// What is read from.
@@ -159,9 +158,8 @@ impl<R: BufRead> RecordReader<R> {
 
     /// Reads the next record; false at the end.
     pub(super) fn read(&mut self, record: &mut Record) -> io::Result<bool> {
-        record.clear(self.line);
-        let mut state = State::CellStart;
-        let mut opened = self.line;
+        record.clear(self.scanner.line);
+        self.scanner.state = State::CellStart;
         loop {
             let chunk = match self.input.fill_buf() {
                 Ok(chunk) => chunk,
@@ -169,80 +167,121 @@ impl<R: BufRead> RecordReader<R> {
                 Err(error) => return Err(error),
             };
             if chunk.is_empty() {
-                return Ok(self.finish(record, state, opened));
+                return Ok(self.scanner.finish(record));
             }
-            let mut used = 0;
-            let mut done = false;
-            for &byte in chunk {
-                used += 1;
-                let lf_of_crlf = byte == b'\n' && self.after_cr;
-                self.after_cr = byte == b'\r';
-                if matches!(byte, b'\n' | b'\r') && !lf_of_crlf {
-                    self.line += 1;
-                }
-                if state == State::Quoted {
-                    if byte == self.dialect.quote {
-                        state = State::AfterQuote;
-                        record.last_line = self.line;
-                    } else {
-                        record.push(byte, self.length_max);
-                    }
-                    continue;
-                }
-                if matches!(byte, b'\n' | b'\r') {
-                    if record.ends.is_empty() && record.bytes.is_empty() && state == State::CellStart {
-                        // A blank line, or the second half of a CRLF.
-                        (record.line, record.last_line) = (self.line, self.line);
-                        continue;
-                    }
-                    record.end_cell();
-                    record.terminated = true;
-                    done = true;
-                    break;
-                }
-                if byte == self.dialect.delimiter {
-                    record.end_cell();
-                    state = State::CellStart;
-                    record.last_line = self.line;
-                    continue;
-                }
-                state = match state {
-                    State::CellStart if byte == self.dialect.quote => {
-                        opened = self.line;
-                        State::Quoted
-                    }
-                    State::AfterQuote if byte == self.dialect.quote => {
-                        record.push(byte, self.length_max);
-                        State::Quoted
-                    }
-                    State::AfterQuote => {
-                        if record.stray.is_none() {
-                            record.stray = Some(Stray { opened, line: self.line });
-                        }
-                        record.push(byte, self.length_max);
-                        State::Plain
-                    }
-                    _ => {
-                        record.push(byte, self.length_max);
-                        State::Plain
-                    }
-                };
-                record.last_line = self.line;
-            }
+            let (used, done) = self.scanner.take_all(chunk, record);
             self.input.consume(used);
             if done {
                 return Ok(true);
             }
         }
     }
+}
 
-    /// The end of the file: what was begun is a record.
-    fn finish(&self, record: &mut Record, state: State, opened: u64) -> bool {
-        if record.ends.is_empty() && record.bytes.is_empty() && state == State::CellStart {
+/// Where the reader stands, byte by byte.
+#[derive(Debug)]
+struct Scanner {
+    dialect: Dialect,
+    length_max: usize,
+    line: u64,
+    after_cr: bool,
+    state: State,
+    /// Line of the last quote that opened a cell.
+    opened: u64,
+}
+
+impl Scanner {
+    /// Takes bytes up to the end of the record: how many, and whether it is done.
+    fn take_all(&mut self, chunk: &[u8], record: &mut Record) -> (usize, bool) {
+        let mut rest = chunk;
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            if self.take(*byte, record) {
+                return (chunk.len() - rest.len(), true);
+            }
+            // What cannot end a cell is taken at once.
+            if let Some((text, after)) =
+                rest.split_at_checked(self.run(rest)).filter(|(text, _)| !text.is_empty())
+            {
+                record.push_all(text, self.length_max);
+                self.after_cr = false;
+                rest = after;
+            }
+        }
+        (chunk.len(), false)
+    }
+
+    /// How many bytes from here are text of the present cell whatever follows.
+    fn run(&self, bytes: &[u8]) -> usize {
+        let end = match self.state {
+            State::Plain => self.dialect.delimiter,
+            State::Quoted => self.dialect.quote,
+            State::CellStart | State::AfterQuote => return 0,
+        };
+        let special = |byte: &u8| *byte == end || *byte == b'\n' || *byte == b'\r';
+        bytes.iter().position(special).unwrap_or(bytes.len())
+    }
+
+    /// Takes a byte into the record; true when the record is done.
+    #[inline]
+    fn take(&mut self, byte: u8, record: &mut Record) -> bool {
+        let lf_of_crlf = byte == b'\n' && self.after_cr;
+        self.after_cr = byte == b'\r';
+        let breaks = matches!(byte, b'\n' | b'\r');
+        if breaks && !lf_of_crlf {
+            self.line += 1;
+        }
+        if self.state == State::Quoted {
+            if byte == self.dialect.quote {
+                self.state = State::AfterQuote;
+                record.last_line = self.line;
+            } else {
+                record.push(byte, self.length_max);
+            }
             return false;
         }
-        if state == State::Quoted {
-            record.open_quote = Some(opened);
+        if breaks {
+            if record.ends.is_empty() && record.bytes.is_empty() && self.state == State::CellStart {
+                // A blank line, or the second half of a CRLF.
+                (record.line, record.last_line) = (self.line, self.line);
+                return false;
+            }
+            record.end_cell();
+            record.terminated = true;
+            return true;
+        }
+        record.last_line = self.line;
+        self.state = match self.state {
+            _ if byte == self.dialect.delimiter => {
+                record.end_cell();
+                State::CellStart
+            }
+            State::CellStart if byte == self.dialect.quote => {
+                self.opened = self.line;
+                State::Quoted
+            }
+            State::AfterQuote if byte == self.dialect.quote => {
+                record.push(byte, self.length_max);
+                State::Quoted
+            }
+            before => {
+                if before == State::AfterQuote && record.stray.is_none() {
+                    record.stray = Some(Stray { opened: self.opened, line: self.line });
+                }
+                record.push(byte, self.length_max);
+                State::Plain
+            }
+        };
+        false
+    }
+
+    /// The end of the file: what was begun is a record.
+    fn finish(&self, record: &mut Record) -> bool {
+        if record.ends.is_empty() && record.bytes.is_empty() && self.state == State::CellStart {
+            return false;
+        }
+        if self.state == State::Quoted {
+            record.open_quote = Some(self.opened);
             record.last_line = self.line;
         }
         record.end_cell();
@@ -256,6 +295,16 @@ impl Record {
             self.bytes.push(byte);
         } else {
             self.too_long = true;
+        }
+    }
+
+    fn push_all(&mut self, bytes: &[u8], length_max: usize) {
+        match bytes.get(..length_max.saturating_sub(self.bytes.len())) {
+            Some(fits) if bytes.len() > fits.len() => {
+                self.bytes.extend_from_slice(fits);
+                self.too_long = true;
+            }
+            _ => self.bytes.extend_from_slice(bytes),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rows: from a header to a layout, from cells to a record.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::model::{Employment, Status};
@@ -55,14 +56,15 @@ struct Row<'a, 'b> {
     problems: &'b mut Vec<Diagnostic>,
 }
 
-impl Row<'_, '_> {
+impl<'a> Row<'a, '_> {
     fn problem(&mut self, code: &str, column: &str, summary: String, remedy: &str) {
         let problem = error::at_line(Severity::Error, code, summary, remedy, self.file, self.line);
         self.problems.push(problem.at_path(column));
     }
 
-    fn cell(&self, index: Option<usize>) -> &str {
-        index.and_then(|index| self.cells.get(index)).unwrap_or_default()
+    /// A cell, cleaned; empty where the column is not configured.
+    fn cell(&self, index: Option<usize>) -> Cow<'a, str> {
+        clean(index.and_then(|index| self.cells.get(index)).unwrap_or_default())
     }
 }
 
@@ -107,7 +109,7 @@ impl<'a> Layout<'a> {
         used.extend([start, end, status, zone, op].into_iter().flatten());
         used.sort_unstable();
         used.dedup();
-        let ops = config.op.iter().flat_map(|op| &op.map).map(|(cell, op)| (fold(cell), *op)).collect();
+        let ops = config.op.iter().flat_map(|op| spellings(&op.map)).collect();
         let mut seed = Sha256::new();
         seed.update(config.meaning());
         Ok(Self {
@@ -161,8 +163,8 @@ impl<'a> Layout<'a> {
             }
         }
         let date = |row: &mut Row<'_, '_>, index: Option<usize>, column: &Option<String>| {
-            let cell = clean(row.cell(index)).into_owned();
-            if cell.is_empty() || config.null_token.as_ref() == Some(&cell) {
+            let cell = row.cell(index);
+            if cell.is_empty() || config.null_token.as_deref() == Some(&cell) {
                 return None;
             }
             date(config, row, column.as_deref().unwrap_or_default(), &cell)
@@ -187,7 +189,7 @@ impl<'a> Layout<'a> {
 
     fn key(&self, row: &mut Row<'_, '_>) -> String {
         let column = self.config.key.as_str();
-        let key = clean(row.cell(Some(self.key))).into_owned();
+        let key = row.cell(Some(self.key)).into_owned();
         if key.is_empty() || self.config.null_token.as_deref() == Some(&key) {
             row.problem(
                 error::NO_KEY,
@@ -210,8 +212,8 @@ impl<'a> Layout<'a> {
 
     fn action(&self, row: &mut Row<'_, '_>) -> RecordAction {
         let (Some(index), Some(op)) = (self.op, &self.config.op) else { return RecordAction::Upsert };
-        let cell = clean(row.cell(Some(index))).into_owned();
-        self.ops.get(&fold(&cell)).copied().unwrap_or_else(|| {
+        let cell = row.cell(Some(index));
+        self.ops.get(cell.as_ref()).or_else(|| self.ops.get(&fold(&cell))).copied().unwrap_or_else(|| {
             let known = op.map.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             row.problem(
                 error::UNKNOWN_OP,
@@ -227,8 +229,9 @@ impl<'a> Layout<'a> {
         let (Some(index), Some(column)) = (self.status, &self.config.employment.status) else {
             return Status::Active;
         };
-        let cell = clean(row.cell(Some(index))).into_owned();
-        self.statuses.get(&fold(&cell)).copied().unwrap_or_else(|| {
+        let cell = row.cell(Some(index));
+        let known = self.statuses.get(cell.as_ref()).or_else(|| self.statuses.get(&fold(&cell)));
+        known.copied().unwrap_or_else(|| {
             let map = &self.config.employment.status_map;
             let known = match map.is_empty() {
                 true => "active, on_leave, suspended, terminated".to_owned(),
@@ -246,14 +249,21 @@ impl<'a> Layout<'a> {
 
     fn zone(&mut self, row: &mut Row<'_, '_>) -> Option<Zone> {
         let (index, column) = (self.zone?, self.config.zone.as_deref()?);
-        let cell = clean(row.cell(Some(index))).into_owned();
-        if cell.is_empty() || self.config.null_token.as_ref() == Some(&cell) {
+        let cell = row.cell(Some(index));
+        if cell.is_empty() || self.config.null_token.as_deref() == Some(&cell) {
             return None;
         }
-        if self.zones.len() > ZONES_MAX {
-            self.zones.clear();
-        }
-        let zone = self.zones.entry(cell.clone()).or_insert_with(|| Zone::new(&cell).ok()).clone();
+        let zone = match self.zones.get(cell.as_ref()) {
+            Some(known) => known.clone(),
+            None => {
+                if self.zones.len() >= ZONES_MAX {
+                    self.zones.clear();
+                }
+                let zone = Zone::new(&cell).ok();
+                self.zones.insert(cell.clone().into_owned(), zone.clone());
+                zone
+            }
+        };
         if zone.is_none() {
             row.problem(
                 error::UNKNOWN_ZONE,
@@ -281,7 +291,7 @@ impl<'a> Layout<'a> {
 fn statuses(config: &SourceConfig) -> HashMap<String, Status> {
     let map = &config.employment.status_map;
     if !map.is_empty() {
-        return map.iter().map(|(cell, status)| (fold(cell), *status)).collect();
+        return spellings(map).collect();
     }
     let words = [
         ("active", Status::Active),
@@ -290,6 +300,11 @@ fn statuses(config: &SourceConfig) -> HashMap<String, Status> {
         ("terminated", Status::Terminated),
     ];
     words.into_iter().map(|(word, status)| (word.to_owned(), status)).collect()
+}
+
+/// A map's cells as written, which most rows have, and folded.
+fn spellings<T: Copy>(map: &BTreeMap<String, T>) -> impl Iterator<Item = (String, T)> {
+    map.iter().flat_map(|(cell, meaning)| [(fold(cell), *meaning), (cell.clone(), *meaning)])
 }
 
 fn fold(cell: &str) -> String {

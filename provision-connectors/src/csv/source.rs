@@ -34,8 +34,12 @@ pub struct CsvSource {
 
 impl CsvSource {
     /// A source of this configuration. No I/O.
-    pub fn new(config: SourceConfig) -> Self {
-        Self { config: Arc::new(config) }
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming the field.
+    pub fn new(config: SourceConfig) -> Result<Self> {
+        config.check()?;
+        Ok(Self { config: Arc::new(config) })
     }
 
     /// Builds a source from the configuration's JSON form.
@@ -43,7 +47,7 @@ impl CsvSource {
     /// # Errors
     /// `ConfigInvalid`, naming the field.
     pub fn from_config(config: &serde_json::Value) -> Result<Arc<dyn Source>> {
-        Ok(Arc::new(Self::new(SourceConfig::from_value(config)?)))
+        Ok(Arc::new(Self::new(SourceConfig::from_value(config)?)?))
     }
 
     /// For [`Registry::with_source`](provision_core::connector::Registry::with_source).

@@ -1,10 +1,10 @@
 //! Deltas: one value that adds, removes, replaces and clears, so that an update is one request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::ObjectClass;
+use crate::schema::{AttributeSchema, ObjectClass};
 use crate::value::{AttrName, Attributes, Slot, Value};
 
 /// The change of one attribute.
@@ -67,17 +67,13 @@ impl Delta {
                 Change::Clear => Slot::Null,
                 Change::Replace(values) => Slot::from_values(values.clone()),
                 Change::Edit { add, remove } => {
-                    let same = |a: &Value, b: &Value| match class.attributes.get(name) {
-                        Some(schema) => schema.same(a, b),
-                        None => a == b,
-                    };
+                    let schema = class.attributes.get(name);
+                    let gone = remove.iter().map(|value| folded(schema, value)).collect::<BTreeSet<_>>();
                     let mut values = before.values(name.as_str()).to_vec();
-                    values.retain(|value| !remove.iter().any(|gone| same(gone, value)));
-                    for value in add {
-                        if !values.iter().any(|known| same(known, value)) {
-                            values.push(value.clone());
-                        }
-                    }
+                    values.retain(|value| !gone.contains(&folded(schema, value)));
+                    let mut known = values.iter().map(|value| folded(schema, value)).collect::<BTreeSet<_>>();
+                    let fresh = add.iter().filter(|value| known.insert(folded(schema, value)));
+                    values.extend(fresh.cloned());
                     Slot::from_values(values)
                 }
             };
@@ -99,29 +95,30 @@ fn diff_slot(class: &ObjectClass, name: &AttrName, current: Option<&Slot>, wante
     if !is_set {
         return (have != want).then(|| Change::Replace(want.to_vec()));
     }
-    let add = distinct(want.iter().filter(|value| !have.contains(value)));
-    let remove = distinct(have.iter().filter(|value| !want.contains(value)));
-    if add.is_empty() && remove.is_empty() {
+    let had = have.iter().collect::<BTreeSet<_>>();
+    let wants = want.iter().collect::<BTreeSet<_>>();
+    if had == wants {
         return None;
     }
     // Two spellings of one value cannot be told apart in an edit (remove `a`, add `A`): replace instead.
-    let folds = schema.is_some_and(|schema| {
-        add.iter().any(|value| have.iter().any(|other| schema.same(value, other)))
-            || want.iter().enumerate().any(|(i, a)| want.iter().skip(i + 1).any(|b| schema.same(a, b)))
-            || have.iter().enumerate().any(|(i, a)| have.iter().skip(i + 1).any(|b| schema.same(a, b)))
-    });
-    if folds || have.is_empty() {
-        return Some(Change::Replace(want.to_vec()));
+    let all = had.union(&wants).copied().collect::<Vec<_>>();
+    let spelled_twice =
+        all.iter().map(|value| folded(schema, value)).collect::<BTreeSet<_>>().len() < all.len();
+    if spelled_twice || have.is_empty() {
+        return Some(Change::Replace(distinct(want)));
     }
-    Some(Change::Edit { add, remove })
+    Some(Change::Edit {
+        add: distinct(want.iter().filter(|value| !had.contains(value))),
+        remove: distinct(have.iter().filter(|value| !wants.contains(value))),
+    })
 }
 
-fn distinct<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Value> {
-    let mut out: Vec<Value> = Vec::new();
-    for value in values {
-        if !out.contains(value) {
-            out.push(value.clone());
-        }
-    }
-    out
+fn folded(schema: Option<&AttributeSchema>, value: &Value) -> Value {
+    schema.map_or_else(|| value.clone(), |schema| schema.folded(value))
+}
+
+/// Without repetitions, in order.
+fn distinct<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    values.into_iter().filter(|value| seen.insert(*value)).cloned().collect()
 }

@@ -98,16 +98,16 @@ impl Engine {
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
             let failures = std::sync::atomic::AtomicU32::new(target.failures);
-            let (patience, header) = (options.patience, &header);
             lanes.push(Lane {
                 engine: self,
                 actor,
-                header,
+                header: &header,
                 target,
                 connector,
                 progress,
                 approved,
-                patience,
+                patience: options.patience,
+                groups: Default::default(),
                 failures,
             });
         }

@@ -20,7 +20,8 @@ impl Engine {
             let mut cursor = None;
             loop {
                 let select = Select::Equal("state", state.as_str().to_owned());
-                let (page, next) = store::list_by::<Hold>(self.store(), &self.realm, select, cursor, 1_000).await?;
+                let (page, next) =
+                    store::list_by::<Hold>(self.store(), &self.realm, select, cursor, 1_000).await?;
                 holds.extend(page.into_iter().map(|stored| stored.value));
                 cursor = next;
                 if cursor.is_none() {
@@ -51,9 +52,12 @@ impl Engine {
             return Err(refused(&hold, &format!("the hold is {}, not open", hold.state.as_str())));
         }
         if hold.author == *actor {
-            return Err(Error::new(ErrorKind::PermissionDenied, "who asked for something may not approve it")
-                .with_context("actor", actor.name.clone())
-                .with_effect(Effect::None));
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "who asked for something may not approve it",
+            )
+            .with_context("actor", actor.name.clone())
+            .with_effect(Effect::None));
         }
         if hold.digest != digest {
             return Err(refused(&hold, "the digest is not that of what is held: read the hold again"));

@@ -19,7 +19,8 @@ impl Engine {
     pub async fn ingest(&self, actor: &Actor, source: &SourceName) -> Result<Vec<FeedOutcome>> {
         self.authorize(actor, Operation::Ingest)?;
         let configured = self.sources().await?.into_iter().find(|known| known.settings.name == *source);
-        let settings = configured.ok_or_else(|| super::configure::missing("source", source.as_str()))?.settings;
+        let settings =
+            configured.ok_or_else(|| super::configure::missing("source", source.as_str()))?.settings;
         let connector = self.inner.registry.source(&settings.kind, &settings.config)?;
         let cx = Context::new(self.realm.clone(), format!("ingest/{}", source.as_str()));
         let mut outcomes = Vec::new();

@@ -3,8 +3,11 @@
 mod apply;
 mod configure;
 mod facts;
+mod holds;
+mod ingest;
 mod onboarding;
 mod planning;
+mod reconcile;
 mod references;
 mod snapshot;
 mod taken;
@@ -17,6 +20,7 @@ pub use apply::{ApplyOptions, ApplyReport};
 pub(crate) use facts::hour_of;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
+pub use reconcile::ReconcileReport;
 pub(crate) use work::dirty;
 
 use crate::error::Result;

@@ -8,6 +8,7 @@ use super::Engine;
 use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Connector, Context, Discovery, ListEvent, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
 use crate::model::{
     Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, Name, NameState, SourceRecord, Subject,
@@ -24,11 +25,13 @@ const ROWS_MAX: usize = 1_000;
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
 
-/// Identities by the values they can be found by: source keys, and correlation attributes.
+/// Identities by the attributes that a target's classes correlate by. Only built where a class has such attributes;
+/// grows with the population.
+#[derive(Default)]
 struct Finder {
-    by_key: BTreeMap<String, Vec<IdentityId>>,
     by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
-    order: BTreeMap<IdentityId, Identity>,
+    /// Names and ids of privileged groups.
+    privileged: BTreeSet<String>,
 }
 
 impl Engine {
@@ -58,7 +61,8 @@ impl Engine {
                 return Ok(discovery);
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row").with_effect(Effect::None))
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
+            .with_effect(Effect::None))
     }
 
     /// Lists the target whole, links what carries our or the source's immutable id, reports the rest. Nothing is
@@ -72,8 +76,10 @@ impl Engine {
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let discovery = self.discover(&target.settings, connector.as_ref()).await?;
         let at = self.now();
-        let finder = self.finder(&target.settings).await?;
-        let namespaces = self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
+        let mut finder = self.finder(&target.settings).await?;
+        finder.privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
+        let namespaces =
+            self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
         let mut report = OnboardingReport {
             target: name.clone(),
             at,
@@ -82,15 +88,18 @@ impl Engine {
             rows: Vec::new(),
         };
         let mut managed = 0;
-        for class in target.settings.classes.keys().filter(|class| discovery.schema.classes.contains_key(*class)) {
+        for class in
+            target.settings.classes.keys().filter(|class| discovery.schema.classes.contains_key(*class))
+        {
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
             let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
             let mut end = None;
             while let Some(event) = listing.next().await {
                 match event {
                     Ok(ListEvent::Objects(objects)) => {
-                        managed +=
-                            self.take_in(&target.settings, class, objects, &finder, &namespaces, &mut report).await?;
+                        managed += self
+                            .take_in(&target.settings, class, objects, &finder, &namespaces, &mut report)
+                            .await?;
                     }
                     Ok(ListEvent::End(completeness)) => end = Some(completeness),
                     Err(error) => end = Some(Completeness::Partial { reason: error.report() }),
@@ -98,7 +107,9 @@ impl Engine {
             }
             match end {
                 Some(Completeness::Complete { .. }) => {}
-                Some(Completeness::Partial { reason }) => report.completeness = Completeness::Partial { reason },
+                Some(Completeness::Partial { reason }) => {
+                    report.completeness = Completeness::Partial { reason }
+                }
                 None => {
                     let reason = "the listing stopped without saying that it is whole".to_owned();
                     report.completeness = Completeness::Partial { reason };
@@ -149,7 +160,7 @@ impl Engine {
                 })?,
                 Situation::Unmatched | Situation::Protected => {}
             }
-            self.take_names(&mut changes, settings, class, &object, owner, finder, namespaces).await?;
+            self.take_names(&mut changes, settings, class, &object, owner, namespaces).await?;
             if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
                 tracing::warn!(?conflict, "onboarding met another writer; run it again");
                 continue;
@@ -188,10 +199,13 @@ impl Engine {
         }
         let rules = settings.class(class);
         let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
-        let by_marker = marker.map(|value| finder.by_key(&value.to_plain())).unwrap_or_default();
+        let by_marker = match marker {
+            Some(value) => self.by_key(&value.to_plain()).await?,
+            None => Vec::new(),
+        };
         let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
-        for attribute in &rules.correlate {
-            for value in object.attributes.values(attribute.as_str()) {
+        for (native, attribute) in &rules.correlate {
+            for value in object.attributes.values(native.as_str()) {
                 by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
             }
         }
@@ -200,11 +214,13 @@ impl Engine {
             .attributes
             .values("memberOf")
             .iter()
-            .any(|group| settings.privileged_groups.contains(&group.to_plain()));
+            .any(|group| finder.privileged.contains(&group.to_plain()));
         Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
             Match::Definite(id) => match self.has_link(settings, class, id).await? {
                 false => (Situation::Linked, vec![id], String::new()),
-                true => (Situation::Disputed, vec![id], "the person has another account there already".to_owned()),
+                true => {
+                    (Situation::Disputed, vec![id], "the person has another account there already".to_owned())
+                }
             },
             Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
             Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
@@ -237,7 +253,6 @@ impl Engine {
     }
 
     /// The names an object takes: held by its owner, or foreign.
-    #[allow(clippy::too_many_arguments, reason = "one object and its surroundings; a struct would be used once")]
     async fn take_names(
         &self,
         changes: &mut Changes,
@@ -245,16 +260,23 @@ impl Engine {
         class: &ClassName,
         object: &Object,
         owner: Option<IdentityId>,
-        finder: &Finder,
         namespaces: &[Namespace],
     ) -> Result<()> {
         let mut names: Vec<Name> = Vec::new();
-        for namespace in namespaces {
-            let here = |member: &&crate::policy::NamespaceMember| member.target == settings.name && member.class == *class;
+        // A scoped name means nothing without its scope, which only the policy knows: the create's refusal covers it.
+        for namespace in namespaces.iter().filter(|namespace| !namespace.scoped) {
+            let here = |member: &&crate::policy::NamespaceMember| {
+                member.target == settings.name && member.class == *class
+            };
             for member in namespace.members.iter().filter(here) {
                 for value in object.attributes.values(member.attribute.as_str()) {
                     let name = value.to_plain();
-                    let purpose = format!("{}/{}/main/{}", settings.name.as_str(), class.as_str(), member.attribute.as_str());
+                    let purpose = format!(
+                        "{}/{}/main/{}",
+                        settings.name.as_str(),
+                        class.as_str(),
+                        member.attribute.as_str()
+                    );
                     names.push(Name {
                         realm: self.realm.clone(),
                         namespace: namespace.name.clone(),
@@ -268,11 +290,12 @@ impl Engine {
                 }
             }
         }
-        let _ = finder;
         let keys: Vec<String> = names.iter().map(Record::key).collect();
         let known = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
         for (name, known) in names.iter().zip(known) {
-            if known.is_none() && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key()) {
+            if known.is_none()
+                && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key())
+            {
                 changes.insert(name)?;
             }
         }
@@ -300,37 +323,61 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row").with_effect(Effect::None))
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
+            .with_effect(Effect::None))
     }
 
-    /// Reads what objects can be found by. One pass over the identities: their keys, and the attributes by which the
-    /// target's classes correlate.
+    /// The privileged groups by name and by id.
+    async fn privileged(
+        &self,
+        settings: &TargetSettings,
+        connector: &dyn Connector,
+        discovery: &Discovery,
+    ) -> Result<BTreeSet<String>> {
+        let mut known = settings.privileged_groups.clone();
+        let classes = discovery.capabilities.classes.iter().filter(|(_, class)| class.members);
+        let cx = Context::new(self.realm.clone(), format!("onboard/{}", settings.name.as_str()));
+        for (class, _) in classes {
+            for name in &settings.privileged_groups {
+                match find_group(connector, discovery, &cx, class, name).await {
+                    Ok(key) => known.extend([key.id]),
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// The identities whose record in any source has this key.
+    async fn by_key(&self, key: &str) -> Result<Vec<IdentityId>> {
+        let sources = self.sources().await?;
+        let keys: Vec<String> =
+            sources.iter().map(|source| SourceRecord::row_key(&source.settings.name, key)).collect();
+        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &keys).await?;
+        let mut found: Vec<IdentityId> =
+            records.into_iter().flatten().map(|record| record.value.identity).collect();
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Reads the attributes that the target's classes correlate by.
     async fn finder(&self, settings: &TargetSettings) -> Result<Finder> {
         let attributes: BTreeSet<String> = settings
             .classes
             .values()
-            .flat_map(|class| class.correlate.iter().map(|name| name.as_str().to_owned()))
+            .flat_map(|class| class.correlate.values().map(|name| name.as_str().to_owned()))
             .collect();
-        let mut finder = Finder { by_key: BTreeMap::new(), by_attribute: BTreeMap::new(), order: BTreeMap::new() };
+        let mut finder = Finder::default();
+        if attributes.is_empty() {
+            return Ok(finder);
+        }
         let mut cursor = None;
         loop {
             let select = Select::KeyPrefix(String::new());
             let (page, next) =
-                store::list_by::<SourceRecord>(self.store(), &self.realm, select, cursor, 1_000).await?;
-            for record in page.into_iter().map(|stored| stored.value) {
-                finder.by_key.entry(record.key.to_lowercase()).or_default().push(record.identity);
-            }
-            cursor = next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        if attributes.is_empty() {
-            return Ok(finder);
-        }
-        loop {
-            let select = Select::KeyPrefix(String::new());
-            let (page, next) = store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
+                store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
             for identity in page.into_iter().map(|stored| stored.value) {
                 for attribute in &attributes {
                     for value in identity.attributes.values(attribute) {
@@ -348,13 +395,6 @@ impl Engine {
 }
 
 impl Finder {
-    fn by_key(&self, key: &str) -> Vec<IdentityId> {
-        let mut found = self.by_key.get(&key.to_lowercase()).cloned().unwrap_or_default();
-        found.sort();
-        found.dedup();
-        found
-    }
-
     fn by_attribute(&self, attribute: &str, value: &str) -> Vec<IdentityId> {
         self.by_attribute.get(&(attribute.to_owned(), value.to_lowercase())).cloned().unwrap_or_default()
     }

@@ -5,11 +5,15 @@ use super::lane::Lane;
 use super::wave::Begun;
 use super::{Ended, Unit};
 use crate::connector::{
-    CreateRequest, CredentialRequest, DeleteRequest, Edge, LifecycleRequest, MembershipRequest, ObjectKey,
-    Outcome, PollRequest, RenameRequest, UpdateRequest,
+    Connector, Context, CreateRequest, CredentialRequest, DeleteRequest, Discovery, Edge, GetRequest,
+    LifecycleRequest, ListRequest, MembershipRequest, ObjectKey, Outcome, PollRequest, RenameRequest,
+    UpdateRequest, collect,
 };
+use std::sync::PoisonError;
+
 use crate::delta::Change;
 use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::filter::Filter;
 use crate::id::ClassName;
 use crate::model::Link;
 use crate::plan::{Action, OutputRef, Step, is_protected};
@@ -240,12 +244,17 @@ impl Lane<'_> {
             }
         }
         let Some(first) = called.first() else { return ended };
-        let request = MembershipRequest {
-            class,
-            group: ObjectKey::id(group),
-            member_class: first.step.class.clone(),
-            edges,
+        let group = match self.group(&class, &group).await {
+            Ok(group) => group,
+            Err(error) => {
+                let record = error.record();
+                ended.extend(
+                    called.into_iter().map(|begun| (begun, Ended::Failed(Error::from(record.clone())))),
+                );
+                return ended;
+            }
         };
+        let request = MembershipRequest { class, group, member_class: first.step.class.clone(), edges };
         // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
         match within(self.timeout(), facet.change(&self.context(&first.step), request)).await {
             Ok(outcomes) if outcomes.len() == called.len() => {
@@ -271,10 +280,56 @@ impl Lane<'_> {
         ended
     }
 
+    /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.
+    async fn group(&self, class: &ClassName, name: &str) -> Result<ObjectKey> {
+        let known = (class.clone(), name.to_owned());
+        if let Some(key) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&known) {
+            return Ok(key.clone());
+        }
+        let cx = Context::new(self.engine.realm.clone(), format!("{}/groups", self.header.id));
+        let key =
+            within(self.timeout(), find_group(self.connector.as_ref(), self.discovery(), &cx, class, name))
+                .await
+                .map_err(|error| error.with_effect(Effect::None))?;
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
+        Ok(key)
+    }
+
     /// An object that is protected is never adopted.
     pub(super) fn may_adopt(&self, key: &ObjectKey) -> bool {
         !is_protected(&self.target.settings.protected, key)
     }
+}
+
+/// Finds a group by the class's naming attribute, else takes the name for its id.
+///
+/// # Errors
+/// `NotFound` when the target has no such group.
+pub(crate) async fn find_group(
+    connector: &dyn Connector,
+    discovery: &Discovery,
+    cx: &Context,
+    class: &ClassName,
+    name: &str,
+) -> Result<ObjectKey> {
+    let naming = discovery.schema.class(class).and_then(|class| class.naming.clone());
+    if let Some(naming) = naming {
+        let filter = Filter::equal(naming, name);
+        if discovery.capabilities.class(class).filter.pushes(&filter) {
+            let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
+            let (mut found, _) = collect(listing, 10).await?;
+            if let (Some(group), true) = (found.pop(), found.is_empty()) {
+                return Ok(group.key);
+            }
+        }
+    }
+    let key = ObjectKey::id(name);
+    let request = GetRequest { class: class.clone(), key: key.clone() };
+    connector.get(cx, request).await?.map(|group| group.key).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
+            .with_context("group", name)
+            .with_effect(Effect::None)
+    })
 }
 
 /// The key of the object a step is about: of its link, which earlier steps of the plan may have changed.

@@ -35,6 +35,9 @@ pub(crate) struct Lane<'a> {
     pub(crate) approved: bool,
     /// How long to wait for steps in escrow before giving back.
     pub(crate) patience: Duration,
+    /// Groups found so far, by class and name.
+    pub(crate) groups:
+        std::sync::Mutex<BTreeMap<(crate::id::ClassName, String), crate::connector::ObjectKey>>,
     /// Failures in a row.
     pub(crate) failures: AtomicU32,
 }

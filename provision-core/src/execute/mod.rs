@@ -10,6 +10,7 @@ mod settle;
 mod unit;
 mod wave;
 
+pub(crate) use call::find_group;
 pub use credential::CredentialDelivery;
 pub use journal::{JournalEntry, StepState};
 pub(crate) use lane::Lane;

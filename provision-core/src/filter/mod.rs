@@ -103,17 +103,22 @@ impl Filter {
     }
 
     /// Splits the filter into the part a target can evaluate and the part that is left for us; together they mean the
-    /// same as the whole. `pushes` tells whether the target evaluates a given leaf.
+    /// same as the whole. `pushes` tells whether the target evaluates a given node; of an `All`, `Any` or `Not` it is
+    /// asked without regard to the parts, which it is asked about by themselves.
     ///
     /// Only a conjunction is split: a disjunction or negation goes whole to one side.
     pub fn split(self, pushes: &dyn Fn(&Filter) -> bool) -> Split {
-        if self.pushable(pushes) {
+        if self.pushable(pushes, 1) {
             return Split { pushed: Some(self), residual: None };
         }
         match self {
             Self::All(parts) => {
-                let (pushed, residual): (Vec<_>, Vec<_>) =
-                    parts.into_iter().partition(|part| part.pushable(pushes));
+                let (mut pushed, mut residual): (Vec<_>, Vec<_>) =
+                    parts.into_iter().partition(|part| part.pushable(pushes, 2));
+                if pushed.len() > 1 && !pushes(&Self::All(Vec::new())) {
+                    // The target knows no conjunction: it takes one part, the others are left for us.
+                    residual.extend(pushed.drain(1..));
+                }
                 let join = |mut parts: Vec<Filter>| match parts.len() {
                     0 => None,
                     1 => parts.pop(),
@@ -125,11 +130,14 @@ impl Filter {
         }
     }
 
-    fn pushable(&self, pushes: &dyn Fn(&Filter) -> bool) -> bool {
-        pushes(self)
+    fn pushable(&self, pushes: &dyn Fn(&Filter) -> bool, depth: usize) -> bool {
+        depth <= DEPTH_MAX
+            && pushes(self)
             && match self {
-                Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.pushable(pushes)),
-                Self::Not(part) => part.pushable(pushes),
+                Self::All(parts) | Self::Any(parts) => {
+                    parts.iter().all(|part| part.pushable(pushes, depth + 1))
+                }
+                Self::Not(part) => part.pushable(pushes, depth + 1),
                 Self::Present(_) | Self::Compare(..) => true,
             }
     }

@@ -261,13 +261,11 @@ impl<'a> Batch<'a> {
                     key: record.key,
                     candidates,
                 };
-                return self.open_dispute(
-                    about,
-                    "the record matches several identities, or one that has a record of this source"
-                        .to_owned(),
-                );
+                let detail = "matches several identities, or one that has a record of this source already";
+                return self.open_dispute(about, detail.to_owned());
             }
         };
+        self.close_correlation(&record.key)?;
         let value = SourceRecord {
             realm: self.road.realm.clone(),
             source: self.report.value.source.clone(),
@@ -292,11 +290,12 @@ impl<'a> Batch<'a> {
     async fn find(&self, record: &FeedRecord) -> Result<Found> {
         let decided = self.disputes.get(&correlation_key(&self.report.value, &record.key));
         if let Some((_, decision)) = decided.and_then(|decided| decided.value.decision.as_ref()) {
-            return Ok(match IdentityId::parse(decision) {
-                _ if decision == settle::NEW => Found::New,
-                Some(identity) => Found::Identity(identity),
-                None => Found::New,
-            });
+            if decision == settle::NEW {
+                return Ok(Found::New);
+            }
+            if let Some(identity) = IdentityId::parse(decision) {
+                return Ok(Found::Identity(identity));
+            }
         }
         for rule in &self.source.value.settings.correlate {
             let mut candidates = self.road.candidates(rule, &record.attributes).await?;

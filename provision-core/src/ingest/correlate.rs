@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::compute::Sources;
-use super::{Ingest, conflict};
+use super::{Ingest, TRIES_MAX, conflict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::Identity;
 use crate::source::CorrelationRule;
-use crate::store::{self, Changes, Commit, Expect, Put, Record, Select, Table};
+use crate::store::{self, Changes, Expect, Put, Record, Select, Table};
 use crate::value::Attributes;
 
 /// Candidates looked at; more of them are a dispute anyway.
@@ -141,12 +141,25 @@ impl Ingest<'_> {
 
     /// Reads the rule index; keys of rules configured since are made for all identities first.
     pub(super) async fn rule_index(&self, rules: &[&CorrelationRule]) -> Result<RuleIndex> {
-        let mut index = self.read_index().await?;
-        let missing: Vec<&CorrelationRule> =
-            rules.iter().filter(|rule| !index.rules.contains(&name_of(rule))).copied().collect();
-        if missing.is_empty() {
-            return Ok(index);
+        for _ in 0..TRIES_MAX {
+            let mut index = self.read_index().await?;
+            let missing: Vec<&CorrelationRule> =
+                rules.iter().filter(|rule| !index.rules.contains(&name_of(rule))).copied().collect();
+            if missing.is_empty() {
+                return Ok(index);
+            }
+            self.make_keys(&missing).await?;
+            // Rules that no source has any more lose their place: their keys are no longer kept up to date.
+            index.rules = rules.iter().map(|rule| name_of(rule)).collect();
+            let mut changes = Changes::in_realm(self.realm);
+            index.lock(&mut changes)?;
+            // Refused: identities were made meanwhile, perhaps without the missing keys.
+            self.store.commit(changes).await?;
         }
+        Err(conflict("other feeds made identities faster than their correlation keys could be made"))
+    }
+
+    async fn make_keys(&self, rules: &[&CorrelationRule]) -> Result<()> {
         let mut cursor = None;
         loop {
             let select = Select::KeyPrefix(String::new());
@@ -154,23 +167,15 @@ impl Ingest<'_> {
                 store::list_by::<Identity>(self.store, self.realm, select, cursor, self.batch).await?;
             let mut changes = Changes::in_realm(self.realm);
             for identity in &identities {
-                write_keys(&mut changes, &missing, None, &identity.value)?;
+                write_keys(&mut changes, rules, None, &identity.value)?;
             }
             if !changes.is_empty() {
                 self.store.commit(changes).await?;
             }
             cursor = next;
             if cursor.is_none() {
-                break;
+                return Ok(());
             }
-        }
-        // Rules that no source has any more lose their place: their keys are no longer kept up to date.
-        index.rules = rules.iter().map(|rule| name_of(rule)).collect();
-        let mut changes = Changes::in_realm(self.realm);
-        index.lock(&mut changes)?;
-        match self.store.commit(changes).await? {
-            Commit::Committed => self.read_index().await,
-            Commit::Conflict(_) => Err(conflict("another feed was taken over meanwhile")),
         }
     }
 

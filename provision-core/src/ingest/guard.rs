@@ -45,6 +45,7 @@ impl Effect {
                     terminated,
                     ends: terminated,
                     cleared: old
+                        .filter(|old| old.state != RecordState::Removed)
                         .map(|old| cleared(&old.attributes, &new.attributes).cloned().collect())
                         .unwrap_or_default(),
                     ..Self::default()

@@ -78,6 +78,10 @@ impl<'a> Ingest<'a> {
         let configured = self.source(source).await?;
         let id = match self.place(&configured.value, &feed.sequence).await? {
             Place::Next { again } => again,
+            // A delta without changes leaves no staged rows by which the interrupted feed would have been found.
+            Place::Consumed(earlier) if earlier.state == FeedState::Promoting => {
+                return Ok(FeedOutcome::Applied(Box::new(self.run(earlier.id).await?)));
+            }
             Place::Consumed(earlier) => return Ok(FeedOutcome::AlreadyConsumed { earlier }),
             Place::Older(last_order) => return Ok(FeedOutcome::Older { last_order }),
         };
@@ -101,16 +105,36 @@ impl<'a> Ingest<'a> {
             promoted: 0,
         };
         let mut staging = stage::Staging::new(self, &configured.value, report, version);
-        match staging.read(feed.records, progress).await? {
-            Err(broken) => self.refuse(staging, broken).await,
-            Ok(reasons) if reasons.is_empty() => {
-                let report = staging.finish().await?;
-                let feed = report.value.id;
-                self.begin(report, configured, None).await?;
-                Ok(FeedOutcome::Applied(Box::new(self.run(feed).await?)))
+        let reasons = match staging.read(feed.records, progress).await? {
+            Ok(reasons) => reasons,
+            Err(broken) => return self.refuse(staging, broken).await,
+        };
+        let outcome = self.decide(staging.finish().await?, configured, reasons).await;
+        if let Err(error) = &outcome
+            && error.kind() == ErrorKind::Conflict
+        {
+            // Compared with records that somebody else changed since: what was staged is of no use.
+            let report = self.report(id).await?;
+            if report.as_ref().is_none_or(|report| report.value.state == FeedState::Staging) {
+                self.discard(id, report).await?;
             }
-            Ok(reasons) => self.hold(staging.finish().await?, configured, reasons).await,
         }
+        outcome
+    }
+
+    /// Takes over what was staged, or holds it.
+    async fn decide(
+        &self,
+        report: Stored<FeedReport>,
+        source: Stored<ConfiguredSource>,
+        reasons: Vec<String>,
+    ) -> Result<FeedOutcome> {
+        if !reasons.is_empty() {
+            return self.hold(report, source, reasons).await;
+        }
+        let feed = report.value.id;
+        self.begin(report, source, None).await?;
+        Ok(FeedOutcome::Applied(Box::new(self.run(feed).await?)))
     }
 
     /// After a crash: feeds that were being read are discarded (they are read again from the start), feeds that were
@@ -179,9 +203,9 @@ impl<'a> Ingest<'a> {
             let (feeds, next) =
                 store::list_by::<FeedReport>(self.store, self.realm, select, cursor, BATCH).await?;
             for feed in feeds {
-                // A revert to an earlier content is a new delivery if the source says that it is newer.
-                let same = feed.value.sequence == *sequence || source.last_feed == Some(feed.value.id);
-                if is_consumed(&feed.value) && (same || !newer) {
+                // The same content once more is a new delivery where the source says that it is newer: a revert, or
+                // one more complete feed without somebody.
+                if is_consumed(&feed.value) && (!newer || feed.value.sequence == *sequence) {
                     return Ok(Place::Consumed(Box::new(feed.value)));
                 }
                 if feed.value.state == FeedState::Refused && !is_consumed(&feed.value) {

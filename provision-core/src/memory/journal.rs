@@ -104,6 +104,10 @@ impl Journal {
 
     /// Takes the lock and reads snapshot and log into `content`. Once.
     pub(super) fn open(&self, content: &mut Content) -> Result<()> {
+        if lock(&self.pending).broken.is_some() {
+            // What is in memory may not be on disk.
+            return self.whole().map_err(|error| error.with_effect(Effect::None));
+        }
         let mut file = lock(&self.file);
         if file.is_some() {
             return Ok(());
@@ -293,7 +297,14 @@ impl Journal {
         let mut file = lock(&self.file);
         let Some(open) = file.as_mut().filter(|open| open.log_bytes > 0) else { return Ok(()) };
         let held = open._lock.try_clone().map_err(|error| self.unusable("locked", error))?;
-        *open = self.replace(content, open.generation + 1, held)?;
+        match self.replace(content, open.generation + 1, held) {
+            Ok(replaced) => *open = replaced,
+            Err(error) => {
+                // The snapshot may be the new one and the log an old one, whose further entries would be ignored.
+                lock(&self.pending).broken = Some(error.report());
+                return Err(error);
+            }
+        }
         Ok(())
     }
 }

@@ -45,22 +45,21 @@ impl Manners {
         }
     }
 
-    /// The values as the target shows them.
-    pub(super) fn show(&self, class: &ObjectClass, attributes: Attributes) -> Attributes {
+    /// The values as the target shows them; `None`: as they are.
+    pub(super) fn show(&self, class: &ObjectClass, attributes: &Attributes) -> Option<Attributes> {
         if !self.reorder && self.no_echo.is_empty() {
-            return attributes;
+            return None;
         }
         let shown = attributes.iter().filter(|(name, _)| !self.no_echo.contains(*name));
-        shown
-            .map(|(name, slot)| {
-                let is_set = class.attributes.get(name).is_some_and(|schema| schema.multi && !schema.ordered);
-                match slot {
-                    Slot::Values(values) if self.reorder && is_set => {
-                        (name.clone(), Slot::Values(values.iter().rev().cloned().collect()))
-                    }
-                    slot => (name.clone(), slot.clone()),
+        let shown = shown.map(|(name, slot)| {
+            let is_set = class.attributes.get(name).is_some_and(|schema| schema.multi && !schema.ordered);
+            match slot {
+                Slot::Values(values) if self.reorder && is_set => {
+                    (name.clone(), Slot::Values(values.iter().rev().cloned().collect()))
                 }
-            })
-            .collect()
+                slot => (name.clone(), slot.clone()),
+            }
+        });
+        Some(shown.collect::<Attributes>()).filter(|shown| shown != attributes)
     }
 }

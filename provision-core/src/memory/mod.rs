@@ -93,7 +93,12 @@ impl MemoryConnector {
         self.target.set_faults(faults);
     }
 
-    /// How often each fault rule fired, in the order of the rules.
+    /// How often a manner changed what was written, shown or told.
+    pub fn altered(&self) -> u64 {
+        self.target.altered()
+    }
+
+    /// How often each fault rule was due, in the order of the rules. A rule that spoils listings counts each listing.
     pub fn fired(&self) -> Vec<u64> {
         self.target.fired()
     }

@@ -173,6 +173,7 @@ impl PageSource for Pages {
 
     async fn page(&self, token: Option<&u64>) -> Result<Page<u64>> {
         self.begin().await?;
+        self.target.in_time(&self.cx)?;
         let mut page = {
             let content = self.target.content()?;
             self.read(&content, token.copied().unwrap_or(0))?

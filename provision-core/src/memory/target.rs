@@ -1,6 +1,7 @@
 //! The target behind the connector: content, journal, faults, call counts.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::content::{Content, Entry, Stored};
@@ -23,6 +24,8 @@ pub(super) struct Target {
     journal: Option<Arc<Journal>>,
     faults: Mutex<FaultState>,
     calls: Mutex<BTreeMap<Operation, u64>>,
+    /// How often a manner changed what was written, shown or told.
+    altered: AtomicU64,
 }
 
 /// What the faults of one call ask for, after those that stop it.
@@ -59,6 +62,7 @@ impl Target {
             journal,
             faults: Mutex::new(FaultState::new(config.faults.clone())),
             calls: Mutex::default(),
+            altered: AtomicU64::new(0),
             config,
         })
     }
@@ -94,7 +98,7 @@ impl Target {
         Ok(turn)
     }
 
-    fn in_time(&self, cx: &Context) -> Result<()> {
+    pub(super) fn in_time(&self, cx: &Context) -> Result<()> {
         match cx.deadline {
             Some(deadline) if self.clock.now() >= deadline => {
                 Err(refuse(ErrorKind::Unavailable, "the deadline has passed"))
@@ -193,7 +197,10 @@ impl Target {
         if let Some((name, values)) = computed.filter(|(_, values)| !values.is_empty()) {
             attributes.set(name, values);
         }
-        let attributes = self.config.manners.show(shape, attributes);
+        if let Some(shown) = self.config.manners.show(shape, &attributes) {
+            self.alter();
+            attributes = shown;
+        }
         Object { class: class.clone(), key, attributes, enabled: stored.enabled }
     }
 
@@ -209,6 +216,9 @@ impl Target {
         let key = content.key(class, number);
         let stored = content.find(class, &key.id);
         let tells = !self.config.manners.no_observed && !turn.faults.contains(&Fault::DropObserved);
+        if self.config.manners.no_observed {
+            self.alter();
+        }
         let observed =
             stored.filter(|_| tells).map(|stored| self.view(content, class, stored, false).attributes);
         let side_effects = match (asked, stored, self.schema.class(class)) {
@@ -224,6 +234,24 @@ impl Target {
             _ => Delta::new(),
         };
         Outcome::Done(WriteDone { key, observed, side_effects })
+    }
+
+    /// The attributes as the target keeps them.
+    pub(super) fn keep(&self, attributes: &Attributes) -> Attributes {
+        let kept = self.config.manners.keep(attributes);
+        let same = |(name, slot): (&AttrName, &Slot)| kept.values(name.as_str()) == slot.values();
+        if !attributes.iter().all(same) {
+            self.alter();
+        }
+        kept
+    }
+
+    fn alter(&self) {
+        self.altered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn altered(&self) -> u64 {
+        self.altered.load(Ordering::Relaxed)
     }
 
     /// How often each operation was called, the calls that failed included.

@@ -66,7 +66,7 @@ impl Target {
         for (name, _) in asked.iter() {
             writable(class, name, |mutability| mutability != Mutability::ReadOnly)?;
         }
-        let attributes = self.config.manners.keep(&asked);
+        let attributes = self.keep(&asked);
         self.admit(content, birth.class, &attributes, None)?;
         if birth.enabled.is_some() && !sign_in {
             return Err(refuse(ErrorKind::Unsupported, "objects of this class are not enabled or disabled"));
@@ -138,7 +138,7 @@ impl Target {
         stored: Stored,
         after: &Attributes,
     ) -> Result<()> {
-        let attributes = self.config.manners.keep(after);
+        let attributes = self.keep(after);
         if attributes == stored.attributes {
             return Ok(());
         }

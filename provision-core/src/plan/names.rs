@@ -92,7 +92,7 @@ impl NameIndex {
         self.namespaces.get(namespace).map_or(CaseRule::Ignore, |space| space.case).fold(name)
     }
 
-    fn held(&self, request: &NameRequest) -> Option<&Name> {
+    fn held_name(&self, request: &NameRequest) -> Option<&Name> {
         let scope = request.scope.to_lowercase();
         self.mine.iter().find(|name| {
             name.namespace == request.namespace
@@ -153,7 +153,7 @@ impl NameAllocator for NameIndex {
         candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
     ) -> NameResult {
         let held: Vec<Option<String>> =
-            requests.iter().map(|request| self.held(request).map(|name| name.name.clone())).collect();
+            requests.iter().map(|request| self.held_name(request).map(|name| name.name.clone())).collect();
         if !held.is_empty() && held.iter().all(Option::is_some) {
             return NameResult::Held(held.into_iter().flatten().collect());
         }
@@ -186,5 +186,9 @@ impl NameAllocator for NameIndex {
             }
         }
         NameResult::Exhausted
+    }
+
+    fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {
+        requests.iter().map(|request| self.held_name(request).map(|name| name.name.clone())).collect()
     }
 }

@@ -43,9 +43,9 @@ pub struct ClassSettings {
     /// The attribute that carries an immutable id issued by us or by the source. Objects are adopted by it and by
     /// nothing else.
     pub marker: Option<AttrName>,
-    /// The attribute to correlate by at onboarding where the marker is empty; such a match is a dispute unless the
-    /// target is `domain_managed`.
-    pub correlate: Vec<AttrName>,
+    /// Attributes of the target to correlate by at onboarding where the marker is empty, with the identity attribute
+    /// each is compared to (case ignored). Such a match is a dispute unless the target is `domain_managed`.
+    pub correlate: BTreeMap<AttrName, AttrName>,
 }
 
 /// When a failed step is tried again.

@@ -15,6 +15,10 @@ pub struct Namespace {
     pub case: CaseRule,
     /// Attributes of targets whose values take names of this space, ours or not.
     pub members: Vec<NamespaceMember>,
+    /// Its names are unique only inside a scope that the policy computes (the OU of a `cn`): an object's name cannot be
+    /// recorded as taken without it.
+    #[serde(default)]
+    pub scoped: bool,
     /// A name given up may be given to another after this many days; `None`: never.
     pub reuse_after_days: Option<u32>,
 }

@@ -1,12 +1,12 @@
 //! What a target's objects look like: classes, attributes and their rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::id::ClassName;
-use crate::value::{AttrName, Attributes, Slot, Value};
+use crate::value::{AttrName, Attributes, Date, Slot, Value};
 
 /// The type of an attribute's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,17 +134,23 @@ impl AttributeSchema {
         }
     }
 
-    /// Whether two slots hold the same values by this attribute's rules: order is ignored in a set, case by the rule.
+    /// The form under which values that are the same to this attribute are equal.
+    pub fn folded(&self, value: &Value) -> Value {
+        match (value, self.case) {
+            (Value::Text(text), CaseRule::Ignore) => Value::text(self.case.fold(text)),
+            (value, _) => value.clone(),
+        }
+    }
+
+    /// Whether two slots hold the same values by this attribute's rules: in a set, order and repetitions are ignored;
+    /// case by the rule.
     pub fn same_slot(&self, a: &Slot, b: &Slot) -> bool {
-        let (a, b) = (a.values(), b.values());
-        if a.len() != b.len() {
-            return false;
+        let (a, b) = (a.values().iter(), b.values().iter());
+        if self.multi && !self.ordered {
+            return a.map(|value| self.folded(value)).collect::<BTreeSet<_>>()
+                == b.map(|value| self.folded(value)).collect();
         }
-        if self.ordered || a.len() == 1 {
-            return a.iter().zip(b).all(|(a, b)| self.same(a, b));
-        }
-        a.iter().all(|a| b.iter().any(|b| self.same(a, b)))
-            && b.iter().all(|b| a.iter().any(|a| self.same(a, b)))
+        a.len() == b.len() && a.zip(b).all(|(a, b)| self.same(a, b))
     }
 }
 
@@ -175,69 +181,63 @@ impl ObjectClass {
 
     /// Brings foreign spellings to the declared ones and types to the declared types.
     ///
-    /// Unknown attributes and values of another type are returned as diagnostics (`S0001` to `S0004`); what is
-    /// good is returned beside them.
+    /// What cannot be brought there is returned as diagnostics: unknown attributes (`S0001`), several values for one
+    /// (`S0002`), values of another type (`S0003`) or too long (`S0004`), one attribute in two spellings (`S0005`).
+    /// What is good is returned beside them.
     pub fn parse(&self, raw: &Attributes) -> (Attributes, Vec<Diagnostic>) {
         let mut parsed = Attributes::new();
+        let mut refused = BTreeSet::new();
         let mut problems = Vec::new();
         for (name, slot) in raw.iter() {
             let Some((known, schema)) = self.attribute(name.as_str()) else {
-                problems.push(
-                    Diagnostic::new(
-                        Severity::Error,
-                        "S0001",
-                        format!("unknown attribute `{name}`"),
-                        "use an attribute of the class's schema",
-                    )
-                    .at_path(name.as_str()),
-                );
+                let summary = format!("unknown attribute `{name}`");
+                problems.push(problem("S0001", name, summary, "use an attribute of the class's schema"));
                 continue;
             };
-            if !schema.multi && slot.values().len() > 1 {
-                problems.push(
-                    Diagnostic::new(
-                        Severity::Error,
-                        "S0002",
-                        format!("`{known}` takes one value and got {}", slot.values().len()),
-                        "give one value",
-                    )
-                    .at_path(known.as_str()),
-                );
-                continue;
-            }
-            match slot.values().iter().map(|value| coerce(schema, value)).collect::<Option<Vec<_>>>() {
-                Some(values) => parsed.set(known.clone(), values),
-                None => problems.push(
-                    Diagnostic::new(
-                        Severity::Error,
-                        "S0003",
-                        format!("`{known}` has a value that is not of type {:?}", schema.kind),
-                        "correct the value or the mapping",
-                    )
-                    .at_path(known.as_str()),
-                ),
-            }
-            let too_long = |limit: u32| {
-                slot.values()
-                    .iter()
-                    .filter_map(Value::as_text)
-                    .any(|text| text.chars().count() > limit as usize)
+            let result = if parsed.get(known.as_str()).is_some() || refused.contains(known) {
+                let summary = format!("`{known}` is given twice, the second time as `{name}`");
+                Err(Box::new(problem("S0005", known, summary, "give it in one spelling")))
+            } else {
+                schema.parse_slot(known, slot)
             };
-            if let Some(limit) = schema.length_max.filter(|limit| too_long(*limit)) {
-                parsed.remove(known.as_str());
-                problems.push(
-                    Diagnostic::new(
-                        Severity::Error,
-                        "S0004",
-                        format!("`{known}` is longer than the target's {limit} characters"),
-                        "truncate in the mapping",
-                    )
-                    .at_path(known.as_str()),
-                );
+            match result {
+                Ok(slot) => parsed.insert(known.clone(), slot),
+                Err(problem) => {
+                    parsed.remove(known.as_str());
+                    refused.insert(known.clone());
+                    problems.push(*problem);
+                }
             }
         }
         (parsed, problems)
     }
+}
+
+impl AttributeSchema {
+    /// The slot with values of the declared type.
+    fn parse_slot(&self, name: &AttrName, slot: &Slot) -> Result<Slot, Box<Diagnostic>> {
+        if !self.multi && slot.values().len() > 1 {
+            let summary = format!("`{name}` takes one value and got {}", slot.values().len());
+            return Err(Box::new(problem("S0002", name, summary, "give one value")));
+        }
+        let values = slot.values().iter().map(|value| coerce(self, value)).collect::<Option<Vec<_>>>();
+        let Some(values) = values else {
+            let summary = format!("`{name}` has a value that is not of type {:?}", self.kind);
+            return Err(Box::new(problem("S0003", name, summary, "correct the value or the mapping")));
+        };
+        let longest = values.iter().filter_map(Value::as_text).map(|text| text.chars().count()).max();
+        match self.length_max {
+            Some(limit) if longest.is_some_and(|longest| longest > limit as usize) => {
+                let summary = format!("`{name}` is longer than the target's {limit} characters");
+                Err(Box::new(problem("S0004", name, summary, "truncate in the mapping")))
+            }
+            _ => Ok(Slot::from_values(values)),
+        }
+    }
+}
+
+fn problem(code: &str, name: &AttrName, summary: String, remedy: &str) -> Diagnostic {
+    Diagnostic::new(Severity::Error, code, summary, remedy).at_path(name.as_str())
 }
 
 /// `value` as the attribute's type, where that loses nothing.
@@ -257,7 +257,10 @@ fn coerce(schema: &AttributeSchema, value: &Value) -> Option<Value> {
             _ => None,
         },
         (AttributeType::Int, Value::Text(text)) => text.parse().ok().map(Value::Int),
-        (AttributeType::Date, Value::Text(text)) => text.parse().ok().map(Value::Date),
+        // A text that says more than a date (`2026-11-20T08:00`) would lose it.
+        (AttributeType::Date, Value::Text(text)) => {
+            text.parse().ok().filter(|date: &Date| date.to_string() == text.as_str()).map(Value::Date)
+        }
         (AttributeType::Time, Value::Text(text)) => text.parse().ok().map(Value::Time),
         (AttributeType::Text, Value::Int(_) | Value::Bool(_) | Value::Date(_) | Value::Time(_)) => {
             Some(Value::text(value.to_plain()))

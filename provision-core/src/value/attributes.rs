@@ -102,7 +102,7 @@ impl fmt::Display for AttrPath {
 
 /// What is known of a present attribute. An attribute that is not in the map at all is *absent*: nothing is said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, from = "Option<Vec<Value>>")]
 pub enum Slot {
     /// Stated to have no value: clear it. `null` in JSON.
     Null,
@@ -122,6 +122,12 @@ impl Slot {
     /// Null when the list is empty.
     pub fn from_values(values: Vec<Value>) -> Self {
         if values.is_empty() { Self::Null } else { Self::Values(values) }
+    }
+}
+
+impl From<Option<Vec<Value>>> for Slot {
+    fn from(values: Option<Vec<Value>>) -> Self {
+        Self::from_values(values.unwrap_or_default())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Attributes of identities that every bundle may read, and expressions of the bundle's text.
 
-use provision_core::diagnostic::{Diagnostic, Severity};
-
 use crate::document::{Node, Reader};
 use crate::expression::{Expression, Kind, Vocabulary, parse};
 
@@ -42,6 +40,11 @@ pub(super) const ATTRIBUTES: &[&str] = &[
     "userType",
 ];
 
+/// Stands for an expression that is faulty, so that what depends on it is still checked.
+pub(super) fn null() -> Option<Expression> {
+    parse("null", &Vocabulary::default()).ok()
+}
+
 /// Reads an expression that gives `wanted`.
 pub(super) fn expression(
     reader: &mut Reader<'_>,
@@ -51,7 +54,7 @@ pub(super) fn expression(
     wanted: Kind,
 ) -> Option<Expression> {
     let text = reader.text(node, path)?;
-    match parse(text, node.place, known) {
+    match parse(text, known) {
         Ok(expression) if wanted.admits(expression.kind) => Some(expression),
         Ok(expression) => {
             let summary = format!("expected {}, this gives {}", wanted.name(), expression.kind.name());
@@ -61,10 +64,7 @@ pub(super) fn expression(
         Err(faults) => {
             for fault in faults {
                 let place = reader.sources.inside(node.place, text, fault.at, fault.length);
-                let diagnostic = Diagnostic::new(Severity::Error, fault.code, fault.summary, fault.remedy)
-                    .at(reader.sources.span(place))
-                    .at_path(path);
-                reader.push(place, diagnostic);
+                reader.error(fault.code, place, path, fault.summary, fault.remedy);
             }
             None
         }

@@ -8,7 +8,7 @@ use provision_core::policy::{Namespace, NamespaceMember};
 use provision_core::schema::CaseRule;
 use sha2::{Digest, Sha256};
 
-use super::input::{ATTRIBUTES, expression};
+use super::input::{ATTRIBUTES, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
 use super::{Content, account_map, rule};
@@ -130,7 +130,7 @@ fn merge(reader: &mut Reader<'_>) -> Option<Node> {
             Ok(Some(node)) => node,
             Ok(None) => Node { place, data: Data::Map(Vec::new()) },
             Err(problem) => {
-                reader.push(place, problem);
+                reader.push(place, |_| *problem);
                 broken = true;
                 continue;
             }
@@ -256,7 +256,7 @@ fn values(
         let path = format!("values.{name}");
         // A faulty one still takes its number, so that those who use it are not reported as well.
         let found = expression(reader, node, &path, vocabulary, Kind::Any);
-        let mut found = found.or_else(|| crate::expression::parse("null", node.place, vocabulary).ok());
+        let mut found = found.or_else(null);
         if let Some(expression) = found.as_mut() {
             let used: Vec<_> = expression.reads.shared.iter().copied().collect();
             for reads in used.into_iter().filter_map(|index| shared.get(index)).map(|used| used.reads.clone())
@@ -294,7 +294,7 @@ fn namespaces(
         }
         let name = NamespaceName::new(name);
         let case = case.unwrap_or(CaseRule::Ignore);
-        namespaces.insert(name.clone(), Namespace { name, case, members, reuse_after_days });
+        namespaces.insert(name.clone(), Namespace { name, case, members, scoped: false, reuse_after_days });
         places.insert(path, key.place);
     }
     namespaces
@@ -335,6 +335,7 @@ fn members(
                 class: class.clone(),
                 attribute: pattern.attribute.clone(),
             };
+            namespace.scoped |= pattern.scope.is_some();
             if !namespace.members.contains(&member) {
                 namespace.members.push(member);
             }
@@ -365,6 +366,10 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
         );
     }
     content.reads_today = today;
+    // Besides errors this would only repeat them: a faulty rule uses nothing.
+    if reader.has_errors() {
+        return;
+    }
     for (id, place) in &content.places {
         let section = id.split('.').next().unwrap_or_default();
         if !matches!(section, "lookups" | "roles" | "namespaces") || used.contains(id) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use provision_core::id::PolicyRef;
 
-use super::input::expression;
+use super::input::{expression, null};
 use crate::document::{Node, Place, Reader};
 use crate::expression::{Expression, Kind, Vocabulary};
 
@@ -47,8 +47,9 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, vocabulary: &Vocabulary
                 }
             }
         }
-        if let (Some((node, _)), Some(when)) = (id, when) {
-            rules.push(Rule { id: PolicyRef::new(&path), place: node.place, when, unless, roles });
+        if let Some(when) = when.or_else(null) {
+            let place = id.map_or(item.place, |(node, _)| node.place);
+            rules.push(Rule { id: PolicyRef::new(&path), place, when, unless, roles });
         }
     }
     rules

@@ -21,6 +21,8 @@ pub(crate) struct Fields<'n> {
     pub(crate) place: Place,
     pub(crate) path: String,
     entries: Vec<(&'n str, &'n Node)>,
+    /// It is no mapping at all, which is reported: nothing is missing besides.
+    broken: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -43,12 +45,18 @@ impl<'a> Reader<'a> {
         Self { sources, problems: Vec::new(), omitted: 0 }
     }
 
-    pub(crate) fn push(&mut self, place: Place, diagnostic: Diagnostic) {
+    /// Adds a problem. Beyond the most that are kept it is counted, and its text not even made.
+    pub(crate) fn push(&mut self, place: Place, make: impl FnOnce(&Sources) -> Diagnostic) {
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push((place, diagnostic));
+            self.problems.push((place, make(self.sources)));
         } else {
             self.omitted += 1;
         }
+    }
+
+    /// True when an error was found.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.problems.iter().any(|(_, problem)| problem.is_error())
     }
 
     pub(crate) fn error(
@@ -71,15 +79,10 @@ impl<'a> Reader<'a> {
         summary: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        if self.problems.len() >= PROBLEMS_MAX {
-            self.omitted += 1;
-            return;
-        }
-        let mut diagnostic = Diagnostic::new(severity, code, summary, remedy).at(self.sources.span(place));
-        if !path.is_empty() {
-            diagnostic = diagnostic.at_path(path);
-        }
-        self.push(place, diagnostic);
+        self.push(place, |sources| {
+            let diagnostic = Diagnostic::new(severity, code, summary, remedy).at(sources.span(place));
+            if path.is_empty() { diagnostic } else { diagnostic.at_path(path) }
+        });
     }
 
     /// Everything found, in the order of the files.
@@ -134,12 +137,13 @@ impl<'a> Reader<'a> {
             };
             self.error("P0004", key.place, &join(path, name), format!("unknown key `{name}`"), remedy);
         }
-        Fields { place: node.place, path: path.to_owned(), entries }
+        let broken = !matches!(node.data, Data::Map(_) | Data::Null);
+        Fields { place: node.place, path: path.to_owned(), entries, broken }
     }
 
     pub(crate) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
         let found = fields.get(key);
-        if found.is_none() {
+        if found.is_none() && !fields.broken {
             let remedy = format!("add `{key}:`");
             self.error("P0005", fields.place, &fields.path, format!("`{key}` is missing"), remedy);
         }

@@ -1,14 +1,14 @@
 //! From text to nodes, within limits.
 
 use provision_core::diagnostic::{Diagnostic, Severity};
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
+use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
 use super::{Place, Sources};
 
 /// Longest file, in bytes.
 pub(crate) const FILE_MAX: usize = 4 * 1024 * 1024;
-/// Most nodes of a file.
-const NODES_MAX: usize = 400_000;
+/// Most parser events (starts, scalars, ends) of a file.
+const NODES_MAX: usize = 600_000;
 /// Deepest nesting.
 const DEPTH_MAX: usize = 32;
 
@@ -59,9 +59,9 @@ enum Open {
 }
 
 /// Reads one file of the sources; `None` for an empty file. The first syntax error ends it.
-pub(crate) fn read(sources: &Sources, file: usize, text: &str) -> Result<Option<Node>, Diagnostic> {
+pub(crate) fn read(sources: &Sources, file: usize, text: &str) -> Result<Option<Node>, Box<Diagnostic>> {
     let refuse = |place: Place, summary: &str, remedy: &str| {
-        Err(Diagnostic::new(Severity::Error, "P0002", summary, remedy).at(sources.span(place)))
+        Err(Box::new(Diagnostic::new(Severity::Error, "P0002", summary, remedy).at(sources.span(place))))
     };
     let top = Place { file, start: 0, end: 0 };
     if text.len() > FILE_MAX {
@@ -70,15 +70,17 @@ pub(crate) fn read(sources: &Sources, file: usize, text: &str) -> Result<Option<
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     let mut nodes = 0_usize;
-    for event in Parser::new_from_str(text) {
+    let mut options = Options::default();
+    options.emit_anchor_events = true;
+    for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = match event {
             Ok(found) => found,
             Err(error) => {
                 let at = byte_of(text, error.marker().index(), error.marker().byte_offset());
                 let place = Place { file, start: at, end: at + 1 };
                 let summary = format!("not YAML: {}", error.info());
-                return Err(Diagnostic::new(Severity::Error, "P0001", summary, "correct the syntax here")
-                    .at(sources.span(place)));
+                let problem = Diagnostic::new(Severity::Error, "P0001", summary, "correct the syntax here");
+                return Err(Box::new(problem.at(sources.span(place))));
             }
         };
         let place = place_of(file, text, &span);
@@ -86,7 +88,7 @@ pub(crate) fn read(sources: &Sources, file: usize, text: &str) -> Result<Option<
         if nodes > NODES_MAX || open.len() > DEPTH_MAX {
             return refuse(place, "the file has too many or too deeply nested entries", "simplify it");
         }
-        if event.anchor_id().is_some() || event.is_alias() || event.tag().is_some() {
+        if matches!(event, Event::Anchor(..)) || event.is_alias() || event.tag().is_some() {
             let remedy = "write the value out; share expressions under `values`";
             return refuse(place, "anchors, aliases and tags are not supported", remedy);
         }

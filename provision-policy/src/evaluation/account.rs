@@ -12,7 +12,7 @@ use super::name::{Candidates, Filled, Unfilled, request, scope};
 use super::roles::{Address, Decided, refusal};
 use super::{Alarm, inputs};
 use crate::bundle::{AccountMap, Content, Mapping, NameGroup, NamePattern, WhenNull};
-use crate::expression::{Datum, Expression, Facts, Failure, Traced, evaluate};
+use crate::expression::{Datum, Expression, Facts, Failure, Traced, Trouble, evaluate};
 
 /// What the accounts of one identity are decided from.
 pub(super) struct Draft<'d, 'a, 'i> {
@@ -226,10 +226,8 @@ impl<'a> Draft<'_, 'a, '_> {
             WhenNull::Keep => None,
             WhenNull::Default(default) => Some(desired(evaluate(default, facts, rows)?)),
             WhenNull::Refuse => {
-                return Err(Failure {
-                    trouble: crate::expression::Trouble::Missing,
-                    detail: "a value is required here and there is none".to_owned(),
-                });
+                let detail = "a value is required here and there is none";
+                return Err(Failure::new(Trouble::Missing, detail));
             }
             // What no source says anything of is not cleared.
             WhenNull::Clear => {

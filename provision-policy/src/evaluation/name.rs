@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::roles::Address;
 use crate::bundle::{Content, NamePattern};
-use crate::expression::{Datum, Facts, Failure, Traced, Trouble, evaluate, letters};
+use crate::expression::{Datum, Facts, Failure, Traced, evaluate, letters};
 
 /// Most candidates that are tried.
 pub(super) const ATTEMPTS_MAX: u32 = 10_000;
@@ -149,19 +149,9 @@ fn spell(pattern: &NamePattern, text: &str, locale: Option<&str>) -> Result<Stri
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect();
         return Ok(if pattern.lower { text.to_lowercase() } else { text });
     };
-    let plain = letters::ascii(text, locale).map_err(|c| Unfilled::from(letters_failure(text, c)))?;
+    let plain = letters::ascii(text, locale).map_err(|c| Failure::unreadable(text, c))?;
     let plain = if pattern.lower { plain.to_lowercase() } else { plain };
     Ok(allow.keep(&plain).trim_matches(|c: char| !c.is_alphanumeric()).to_owned())
-}
-
-fn letters_failure(text: &str, c: char) -> Failure {
-    let shown = provision_core::text::escape(letters::left(text, 60));
-    Failure {
-        trouble: Trouble::Unmappable,
-        detail: format!(
-            "`{shown}` holds `{c}`, which has no reading that can be known; give a romanised form"
-        ),
-    }
 }
 
 fn join(parts: &[&str], separator: &str) -> String {

@@ -99,6 +99,8 @@ impl<'a> Datum<'a> {
 pub(crate) struct Failure {
     pub(crate) trouble: Trouble,
     pub(crate) detail: String,
+    /// The character of the expression where it failed, until that is part of the detail.
+    pub(crate) at: Option<usize>,
 }
 
 /// Kinds of failures.
@@ -116,7 +118,28 @@ pub(crate) enum Trouble {
 
 impl Failure {
     pub(crate) fn failed(detail: impl Into<String>) -> Self {
-        Self { trouble: Trouble::Failed, detail: detail.into() }
+        Self::new(Trouble::Failed, detail)
+    }
+
+    pub(crate) fn new(trouble: Trouble, detail: impl Into<String>) -> Self {
+        Self { trouble, detail: detail.into(), at: None }
+    }
+
+    /// A text with a character that has no reading of its own.
+    pub(crate) fn unreadable(text: &str, c: char) -> Self {
+        let shown = provision_core::text::escape(super::letters::left(text, 60));
+        let detail =
+            format!("`{shown}` holds `{c}`, which has no reading that can be known; give a romanised form");
+        Self::new(Trouble::Unmappable, detail)
+    }
+
+    /// Says in the detail where in the expression it failed; other troubles are of the data and need no place.
+    pub(super) fn placed(mut self, text: &str) -> Self {
+        if let Some(at) = self.at.take().filter(|_| self.trouble == Trouble::Failed) {
+            let shown = provision_core::text::escape(super::letters::left(text, 120));
+            self.detail.push_str(&format!(" (character {} of `{shown}`)", at + 1));
+        }
+        self
     }
 
     /// The reason a refusal states; `None` when another refusal says it.

@@ -9,7 +9,7 @@ use provision_core::value::Date;
 
 use super::datum::{Datum, Failure, Trouble};
 use super::fold::{Locals, fold};
-use super::function::Function;
+use super::function::{self, Function};
 use super::letters::{self, Letters};
 use super::term::{Binary, Op, Term};
 use super::{Expression, Kind};
@@ -42,10 +42,23 @@ type Found<'a> = Result<Datum<'a>, Failure>;
 
 /// Evaluates an expression; the rows it looks up are added to `traced`.
 pub(crate) fn evaluate<'a>(expression: &'a Expression, facts: &Facts<'a>, traced: &mut Traced) -> Found<'a> {
-    evaluate_in(&expression.term, facts, None, traced)
+    evaluate_in(&expression.term, facts, None, traced).map_err(|failure| failure.placed(&expression.text))
 }
 
+/// Evaluates a part; a failure remembers the innermost part it happened in.
 pub(super) fn evaluate_in<'a>(
+    term: &'a Term,
+    facts: &Facts<'a>,
+    locals: Option<&Locals<'_, 'a>>,
+    traced: &mut Traced,
+) -> Found<'a> {
+    part_of(term, facts, locals, traced).map_err(|mut failure| {
+        failure.at.get_or_insert(term.at);
+        failure
+    })
+}
+
+fn part_of<'a>(
     term: &'a Term,
     facts: &Facts<'a>,
     locals: Option<&Locals<'_, 'a>>,
@@ -63,10 +76,7 @@ pub(super) fn evaluate_in<'a>(
         Op::Name(name) => match facts.names.get(name) {
             Some(Some(found)) => Datum::text(found.clone()),
             _ => {
-                return Err(Failure {
-                    trouble: Trouble::Upstream,
-                    detail: format!("`name.{name}` is refused"),
-                });
+                return Err(Failure::new(Trouble::Upstream, format!("`name.{name}` is refused")));
             }
         },
         Op::Shared(index) => {
@@ -287,7 +297,9 @@ fn call<'a>(function: Function, args: Vec<Datum<'a>>, facts: &Facts<'a>, traced:
         Function::Date | Function::PlusDays => return date(first, rest.first()),
         _ => {}
     }
-    of_text(function, text(first, "the function")?, rest, facts)
+    let name =
+        function::FUNCTIONS.iter().find(|known| known.function == function).map_or("", |known| known.name);
+    of_text(function, text(first, &format!("`{name}`"))?, rest, facts)
 }
 
 /// Functions whose first argument is text.
@@ -321,13 +333,7 @@ fn of_text<'a>(function: Function, first: &str, rest: &[Datum<'_>], facts: &Fact
         }
         _ => match letters::ascii(first, facts.locale) {
             Ok(text) => bounded(text),
-            Err(c) => Err(Failure {
-                trouble: Trouble::Unmappable,
-                detail: format!(
-                    "`{}` holds `{c}`, which has no reading that can be known; give a romanised form",
-                    provision_core::text::escape(letters::left(first, 60))
-                ),
-            }),
+            Err(c) => Err(Failure::unreadable(first, c)),
         },
     }
 }
@@ -355,13 +361,11 @@ fn look_up<'a>(
     match (found, key) {
         (Some(found), _) => Ok(Datum::Text(Cow::Borrowed(found.as_str()))),
         (None, None) => Ok(Datum::Null),
-        (None, Some(key)) => Err(Failure {
-            trouble: Trouble::Missing,
-            detail: format!(
-                "lookup `{name}` has no row for `{}`; add one, or a `default`",
-                provision_core::text::escape(letters::left(&key, 60))
-            ),
-        }),
+        (None, Some(key)) => {
+            let shown = provision_core::text::escape(letters::left(&key, 60));
+            let detail = format!("lookup `{name}` has no row for `{shown}`; add one, or a `default`");
+            Err(Failure::new(Trouble::Missing, detail))
+        }
     }
 }
 

@@ -19,9 +19,8 @@ use provision_core::value::AttrName;
 pub(crate) use datum::{Datum, Failure, Trouble};
 pub(crate) use evaluate::{Facts, Traced, evaluate};
 pub(crate) use function::Kind;
-pub(crate) use parse::{Fault, Vocabulary, parse};
+pub(crate) use parse::{Vocabulary, parse};
 
-use crate::document::Place;
 use term::{Op, Term};
 
 /// A parsed expression.
@@ -29,8 +28,6 @@ use term::{Op, Term};
 pub(crate) struct Expression {
     /// As written.
     pub(crate) text: String,
-    /// Where.
-    pub(crate) place: Place,
     /// What it gives, as far as that is known.
     pub(crate) kind: Kind,
     /// What it reads.

@@ -9,7 +9,7 @@ use super::function::{self, Function, Kind};
 use super::scan::scan;
 use super::term::{Binary, Fold, Op, Term};
 use super::{Expression, Reads};
-use crate::document::{Place, suggestion};
+use crate::document::suggestion;
 
 /// What an expression may name.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ pub(crate) struct Fault {
 }
 
 /// Parses and checks. Must run on a thread with a large stack: the `cel` parser recurses.
-pub(crate) fn parse(text: &str, place: Place, known: &Vocabulary) -> Result<Expression, Vec<Fault>> {
+pub(crate) fn parse(text: &str, known: &Vocabulary) -> Result<Expression, Vec<Fault>> {
     if let Err(excess) = scan(text) {
         let remedy = "split it with `values`, or move data into a lookup".to_owned();
         return Err(vec![Fault { code: "P0020", at: excess.at, length: 1, summary: excess.what, remedy }]);
@@ -49,7 +49,7 @@ pub(crate) fn parse(text: &str, place: Place, known: &Vocabulary) -> Result<Expr
     match lowering.lower(&parsed) {
         Some((term, kind)) if lowering.faults.is_empty() => {
             let reads = Reads::of(&term);
-            Ok(Expression { text: text.to_owned(), place, kind, reads, term })
+            Ok(Expression { text: text.to_owned(), kind, reads, term })
         }
         _ => Err(lowering.faults),
     }
@@ -64,14 +64,21 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
     let size = text.chars().count();
     let at = before + usize::try_from(column - 1).unwrap_or(0);
     let message = first.map(|error| error.msg.as_str()).unwrap_or_default();
-    let found = message.trim_start_matches("Syntax error: ").split(" expecting ").next().unwrap_or_default();
+    let found = message.split(" expecting ").next().unwrap_or_default();
+    let found = found
+        .split_once('\'')
+        .map_or(found, |(_, rest)| rest.rsplit_once('\'').map_or(rest, |(text, _)| text));
     let summary = if found.contains("<EOF>") && at >= size {
         "the expression ends too early".to_owned()
     } else {
-        format!("the expression is not understood here: {found}")
+        format!("the expression is not understood here: unexpected `{}`", found.trim())
+    };
+    let remedy = match found.trim() {
+        "=" => "compare with `==`",
+        _ => "correct the expression (CEL syntax)",
     };
     let at = at.min(size.saturating_sub(1));
-    Fault { code: "P0021", at, length: 1, summary, remedy: "correct the expression (CEL syntax)".to_owned() }
+    Fault { code: "P0021", at, length: 1, summary, remedy: remedy.to_owned() }
 }
 
 struct Lowering<'a> {
@@ -117,8 +124,8 @@ impl Lowering<'_> {
     }
 
     fn term(&self, node: &Parsed, op: Op, kind: Kind) -> Option<(Term, Kind)> {
-        let (at, length) = self.range(node);
-        Some((Term { at, length, op }, kind))
+        let (at, _) = self.range(node);
+        Some((Term { at, op }, kind))
     }
 
     fn unsupported(&mut self, node: &Parsed, what: &str) -> Option<(Term, Kind)> {
@@ -240,7 +247,7 @@ impl Lowering<'_> {
                 (None, "name") => "name an attribute that is generated before this one".to_owned(),
                 (None, _) => "define it under `values`, before it is used".to_owned(),
             };
-            let what = if root == "user" { "attribute" } else { "value" };
+            let what = if root == "user" { "attribute" } else { root };
             self.fault(code, node, format!("unknown {what} `{root}.{field}`"), remedy);
             return None;
         };
@@ -265,7 +272,8 @@ impl Lowering<'_> {
         let wanted = signature.takes.len();
         if if signature.variadic { args.len() < wanted } else { args.len() != wanted } {
             let more = if signature.variadic { " or more" } else { "" };
-            let summary = format!("`{name}` takes {wanted}{more} arguments, not {}", args.len());
+            let noun = if wanted == 1 && !signature.variadic { "argument" } else { "arguments" };
+            let summary = format!("`{name}` takes {wanted}{more} {noun}, not {}", args.len());
             self.fault("P0024", node, summary, "see the table of functions");
             return None;
         }

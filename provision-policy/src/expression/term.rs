@@ -2,11 +2,10 @@
 
 use super::function::Function;
 
-/// A part of an expression and where it was written, in characters of the expression.
+/// A part of an expression and the character it was written at.
 #[derive(Clone, Debug)]
 pub(crate) struct Term {
     pub(crate) at: usize,
-    pub(crate) length: usize,
     pub(crate) op: Op,
 }
 

@@ -27,7 +27,8 @@ type Identity = (u64, u64);
 type Identity = ();
 
 impl StoreFile {
-    /// Makes the file, empty and for the owner only, unless it is there. SQLite gives the files beside it the same mode.
+    /// Makes the file, empty and for the owner only, unless it is there. SQLite gives the files beside it the same
+    /// mode.
     pub(super) fn prepare(path: &Path) -> Result<Self> {
         let directory = directory(path);
         let absolute = directory

@@ -144,6 +144,15 @@ impl Store for SqliteStore {
         self.read(move |connection| reader::scan(connection, &scan)).await
     }
 
+    /// All of one moment, in one call of a thread.
+    async fn scan_all(&self, scans: &[Scan]) -> Result<Vec<Rows>> {
+        for scan in scans {
+            admit_scan(scan)?;
+        }
+        let scans = scans.to_vec();
+        self.read(move |connection| reader::scan_all(connection, &scans)).await
+    }
+
     async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
         admit_select(table, select)?;
         let (realm, select) = (realm.clone(), select.clone());

@@ -69,6 +69,14 @@ pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Rows> {
     Ok(Rows { rows: found.into_iter().map(|(row, _)| row).collect(), next })
 }
 
+/// Several pages, all of one moment.
+pub(super) fn scan_all(connection: &Connection, scans: &[Scan]) -> Result<Vec<Rows>> {
+    let snapshot = connection.unchecked_transaction().or_explain("begin a read")?;
+    let pages = scans.iter().map(|page| scan(connection, page)).collect::<Result<Vec<_>>>()?;
+    snapshot.commit().or_explain("end a read")?;
+    Ok(pages)
+}
+
 /// How many rows a select has.
 pub(super) fn count(connection: &Connection, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
     let condition = condition(table, select, None);
@@ -118,7 +126,8 @@ pub(super) fn realms(connection: &Connection) -> Result<Vec<RealmId>> {
         // Steps from realm to realm in the index; DISTINCT would read all of it.
         let sql = format!(
             "WITH RECURSIVE step (realm) AS (SELECT min(realm) FROM \"{name}\" UNION ALL \
-             SELECT (SELECT min(realm) FROM \"{name}\" WHERE realm > step.realm) FROM step WHERE step.realm IS NOT NULL) \
+             SELECT (SELECT min(realm) FROM \"{name}\" WHERE realm > step.realm) FROM step \
+             WHERE step.realm IS NOT NULL) \
              SELECT realm FROM step WHERE realm IS NOT NULL"
         );
         let found = (|| {

@@ -212,6 +212,16 @@ CREATE TABLE "spending" (
 CREATE UNIQUE INDEX "spending__key" ON "spending" ("realm", "key");
 CREATE INDEX "spending__target" ON "spending" ("realm", "target", "key") WHERE "target" IS NOT NULL;
 
+CREATE TABLE "waiting" (
+  "realm" TEXT NOT NULL,
+  "key" TEXT NOT NULL,
+  "version" INTEGER NOT NULL,
+  "waits_for" TEXT,
+  "body" TEXT NOT NULL
+);
+CREATE UNIQUE INDEX "waiting__key" ON "waiting" ("realm", "key");
+CREATE INDEX "waiting__waits_for" ON "waiting" ("realm", "waits_for", "key") WHERE "waits_for" IS NOT NULL;
+
 CREATE TABLE "lease" (
   "realm" TEXT NOT NULL,
   "key" TEXT NOT NULL,

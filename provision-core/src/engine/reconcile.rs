@@ -1,0 +1,287 @@
+//! Reconciling: reading a target whole and noting where it differs from what it showed after our last write.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::audit::AuditEntry;
+use crate::connector::{Completeness, Context, ListEvent, ListRequest, Object};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::{ClassName, IdentityId, TargetName};
+use crate::model::{Actor, ConfiguredTarget, Link, LinkState};
+use crate::runtime::Operation;
+use crate::schema::ObjectClass;
+use crate::store::{self, Changes, Commit, Select, Stored};
+use crate::value::Timestamp;
+
+/// Tries against others who write the same rows.
+const TRIES_MAX: u32 = 10;
+/// Most of the managed accounts that may be missing before the reading is not believed, in percent.
+const MISSING_PERCENT_MAX: u64 = 10;
+/// That many may always be missing.
+const MISSING_ALWAYS: u64 = 5;
+
+/// What a reconcile found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileReport {
+    /// The target.
+    pub target: TargetName,
+    /// When.
+    pub at: Timestamp,
+    /// Whether the listing was whole. Absence counts only then.
+    pub completeness: Completeness,
+    /// Objects read.
+    pub objects: u64,
+    /// Accounts of ours among them.
+    pub linked: u64,
+    /// Accounts whose attributes or state differ from what we last saw.
+    pub drifted: u64,
+    /// Accounts of ours that are gone.
+    pub missing: u64,
+    /// Absences that were not believed: too many at once.
+    pub doubted: u64,
+}
+
+impl Engine {
+    /// Lists a target whole and compares it with our links. Nothing is written to the target; what drifted becomes
+    /// dirty, and the next plan says what is done about it. An account that is gone is noted, never created anew by
+    /// itself.
+    ///
+    /// # Errors
+    /// As the connector's `check`. A listing that breaks off is not an error but a report that is not complete: then
+    /// no absence counts.
+    pub async fn reconcile(&self, actor: &Actor, name: &TargetName) -> Result<ReconcileReport> {
+        self.authorize(actor, Operation::Observe)?;
+        let discovery = self.check(name).await?;
+        let target = self.target(name).await?.value;
+        let connector = self.inner.connector(&self.realm, &target.settings)?;
+        let mut report = ReconcileReport {
+            target: name.clone(),
+            at: self.now(),
+            completeness: Completeness::Complete { proof: "every class was listed".to_owned() },
+            objects: 0,
+            linked: 0,
+            drifted: 0,
+            missing: 0,
+            doubted: 0,
+        };
+        for class in target.settings.classes.keys() {
+            let Some(schema) = discovery.schema.class(class) else { continue };
+            let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
+            let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut end = Completeness::Partial {
+                reason: "the listing stopped without saying that it is whole".into(),
+            };
+            while let Some(event) = listing.next().await {
+                match event {
+                    Ok(ListEvent::Objects(objects)) => {
+                        self.compare(schema, name, class, objects, &mut report).await?
+                    }
+                    Ok(ListEvent::End(completeness)) => end = completeness,
+                    Err(error) => end = Completeness::Partial { reason: error.report() },
+                }
+            }
+            if end.is_complete() {
+                self.note_missing(&target, class, &mut report).await?;
+            } else {
+                report.completeness = end;
+            }
+        }
+        self.finish_reconcile(actor, &report).await?;
+        Ok(report)
+    }
+
+    /// Compares a page with the links of its objects.
+    async fn compare(
+        &self,
+        schema: &ObjectClass,
+        target: &TargetName,
+        class: &ClassName,
+        objects: Vec<Object>,
+        report: &mut ReconcileReport,
+    ) -> Result<()> {
+        report.objects += objects.len() as u64;
+        for objects in objects.chunks(500) {
+            for _ in 0..TRIES_MAX {
+                let found = self.links_of(target, class, objects).await?;
+                let mut changes = Changes::in_realm(&self.realm);
+                let mut drifted: Vec<IdentityId> = Vec::new();
+                for object in objects {
+                    let Some(stored) = found.get(&object.key.id) else { continue };
+                    let (link, drifts) = seen(schema, &stored.value, object, report.at);
+                    if drifts && link.state == LinkState::Active {
+                        drifted.extend(link.subject.identity());
+                    }
+                    changes.replace(stored.version, &link)?;
+                }
+                if self.store().commit(changes).await? == Commit::Committed {
+                    report.linked += found.len() as u64;
+                    report.drifted += drifted.len() as u64;
+                    self.mark_dirty(&drifted).await?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn links_of(
+        &self,
+        target: &TargetName,
+        class: &ClassName,
+        objects: &[Object],
+    ) -> Result<BTreeMap<String, Stored<Link>>> {
+        let scans: Vec<store::Scan> = objects
+            .iter()
+            .map(|object| {
+                let row = format!("{}/{}/{}", target.as_str(), class.as_str(), object.key.id);
+                let (realm, table) = (self.realm.clone(), store::Table::Link);
+                store::Scan { realm, table, select: Select::Equal("object", row), after: None, limit: 1 }
+            })
+            .collect();
+        let mut found = BTreeMap::new();
+        for (object, rows) in objects.iter().zip(self.store().scan_all(&scans).await?) {
+            if let Some(row) = rows.rows.first() {
+                found.insert(object.key.id.clone(), store::decode::<Link>(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// After a complete listing: active accounts of ours that it did not hold. Many at once are not believed.
+    async fn note_missing(
+        &self,
+        target: &ConfiguredTarget,
+        class: &ClassName,
+        report: &mut ReconcileReport,
+    ) -> Result<()> {
+        let name = &target.settings.name;
+        let (mut missing, mut active, mut cursor) = (0, 0, None);
+        let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
+        let is_missing = |link: &Link| {
+            link.key.is_some() && link.state != LinkState::Inactive && link.observed_at != Some(report.at)
+        };
+        let mut gone: Vec<Stored<Link>> = Vec::new();
+        loop {
+            let (page, next) =
+                store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
+            for stored in page {
+                active += u64::from(stored.value.state != LinkState::Inactive);
+                if is_missing(&stored.value) {
+                    missing += 1;
+                    gone.push(stored);
+                }
+            }
+            // Beyond the limit nothing is believed: no need to keep them.
+            gone.truncate(100_000);
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let limit = MISSING_ALWAYS.max(active * MISSING_PERCENT_MAX / 100);
+        if missing > limit {
+            report.doubted += missing;
+            tracing::warn!(
+                target = name.as_str(),
+                missing,
+                active,
+                "too many accounts are missing: not believed"
+            );
+            return Ok(());
+        }
+        for stored in gone.into_iter().filter(|stored| !stored.value.missing) {
+            let identity = stored.value.subject.identity();
+            let revision = stored.value.revision + 1;
+            let link = Link { missing: true, revision, last_plan: None, ..stored.value };
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.replace(stored.version, &link)?;
+            let mut entry = AuditEntry::new(&self.realm, report.at, &Actor::engine(), "account.missing");
+            entry.identity = identity;
+            entry.target = Some(name.clone());
+            entry.object = link.key.as_ref().map(|key| key.id.clone());
+            changes.append.push(entry.append()?);
+            if self.store().commit(changes).await? == Commit::Committed {
+                report.missing += 1;
+                self.mark_dirty(&identity.into_iter().collect::<Vec<_>>()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_reconcile(&self, actor: &Actor, report: &ReconcileReport) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            let Stored { version, value } = self.target(&report.target).await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            if report.completeness.is_complete() && report.doubted == 0 {
+                let restored = value.epoch.is_some();
+                let epoch = Some(self.store().epoch().await?);
+                let managed = report.linked;
+                let epoch =
+                    if restored || value.onboarded_at.is_some() { epoch } else { value.epoch.clone() };
+                changes.replace(version, &ConfiguredTarget { managed, epoch, ..value })?;
+            }
+            let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.reconciled");
+            entry.target = Some(report.target.clone());
+            entry.note = format!(
+                "{} objects, {} linked, {} drifted, {} missing, {} doubted",
+                report.objects, report.linked, report.drifted, report.missing, report.doubted
+            );
+            changes.append.push(entry.append()?);
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
+            .with_effect(Effect::None))
+    }
+}
+
+/// The link after its object was seen, and whether the object drifted.
+///
+/// What the target showed after our write is the measure, so a target that normalises does not drift. A value it
+/// never showed yet is the measure from now on; where it differs from what we wrote, it is written once more.
+fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (Link, bool) {
+    let mut now = link.clone();
+    now.observed_at = Some(at);
+    now.missing = false;
+    let mut drifts = link.missing;
+    for (name, written) in link.applied.iter() {
+        let Some(attribute) = schema.attributes.get(name).filter(|attribute| attribute.returned) else {
+            continue;
+        };
+        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(crate::value::Slot::Null);
+        let differs = match link.observed.get(name.as_str()) {
+            Some(seen) => !attribute.same_slot(seen, &is),
+            None => !attribute.same_slot(written, &is),
+        };
+        if differs && !attribute.same_slot(written, &is) {
+            drifts |= now.drift.get(name.as_str()) != Some(&is);
+            now.drift.insert(name.clone(), is.clone());
+        } else {
+            drifts |= now.drift.remove(name.as_str()).is_some();
+        }
+        if link.observed.get(name.as_str()).is_none() {
+            now.observed.insert(name.clone(), is);
+        }
+    }
+    for (name, slot) in object.attributes.iter() {
+        if now.observed.get(name.as_str()).is_none() {
+            now.observed.insert(name.clone(), slot.clone());
+        }
+    }
+    if object.enabled.is_some() && object.enabled != link.enabled {
+        now.enabled = object.enabled;
+        drifts = true;
+    }
+    if now.key.as_ref() != Some(&object.key) {
+        now.key = Some(object.key.clone());
+    }
+    if drifts {
+        now.revision += 1;
+        now.last_plan = None;
+    }
+    (now, drifts)
+}

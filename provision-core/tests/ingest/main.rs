@@ -1,0 +1,14 @@
+//! From feeds to identities, on both stores.
+#![cfg(test)]
+
+#[cfg(feature = "sqlite")]
+mod concurrent;
+mod dispute;
+mod fixture;
+mod hold;
+mod incomplete;
+mod law;
+mod lifecycle;
+mod precedence;
+mod resume;
+mod sequence;

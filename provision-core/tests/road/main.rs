@@ -1,0 +1,4 @@
+//! The whole road on real components: feed, identity, policy, plan, journal, target.
+
+mod apply;
+mod world;

@@ -1,0 +1,417 @@
+//! A small world: a store, a directory, an HR feed from vectors, and a policy in Rust.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provision_core::connector::{Completeness, Connector, Registry};
+use provision_core::diagnostic::Diagnostic;
+use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions};
+use provision_core::id::{ClassName, PlanId, PolicyRef, SourceName, Tag, TargetName};
+use provision_core::ingest::FeedOutcome;
+use provision_core::memory::{MemoryConfig, MemoryConnector};
+use provision_core::model::{Actor, Employment, Status};
+use provision_core::plan::{
+    ClassSettings, Drive, OnDelete, PlanHeader, RetrySchedule, Scope, Step, TargetSettings,
+};
+use provision_core::policy::{
+    Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
+    NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
+};
+use provision_core::runtime::{AllowAll, FixedClock, Progress, Runtime, SeededRandom};
+use provision_core::schema::{CaseRule, Schema};
+use provision_core::source::{
+    Absence, Feed, FeedEvent, FeedGuard, FeedMode, FeedRecord, FeedSequence, RecordAction, SourceSettings,
+};
+use provision_core::store::{MemoryStore, Store};
+use provision_core::value::{AttrName, Attributes, Date, Slot, Timestamp, Value, Zone};
+
+pub(crate) const DIRECTORY: &str = "directory";
+
+/// A person of the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Person {
+    pub(crate) key: String,
+    pub(crate) given: String,
+    pub(crate) family: String,
+    pub(crate) department: String,
+    pub(crate) manager: Option<String>,
+    pub(crate) end: Option<Date>,
+    pub(crate) status: Status,
+}
+
+pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> Person {
+    Person {
+        key: key.to_owned(),
+        given: given.to_owned(),
+        family: family.to_owned(),
+        department: department.to_owned(),
+        manager: None,
+        end: None,
+        status: Status::Active,
+    }
+}
+
+impl Person {
+    fn record(&self) -> FeedRecord {
+        let mut attributes = Attributes::new()
+            .with("givenName", self.given.as_str())
+            .with("familyName", self.family.as_str())
+            .with("department", self.department.as_str());
+        match &self.manager {
+            Some(manager) => attributes.set("manager", vec![Value::text(manager)]),
+            None => attributes.insert("manager", Slot::Null),
+        }
+        FeedRecord {
+            key: self.key.clone(),
+            position: 1,
+            attributes,
+            employment: Employment { start: None, end: self.end, status: self.status },
+            zone: None,
+            action: RecordAction::Upsert,
+            fingerprint: format!("{self:?}"),
+        }
+    }
+}
+
+/// Accounts in the directory for everybody, in a group by department.
+#[derive(Debug)]
+pub(crate) struct TestPolicy {
+    namespaces: Vec<Namespace>,
+    pub(crate) label: String,
+    pub(crate) strength: Strength,
+    pub(crate) group: bool,
+}
+
+impl TestPolicy {
+    pub(crate) fn new() -> Self {
+        let member = NamespaceMember {
+            target: TargetName::new(DIRECTORY),
+            class: ClassName::new("user"),
+            attribute: AttrName::new("sAMAccountName"),
+        };
+        let login = Namespace {
+            name: "login".into(),
+            case: CaseRule::Ignore,
+            members: vec![member],
+            scoped: false,
+            reuse_after_days: None,
+        };
+        Self { namespaces: vec![login], label: "test-1".to_owned(), strength: Strength::Strong, group: true }
+    }
+}
+
+impl Policy for TestPolicy {
+    fn version(&self) -> PolicyVersion {
+        PolicyVersion { label: self.label.clone(), hash: self.label.clone() }
+    }
+
+    fn namespaces(&self) -> &[Namespace] {
+        &self.namespaces
+    }
+
+    fn check(&self, _schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+
+    fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
+        use provision_core::model::Lifecycle::{PreHire, Terminated};
+        let identity = input.identity;
+        let exists = !matches!(input.lifecycle, PreHire | Terminated);
+        let text = |name: &str| identity.attributes.text(name).unwrap_or_default().to_owned();
+        let (given, family, department) = (text("givenName"), text("familyName"), text("department"));
+        let mut values = Vec::new();
+        if exists {
+            let stem =
+                format!("{}{}", family.to_lowercase(), given.to_lowercase().chars().next().unwrap_or('x'));
+            let request = NameRequest {
+                namespace: "login".into(),
+                scope: String::new(),
+                purpose: format!("{DIRECTORY}/user/main/sAMAccountName"),
+                stem: stem.clone(),
+            };
+            let mut candidates =
+                |n: u32| Some(vec![if n == 1 { stem.clone() } else { format!("{stem}{n}") }]);
+            let login = match names.allocate(&[request], &mut candidates) {
+                NameResult::Held(names) | NameResult::Allocated(names, _) => names[0].clone(),
+                NameResult::Pending | NameResult::Exhausted => stem.clone(),
+            };
+            let dn = format!("CN={given} {family} ({login}),OU={department},DC=test");
+            for (attribute, value, from) in [
+                ("sAMAccountName", login.clone(), "familyName"),
+                ("cn", format!("{given} {family} ({login})"), "familyName"),
+                ("dn", dn, "department"),
+                ("givenName", given.clone(), "givenName"),
+                ("sn", family.clone(), "familyName"),
+                ("department", department.clone(), "department"),
+                ("employeeNumber", identity.key.clone(), "key"),
+                ("mail", format!("{login}@Test.Example"), "familyName"),
+            ] {
+                values.push(self.value(
+                    identity,
+                    attribute,
+                    DesiredSlot::Known(Slot::Values(vec![value.into()])),
+                    from,
+                ));
+            }
+            if let Some(manager) = identity.attributes.text("manager") {
+                let slot = DesiredSlot::AccountOf { key: manager.to_owned() };
+                values.push(self.value(identity, "manager", slot, "manager"));
+            }
+        }
+        let group = DesiredGroup {
+            class: "group".into(),
+            group: format!("CN={department},OU=Groups,DC=test"),
+            privileged: false,
+            because: vec![PolicyRef::new("rules.by-department")],
+        };
+        Evaluation {
+            roles: Vec::new(),
+            accounts: vec![DesiredAccount {
+                target: TargetName::new(DIRECTORY),
+                class: "user".into(),
+                tag: Tag::main(),
+                exists,
+                enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
+                because: vec![Derivation {
+                    mapping: Some(PolicyRef::new("rules.everybody")),
+                    ..Default::default()
+                }],
+                values,
+                groups: if exists && self.group { vec![group] } else { Vec::new() },
+                credential: None,
+                refusals: Vec::new(),
+            }],
+            next_change_at: None,
+        }
+    }
+}
+
+impl TestPolicy {
+    fn value(
+        &self,
+        identity: &provision_core::model::Identity,
+        attribute: &str,
+        slot: DesiredSlot,
+        from: &str,
+    ) -> DesiredValue {
+        let source = identity.provenance.get(from).cloned();
+        DesiredValue {
+            attribute: attribute.into(),
+            inputs: format!("{slot:?}"),
+            slot,
+            strength: self.strength,
+            derivation: Derivation {
+                mapping: Some(PolicyRef::new(format!("maps.{attribute}"))),
+                strength: Some(self.strength),
+                inputs: vec![InputRef { attribute: from.into(), source }],
+                identity_version: identity.version,
+                ..Default::default()
+            },
+        }
+    }
+}
+
+/// Everything a test needs.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) directory: MemoryConnector,
+    pub(crate) engine: Engine,
+    pub(crate) actor: Actor,
+    feeds: std::sync::atomic::AtomicU32,
+}
+
+pub(crate) fn settings() -> TargetSettings {
+    let mut settings = TargetSettings::new(DIRECTORY, "directory");
+    settings.drive = Drive::Review;
+    settings.timeout_seconds = 5;
+    settings.retry = RetrySchedule { attempts_max: 6, first_seconds: 1, longest_seconds: 4 };
+    settings.classes.insert(
+        "user".into(),
+        ClassSettings {
+            on_delete: OnDelete::Disable,
+            marker: Some("employeeNumber".into()),
+            correlate: BTreeMap::from([("mail".into(), "mail".into())]),
+        },
+    );
+    settings
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        Self::with(seed, MemoryConfig::default(), settings()).await
+    }
+
+    pub(crate) async fn with(seed: u64, config: MemoryConfig, settings: TargetSettings) -> Self {
+        let clock = Arc::new(FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap()));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
+        Self::on(store, clock, seed, config, settings).await
+    }
+
+    pub(crate) async fn on(
+        store: Arc<dyn Store>,
+        clock: Arc<FixedClock>,
+        seed: u64,
+        config: MemoryConfig,
+        settings: TargetSettings,
+    ) -> Self {
+        let directory = MemoryConnector::new(config, clock.clone()).unwrap();
+        let groups = ["Sales", "Finance", "Research"].map(|name| {
+            let dn = format!("CN={name},OU=Groups,DC=test");
+            (Attributes::new().with("cn", name).with("dn", dn.as_str()), None)
+        });
+        directory.seed("group", groups).unwrap();
+        let runtime = runtime(store.clone(), &directory, clock.clone(), seed);
+        let engine = runtime.realm("test");
+        let actor = Actor::person("operator");
+        engine.put_target(&actor, settings).await.unwrap();
+        engine.put_source(&actor, source_settings()).await.unwrap();
+        engine.set_policy(&actor, Arc::new(TestPolicy::new())).await.unwrap();
+        Self { store, clock, directory, engine, actor, feeds: 0.into() }
+    }
+
+    /// The same store and target, a new process.
+    pub(crate) async fn restarted(&self, seed: u64) -> Engine {
+        let runtime = runtime(self.store.clone(), &self.directory, self.clock.clone(), seed);
+        let engine = runtime.realm("test");
+        engine.set_policy(&self.actor, Arc::new(TestPolicy::new())).await.unwrap();
+        engine
+    }
+
+    pub(crate) fn later(&self, by: Duration) {
+        use provision_core::runtime::Clock;
+        self.clock.set(self.clock.now().plus(by));
+    }
+
+    pub(crate) async fn onboard(&self) {
+        let report = self.engine.onboard(&self.actor, &DIRECTORY.into()).await.unwrap();
+        assert!(report.completeness.is_complete());
+    }
+
+    pub(crate) async fn feed(&self, people: &[Person]) -> FeedOutcome {
+        self.feed_events(vec![
+            Ok(FeedEvent::Records(people.iter().map(Person::record).collect())),
+            Ok(FeedEvent::End(Completeness::Complete { proof: "end of file".to_owned() })),
+        ])
+        .await
+    }
+
+    pub(crate) async fn feed_events(&self, events: Vec<provision_core::Result<FeedEvent>>) -> FeedOutcome {
+        let number = self.feeds.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let feed = Feed {
+            name: format!("feed-{number}"),
+            mode: FeedMode::Full,
+            sequence: FeedSequence {
+                order: Some(format!("{number:06}")),
+                content: format!("content-{number}"),
+            },
+            records: Box::pin(futures_util::stream::iter(events)),
+        };
+        self.engine.ingest_feed(&self.actor, &SourceName::new("hr"), feed, &mut |_| {}).await.unwrap()
+    }
+
+    pub(crate) async fn plan(&self, scope: Scope) -> PlanHeader {
+        self.engine.plan(&self.actor, scope, PlanOptions::default()).await.unwrap()
+    }
+
+    pub(crate) async fn apply(&self, plan: PlanId) -> ApplyReport {
+        let options = ApplyOptions { patience: Duration::from_secs(120) };
+        self.engine.apply(&self.actor, plan, &options, &Progress::new()).await.unwrap()
+    }
+
+    /// Plans and applies until a plan is empty; at most `rounds`.
+    pub(crate) async fn converge(&self, rounds: usize) -> usize {
+        for round in 0..rounds {
+            let plan = self.plan(Scope::All).await;
+            assert!(plan.hold.is_none(), "held: {:?}", plan.over);
+            if plan.is_empty() {
+                return round;
+            }
+            self.apply(plan.id).await;
+        }
+        rounds
+    }
+
+    pub(crate) async fn steps(&self, plan: &PlanHeader) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for number in 0..plan.chunks {
+            steps.extend(self.engine.plan_steps(plan.id, number).await.unwrap().unwrap().steps);
+        }
+        steps
+    }
+
+    /// The directory's accounts by employee number: (login, enabled, department, groups).
+    pub(crate) fn accounts(&self) -> BTreeMap<String, (String, Option<bool>, String, usize)> {
+        let objects = self.directory.dump("user").unwrap();
+        let text = |attributes: &Attributes, name: &str| attributes.text(name).unwrap_or_default().to_owned();
+        objects
+            .iter()
+            .map(|object| {
+                let attributes = &object.attributes;
+                let groups = attributes.values("memberOf").len();
+                let account = (
+                    text(attributes, "sAMAccountName"),
+                    object.enabled,
+                    text(attributes, "department"),
+                    groups,
+                );
+                (text(attributes, "employeeNumber"), account)
+            })
+            .collect()
+    }
+}
+
+fn runtime(store: Arc<dyn Store>, directory: &MemoryConnector, clock: Arc<FixedClock>, seed: u64) -> Runtime {
+    let shared: Arc<dyn Connector> = Arc::new(directory.clone());
+    let registry = Registry::new()
+        .with_connector("directory", move |_| Ok(Arc::clone(&shared)))
+        .with_source("vector", |_| {
+            Err(provision_core::Error::new(provision_core::ErrorKind::Unsupported, "no file"))
+        });
+    let registry = registry.with_source("vector", |_| Ok(Arc::new(NoFeeds)));
+    Runtime::builder(store, registry)
+        .clock(clock)
+        .random(Arc::new(SeededRandom::new(seed)))
+        .authorizer(Arc::new(AllowAll))
+        .settle(Duration::from_millis(10))
+        .build()
+}
+
+/// A source that has nothing ready: the tests hand feeds over.
+#[derive(Debug)]
+struct NoFeeds;
+
+#[async_trait::async_trait]
+impl provision_core::source::Source for NoFeeds {
+    async fn feeds(&self, _cx: &provision_core::connector::Context) -> provision_core::Result<Vec<Feed>> {
+        Ok(Vec::new())
+    }
+
+    async fn get(
+        &self,
+        _cx: &provision_core::connector::Context,
+        _key: &str,
+    ) -> provision_core::Result<Option<FeedRecord>> {
+        Ok(None)
+    }
+}
+
+fn source_settings() -> SourceSettings {
+    SourceSettings {
+        name: "hr".into(),
+        kind: "vector".to_owned(),
+        config: serde_json::Value::Null,
+        precedence: 0,
+        asserts: None,
+        asserts_lifecycle: true,
+        absence: Absence::RemoveAfter(1),
+        guard: FeedGuard::default(),
+        correlate: Vec::new(),
+        zone: Zone::utc(),
+    }
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
