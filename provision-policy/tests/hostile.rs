@@ -28,7 +28,8 @@ fn with_attribute(expression: &str) -> String {
 }
 
 fn roles(count: usize, closed: bool) -> String {
-    let mut text = "bundle: 1\nversion: a\nrules:\n  - { id: all, when: 'true', roles: [r0] }\nroles:\n".to_owned();
+    let mut text =
+        "bundle: 1\nversion: a\nrules:\n  - { id: all, when: 'true', roles: [r0] }\nroles:\n".to_owned();
     for number in 0..count {
         let next = if closed { (number + 1) % count } else { (number + 1).min(count - 1) };
         let includes = if next == number { String::new() } else { format!("includes: [r{next}]") };
@@ -100,7 +101,10 @@ fn cases() -> Vec<(&'static str, String, Expect)> {
         ("long_circle_of_roles", roles(50_000, true), Refused("P0014")),
         (
             "many_faulty_rules",
-            format!("bundle: 1\nversion: a\nrules:\n{}", "  - { id: x, when: '((', roles: [y] }\n".repeat(20_000)),
+            format!(
+                "bundle: 1\nversion: a\nrules:\n{}",
+                "  - { id: x, when: '((', roles: [y] }\n".repeat(20_000)
+            ),
             Refused("P00"),
         ),
     ]

@@ -84,6 +84,7 @@ impl Engine {
         progress.total(header.steps);
         let before = self.apply_report(&header).await?;
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let facts = self.facts().await?;
         let mut lanes = Vec::new();
         for name in header.targets.keys() {
             let target = match self.target(name).await {
@@ -93,7 +94,7 @@ impl Engine {
             };
             let stopped =
                 target.paused || target.quarantine.is_some() || target.settings.drive == Drive::Observe;
-            if stopped {
+            if stopped || target.settings.drive == Drive::Observe {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
@@ -108,6 +109,7 @@ impl Engine {
                 approved,
                 patience: options.patience,
                 groups: Default::default(),
+                not_before: std::sync::atomic::AtomicI64::new(0),
                 failures,
             });
         }
@@ -212,6 +214,13 @@ impl Engine {
         }
         audit::seal(self.store(), &self.realm).await?;
         Ok(report)
+    }
+
+    /// Plans in a state, oldest first: `Ready` ones to read, `Applying` ones to go on with after a crash.
+    pub async fn plans(&self, state: PlanState) -> Result<Vec<PlanHeader>> {
+        let select = Select::Equal("state", state.as_str().to_owned());
+        let (plans, _) = store::list_by::<PlanHeader>(self.store(), &self.realm, select, None, 1_000).await?;
+        Ok(plans.into_iter().map(|stored| stored.value).collect())
     }
 
     /// What became of a plan's steps so far, from the journal.

@@ -73,6 +73,10 @@ impl Engine {
         let made_at = self.now();
         let now = options.as_of.unwrap_or(made_at);
         let preview = options.preview || options.as_of.is_some();
+        if !preview && scope == Scope::Changed {
+            // Start and end dates act by the clock alone.
+            while self.road(actor).due_by_time(u64::from(u16::MAX)).await? > 0 {}
+        }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
         let id = PlanId::from_uuid(self.inner.mint()?);
         let facts = self.facts().await?;
