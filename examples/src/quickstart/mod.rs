@@ -2,6 +2,7 @@
 
 mod day;
 mod onboarding;
+mod person;
 mod plan_view;
 mod setup;
 
@@ -55,6 +56,10 @@ pub async fn run(state: &Path, screen: Screen) -> Result<()> {
     stage.receive("2026-11-04").await?;
     busy |= stage.plan_and_apply(&[]).await?;
 
+    stage.title("Why does John Smith have what he has?");
+    stage.explain("1501").await?;
+    stage.title("What happened to Marcus Feldmann's accounts?");
+    stage.history("1036").await?;
     stage.close(busy).await
 }
 

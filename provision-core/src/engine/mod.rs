@@ -2,14 +2,21 @@
 
 mod apply;
 mod configure;
+mod disputes;
+mod explain;
+mod explanation;
+mod explanation_text;
 mod facts;
 mod holds;
 mod ingest;
+mod find;
+mod history;
 mod onboarding;
 mod planning;
 mod reconcile;
 mod references;
 mod snapshot;
+mod status;
 mod taken;
 mod work;
 
@@ -17,10 +24,17 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
+pub use explain::ExplainOptions;
+pub use explanation::{
+    Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
+    ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
+};
 pub(crate) use facts::hour_of;
+pub use history::render_history;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
 pub use reconcile::ReconcileReport;
+pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
 pub(crate) use work::dirty;
 
 use crate::error::Result;
