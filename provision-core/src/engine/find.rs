@@ -31,13 +31,13 @@ impl Engine {
             return Ok(found);
         }
         if let Some((source, key)) = who.split_once(':')
-            && let Some(found) = self.by_key(&SourceName::new(source), key).await?
+            && let Some(found) = self.identity_of_key(&SourceName::new(source), key).await?
         {
             return Ok(found);
         }
         let mut found: BTreeMap<IdentityId, Identity> = BTreeMap::new();
         for source in self.sources().await? {
-            if let Some(identity) = self.by_key(&source.settings.name, who).await? {
+            if let Some(identity) = self.identity_of_key(&source.settings.name, who).await? {
                 found.insert(identity.id, identity);
             }
         }
@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// The identity of a source's record.
-    async fn by_key(&self, source: &SourceName, key: &str) -> Result<Option<Identity>> {
+    async fn identity_of_key(&self, source: &SourceName, key: &str) -> Result<Option<Identity>> {
         let row_key = SourceRecord::row_key(source, key);
         let record = store::get::<SourceRecord>(self.store(), &self.realm, &row_key).await?;
         if let Some(record) = record
