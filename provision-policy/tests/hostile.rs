@@ -1,4 +1,12 @@
 //! Hostile input, each in a child process: an abort (a stack overflow, memory) is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 

@@ -92,8 +92,7 @@ impl Engine {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error),
             };
-            let stopped =
-                target.paused || target.quarantine.is_some() || target.settings.drive == Drive::Observe;
+            let stopped = facts.get(name).is_none_or(|facts| facts.stopped.is_some());
             if stopped || target.settings.drive == Drive::Observe {
                 continue;
             }

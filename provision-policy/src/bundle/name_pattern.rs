@@ -140,6 +140,9 @@ fn pattern(
         for item in reader.list(node, &fields.path_of("parts")) {
             parts.extend(part(reader, item, &fields.path_of("parts"), known));
         }
+        if reader.list(node, &fields.path_of("parts")).is_empty() {
+            reader.error("P0005", node.place, id, "a name needs at least one part", "add an expression");
+        }
     }
     Some(NamePattern {
         id: PolicyRef::new(id),
@@ -147,7 +150,7 @@ fn pattern(
         namespace: namespace?,
         scope,
         max: max.unwrap_or(64) as usize,
-        lower: lower.unwrap_or(allow.is_some()),
+        lower: lower.unwrap_or(allow.as_ref().is_some_and(|allow| !('A'..='Z').any(|c| allow.has(c)))),
         allow,
         parts,
         separator,
