@@ -29,8 +29,8 @@
 //! assert_eq!(bundle.version().label, "first");
 //! ```
 //!
-//! The format is specified in `docs/spec/bundle.md`; `docs/guide/policy.md` introduces it. Expressions have the syntax of
-//! CEL; no type of the `cel` crate is part of the interface.
+//! The format is specified in `docs/spec/bundle.md`; `docs/guide/policy.md` introduces it. Expressions have the
+//! syntax of CEL; no type of the `cel` crate is part of the interface.
 
 mod bundle;
 mod document;

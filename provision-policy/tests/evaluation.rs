@@ -502,3 +502,44 @@ fn debug_shows_which_bundle_and_not_its_content() {
     let shown = format!("{:?}", bundle());
     assert!(shown.starts_with("Bundle { version: \"joint\", hash: \"") && shown.len() < 120, "{shown}");
 }
+
+#[test]
+fn a_name_found_at_onboarding_is_kept_and_the_other_is_made() {
+    let mut names = Names::default();
+    let purpose = "directory/user/main/login".to_owned();
+    names.held.insert(("7".to_owned(), purpose, String::new()), "jane.old".to_owned());
+    let evaluation = evaluate(&bundle(), &jane(), &mut names);
+    let directory = account(&evaluation, "directory");
+    assert_eq!(value(directory, "login"), "jane.old");
+    assert_eq!(value(directory, "mail"), "jane.mueller@example.com");
+}
+
+#[test]
+fn windows_files_load_too() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bundles/joint_names.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let loaded =
+        Bundle::load(&[("policy.yaml", &windows)]).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(loaded.version(), bundle().version());
+    let broken = windows.replace("lifecycle == \"active\"", "lifecicle == \"active\"");
+    let problems = Bundle::load(&[("policy.yaml", &broken)]).unwrap_err();
+    let span = problems[0].span.clone().unwrap();
+    assert_eq!((span.line, span.column), (35, 16), "{}", problems[0]);
+}
+
+#[test]
+fn files_of_a_directory_are_one_bundle_and_what_cannot_be_read_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), "bundle: 1\nversion: a\n").unwrap();
+    std::fs::write(folder.path().join("b.yml"), "bundle: 1\nlocale: de\n").unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "not policy").unwrap();
+    assert_eq!(Bundle::load_path(folder.path()).unwrap().version().label, "a");
+    let missing = Bundle::load_path(folder.path().join("nothing.yaml")).unwrap_err();
+    assert_eq!(missing[0].code, "P0009");
+    std::fs::write(folder.path().join("c.yaml"), [0xff, 0xfe, 0x00]).unwrap();
+    let unreadable = Bundle::load_path(folder.path()).unwrap_err();
+    assert!(unreadable[0].span.as_ref().unwrap().file.ends_with("c.yaml"), "{}", unreadable[0]);
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(Bundle::load_path(empty.path()).unwrap_err()[0].code, "P0009");
+}

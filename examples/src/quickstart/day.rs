@@ -3,7 +3,7 @@
 use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::id::SourceName;
 use provision_core::ingest::FeedOutcome;
-use provision_core::model::{FeedCounts, Hold};
+use provision_core::model::{FeedCounts, FeedState, Hold};
 use provision_core::plan::{PlanState, Scope, render_header};
 use provision_core::text::escape;
 use provision_core::{Error, ErrorKind, Result};
@@ -52,8 +52,9 @@ impl Stage<'_> {
                     news = true;
                     say(format!("{file}: {}", counted(&report.counts)));
                 }
-                FeedOutcome::AlreadyConsumed { .. } => {
-                    say(format!("{file}: seen before, not read again"));
+                FeedOutcome::AlreadyConsumed { earlier } => {
+                    let still = if earlier.state == FeedState::Held { "; its hold still waits" } else { "" };
+                    say(format!("{file}: seen before, not read again{still}"));
                 }
                 FeedOutcome::Older { last_order } => {
                     say(format!("{file}: not newer than the last one ({}), not read", escape(last_order)));

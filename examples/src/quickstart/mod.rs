@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use provision_core::Result;
 use provision_core::engine::Engine;
-use provision_core::id::{IdentityId, SourceName};
-use provision_core::model::{Actor, SourceRecord};
+use provision_core::id::IdentityId;
+use provision_core::model::Actor;
 use provision_core::runtime::{FixedClock, Runtime};
-use provision_core::store;
 
 use crate::screen::{Screen, say};
 
@@ -71,10 +70,11 @@ impl Stage<'_> {
 
     /// The identity of a row of the HR file.
     async fn person(&self, key: &str) -> Result<Option<IdentityId>> {
-        let row = SourceRecord::row_key(&SourceName::new("hr"), key);
-        let store = self.runtime.store().as_ref();
-        let record = store::get::<SourceRecord>(store, self.engine.realm(), &row).await?;
-        Ok(record.map(|record| record.value.identity))
+        match self.engine.find(&format!("hr:{key}")).await {
+            Ok(identity) => Ok(Some(identity.id)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The end: is the history whole, where is everything?

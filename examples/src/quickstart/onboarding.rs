@@ -22,7 +22,8 @@ impl Stage<'_> {
                 Completeness::Complete { .. } => "read whole".to_owned(),
                 Completeness::Partial { reason } => self.screen.red(&format!("not whole: {}", escape(reason))),
             };
-            say(format!("  {name}: {whole}"));
+            let objects: u64 = report.counts.values().flat_map(|counts| counts.values()).sum();
+            say(format!("  {name}: {objects} accounts, {whole}"));
             for (situation, meaning) in [
                 (Situation::Linked, "linked: they carry the number HR issued"),
                 (Situation::Disputed, "disputed: a person decides whose they are"),

@@ -10,7 +10,8 @@ impl Stage<'_> {
     /// Why a person has what they have.
     pub(super) async fn explain(&self, key: &str) -> Result<()> {
         let Some(identity) = self.person(key).await? else { return Ok(()) };
-        let explanation = self.engine.explain(identity, &ExplainOptions::default()).await?;
+        let options = ExplainOptions { target: Some("directory".into()), ..ExplainOptions::default() };
+        let explanation = self.engine.explain(identity, &options).await?;
         say(explanation.render().trim_end());
         Ok(())
     }

@@ -8,6 +8,7 @@ use provision_core::id::IdentityId;
 use provision_core::plan::{Action, PlanHeader, Skip, Step, render_skip, render_step};
 use provision_core::policy::RefusalReason;
 use provision_core::schema::ObjectClass;
+use provision_core::text::escape;
 
 use super::Stage;
 use super::day::Stories;
@@ -59,13 +60,14 @@ impl Stage<'_> {
             let people: BTreeSet<&str> = skips.iter().map(|skip| skip.label.as_str()).collect();
             say("");
             say(self.screen.yellow(&format!("Left alone, {}: {} people", reason.as_str(), people.len())));
-            for skip in skips.iter().take(3) {
-                for line in render_skip(skip).lines() {
-                    say(format!("  {line}"));
+            let mut shown: BTreeSet<&str> = BTreeSet::new();
+            for skip in skips {
+                if shown.len() < 3 && shown.insert(&skip.label) {
+                    say(format!("  {} on {}: {}", skip.label, skip.target, escape(&skip.detail)));
                 }
             }
-            if skips.len() > 3 {
-                say(self.screen.dim(&format!("  and {} more", skips.len() - 3)));
+            if people.len() > shown.len() {
+                say(self.screen.dim(&format!("  and {} more", people.len() - shown.len())));
             }
         }
     }
@@ -84,12 +86,15 @@ impl Stage<'_> {
             let class = self.class_of(step).await?;
             let text = render_step(step, class.as_ref(), number < FULL);
             let text = if number < FULL { text } else { one_line(&text) };
+            // The headline says for whom.
+            let text = text.replacen(&format!("  for {label}"), "", 1);
             for line in self.screen.step(&text).lines() {
                 say(format!("  {line}"));
             }
         }
         for skip in skips {
-            for line in self.screen.step(&render_skip(skip)).lines() {
+            let text = render_skip(skip).replacen(&format!("  for {label}"), "", 1);
+            for line in self.screen.step(&text).lines() {
                 say(format!("  {line}"));
             }
         }

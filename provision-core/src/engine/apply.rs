@@ -270,7 +270,10 @@ impl Engine {
         Ok(report)
     }
 
-    async fn identities_with_open_steps(&self, header: &PlanHeader) -> Result<BTreeSet<IdentityId>> {
+    pub(super) async fn identities_with_open_steps(
+        &self,
+        header: &PlanHeader,
+    ) -> Result<BTreeSet<IdentityId>> {
         let mut open = BTreeSet::new();
         for number in 0..header.chunks {
             let Some(chunk) = self.plan_steps(header.id, number).await? else { continue };

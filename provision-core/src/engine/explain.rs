@@ -49,6 +49,7 @@ impl Engine {
             now,
             until: now,
             preview: true,
+            partial: true,
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
             provisional: Vec::new(),

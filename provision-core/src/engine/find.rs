@@ -31,18 +31,18 @@ impl Engine {
             return Ok(found);
         }
         if let Some((source, key)) = who.split_once(':')
-            && let Some(found) = self.identity_of_key(&SourceName::new(source), key).await?
+            && let Some(found) = self.identity_by_key(&SourceName::new(source), key).await?
         {
             return Ok(found);
         }
         let mut found: BTreeMap<IdentityId, Identity> = BTreeMap::new();
         for source in self.sources().await? {
-            if let Some(identity) = self.identity_of_key(&source.settings.name, who).await? {
+            if let Some(identity) = self.identity_by_key(&source.settings.name, who).await? {
                 found.insert(identity.id, identity);
             }
         }
         if found.is_empty() {
-            found = self.by_name(who).await?;
+            found = self.identities_by_name(who).await?;
         }
         let mut found: Vec<Identity> = found.into_values().collect();
         match (found.pop(), found.is_empty()) {
@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// The identity of a source's record.
-    async fn identity_of_key(&self, source: &SourceName, key: &str) -> Result<Option<Identity>> {
+    async fn identity_by_key(&self, source: &SourceName, key: &str) -> Result<Option<Identity>> {
         let row_key = SourceRecord::row_key(source, key);
         let record = store::get::<SourceRecord>(self.store(), &self.realm, &row_key).await?;
         if let Some(record) = record
@@ -75,7 +75,7 @@ impl Engine {
         Ok(found.into_iter().next().map(|stored| stored.value))
     }
 
-    async fn by_name(&self, who: &str) -> Result<BTreeMap<IdentityId, Identity>> {
+    async fn identities_by_name(&self, who: &str) -> Result<BTreeMap<IdentityId, Identity>> {
         let wanted = who.to_lowercase();
         let mut found = BTreeMap::new();
         let mut cursor = None;

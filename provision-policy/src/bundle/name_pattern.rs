@@ -89,6 +89,20 @@ pub(super) fn read(
     groups
 }
 
+/// The keys of a name.
+const KEYS: [&str; 10] = [
+    "namespace",
+    "scope",
+    "max",
+    "allow",
+    "case",
+    "parts",
+    "separator",
+    "counter_separator",
+    "suffix",
+    "strength",
+];
+
 fn pattern(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -97,19 +111,7 @@ fn pattern(
     known: &Vocabulary,
     namespaces: &BTreeSet<NamespaceName>,
 ) -> Option<NamePattern> {
-    let allowed = [
-        "namespace",
-        "scope",
-        "max",
-        "allow",
-        "case",
-        "parts",
-        "separator",
-        "counter_separator",
-        "suffix",
-        "strength",
-    ];
-    let fields = reader.fields(node, id, &allowed);
+    let fields = reader.fields(node, id, &KEYS);
     let namespace = reader.required(&fields, "namespace").and_then(|node| {
         let name = reader.text(node, id)?;
         namespace_known(reader, node, name, id, namespaces);

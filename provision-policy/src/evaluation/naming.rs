@@ -13,6 +13,9 @@ use super::roles::Address;
 use crate::bundle::{AccountMap, NameGroup, NamePattern};
 use crate::expression::{Facts, Traced};
 
+/// Why a name is as it is, when it is not new.
+const KEPT: &str = "kept: names are made once";
+
 impl<'a> Draft<'_, 'a, '_> {
     /// Reports names that cannot be made from this person's data. True when the account is refused, by that or
     /// already: then no name is taken for it, and only those it holds are shown.
@@ -27,34 +30,25 @@ impl<'a> Draft<'_, 'a, '_> {
     where
         'a: 'f,
     {
-        for group in &map.names {
-            let scopes: Vec<_> = group.patterns.iter().map(|pattern| scope(pattern, facts)).collect();
-            let mut requests = Vec::with_capacity(scopes.len());
-            let mut refusals = Vec::new();
-            for (pattern, scope) in group.patterns.iter().zip(scopes) {
-                match scope {
-                    Ok(scope) => requests.push(request(address, pattern, scope)),
-                    Err(why) => refusals.extend(unfilled(pattern, why)),
-                }
-            }
-            // Who has names already keeps them, even if they could not be made today.
-            let complete = requests.len() == group.patterns.len();
-            if let Some(held) = held(allocator, &requests).filter(|_| complete) {
-                for (pattern, name) in group.patterns.iter().zip(held) {
-                    facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
-                }
-                continue;
-            }
-            let failed = group
-                .patterns
-                .iter()
-                .filter_map(|pattern| Some((pattern, Filled::new(pattern, facts).err()?)));
-            refusals.extend(failed.filter_map(|(pattern, why)| unfilled(pattern, why)));
-            account.refusals.extend(refusals);
+        for pattern in map.names.iter().flat_map(|group| &group.patterns) {
+            let asked = scope(pattern, facts).map(|scope| request(address, pattern, scope));
+            let why = match asked {
+                // Who has a name already keeps it, even if it could not be made today.
+                Ok(asked) => match held(allocator, asked) {
+                    Some(name) => {
+                        facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
+                        continue;
+                    }
+                    None => Filled::new(pattern, facts).err(),
+                },
+                Err(why) => Some(why),
+            };
+            account.refusals.extend(why.and_then(|why| unfilled(pattern, why)));
         }
         !account.refusals.is_empty()
     }
 
+    /// The names of a group: those it has, and new ones for the rest, which are free together.
     pub(super) fn names<'f>(
         &self,
         address: &Address,
@@ -66,42 +60,59 @@ impl<'a> Draft<'_, 'a, '_> {
     ) where
         'a: 'f,
     {
-        let scopes: Option<Vec<_>> = group
-            .patterns
-            .iter()
-            .map(|pattern| scope(pattern, facts).ok().map(|scope| request(address, pattern, scope)))
-            .collect();
-        let Some(requests) = scopes else { return };
-        let found = match held(allocator, &requests) {
-            Some(held) => Some((held, Some("kept: names are made once".to_owned()))),
-            None if blocked => None,
-            None => self.allocate(group, requests, facts, allocator, account),
+        let mut open = Vec::new();
+        for pattern in &group.patterns {
+            let Ok(scope) = scope(pattern, facts) else { return };
+            let asked = request(address, pattern, scope);
+            match held(allocator, asked.clone()) {
+                Some(name) => self.named(pattern, name, Some(KEPT.to_owned()), facts, account),
+                None => open.push((pattern, asked)),
+            }
+        }
+        if blocked || open.is_empty() {
+            return;
+        }
+        let patterns: Vec<&'a NamePattern> = open.iter().map(|(pattern, _)| *pattern).collect();
+        let requests = open.into_iter().map(|(_, asked)| asked).collect();
+        let Some((names, note)) = self.allocate(&patterns, requests, facts, allocator, account) else {
+            return;
         };
-        let Some((names, note)) = found else { return };
-        for (pattern, name) in group.patterns.iter().zip(names) {
-            facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name.clone()));
-            account.values.push(DesiredValue {
-                attribute: pattern.attribute.clone(),
-                slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
-                strength: pattern.strength,
-                // A name is made once: only another name is a changed input.
-                inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
-                derivation: Derivation {
-                    mapping: Some(pattern.id.clone()),
-                    strength: Some(pattern.strength),
-                    inputs: inputs::references(&pattern.reads, facts),
-                    identity_version: self.input.identity.version,
-                    overridden: Vec::new(),
-                    note: note.clone(),
-                },
-            });
+        for (pattern, name) in patterns.into_iter().zip(names) {
+            self.named(pattern, name, note.clone(), facts, account);
         }
     }
 
-    /// Takes names for a group; `None` after a refusal.
+    /// Notes a name as a fact and as a value.
+    fn named(
+        &self,
+        pattern: &NamePattern,
+        name: String,
+        note: Option<String>,
+        facts: &mut Facts<'_>,
+        account: &mut DesiredAccount,
+    ) {
+        account.values.push(DesiredValue {
+            attribute: pattern.attribute.clone(),
+            slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
+            strength: pattern.strength,
+            // A name is made once: only another name is a changed input.
+            inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
+            derivation: Derivation {
+                mapping: Some(pattern.id.clone()),
+                strength: Some(pattern.strength),
+                inputs: inputs::references(&pattern.reads, facts),
+                identity_version: self.input.identity.version,
+                overridden: Vec::new(),
+                note,
+            },
+        });
+        facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
+    }
+
+    /// Takes names that are free together; `None` after a refusal.
     fn allocate<'f>(
         &self,
-        group: &'a NameGroup,
+        patterns: &[&'a NamePattern],
         mut requests: Vec<NameRequest>,
         facts: &Facts<'f>,
         allocator: &mut dyn NameAllocator,
@@ -110,14 +121,14 @@ impl<'a> Draft<'_, 'a, '_> {
     where
         'a: 'f,
     {
-        let mut filled = Vec::with_capacity(group.patterns.len());
-        for pattern in &group.patterns {
+        let mut filled = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
             match Filled::new(pattern, facts) {
                 Ok(found) => filled.push(found),
                 Err(why) => account.refusals.extend(unfilled(pattern, why)),
             }
         }
-        if filled.len() < group.patterns.len() {
+        if filled.len() < patterns.len() {
             return None;
         }
         for (request, filled) in requests.iter_mut().zip(&filled) {
@@ -126,7 +137,7 @@ impl<'a> Draft<'_, 'a, '_> {
         }
         let mut candidates = Candidates::new(self.content, &filled);
         Some(match allocator.allocate(&requests, &mut |number| candidates.get(number)) {
-            NameResult::Held(names) => (names, Some("kept: names are made once".to_owned())),
+            NameResult::Held(names) => (names, Some(KEPT.to_owned())),
             NameResult::Allocated(names, 0) => (names, None),
             NameResult::Allocated(names, taken) => {
                 (names, Some(format!("candidates taken before it: {taken}")))
@@ -135,7 +146,7 @@ impl<'a> Draft<'_, 'a, '_> {
             NameResult::Exhausted => {
                 account.refusals.push(Refusal {
                     reason: RefusalReason::NameExhausted,
-                    attribute: group.patterns.first().map(|pattern| pattern.attribute.clone()),
+                    attribute: patterns.first().map(|pattern| pattern.attribute.clone()),
                     mapping: filled.first().map(|filled| filled.id().clone()),
                     detail: "every candidate is taken".to_owned(),
                 });
@@ -145,9 +156,9 @@ impl<'a> Draft<'_, 'a, '_> {
     }
 }
 
-/// The names the identity has for all requests.
-fn held(allocator: &dyn NameAllocator, requests: &[NameRequest]) -> Option<Vec<String>> {
-    allocator.held(requests).filter(|held| held.len() == requests.len())
+/// The name the identity has for this already.
+fn held(allocator: &dyn NameAllocator, request: NameRequest) -> Option<String> {
+    allocator.held(&[request])?.into_iter().next()
 }
 
 fn unfilled(pattern: &NamePattern, why: Unfilled) -> Option<Refusal> {

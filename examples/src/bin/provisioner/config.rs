@@ -23,7 +23,7 @@ pub(crate) struct Config {
     pub(crate) store: PathBuf,
     /// The policy: a file, or a folder of them.
     pub(crate) bundle: PathBuf,
-    /// For rehearsals: every command starts at this instant instead of now.
+    /// For rehearsals: the first command happens at this instant instead of now, later ones later.
     #[serde(default)]
     pub(crate) clock: Option<Timestamp>,
     /// How long after a request's deadline its open intent may be taken over.

@@ -1,5 +1,6 @@
 //! From the configuration to an engine: what every host does when it starts.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,15 +41,15 @@ impl Host {
         let config = Config::load(&arguments.config)?;
         let bundle = Bundle::load_path(&config.bundle).map_err(|problems| Failure::problems(&problems))?;
         bundle.warnings().iter().for_each(|warning| warn(warning.to_string()));
-        let clock: Arc<dyn Clock> = match config.clock {
-            Some(start) => Arc::new(RehearsalClock::starting(start)),
-            None => Arc::new(SystemClock),
-        };
         if let Some(folder) = config.store.parent() {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Failure::configuration(format!("error: cannot make {}: {error}", folder.display()))
             })?;
         }
+        let clock: Arc<dyn Clock> = match config.clock {
+            Some(start) => Arc::new(RehearsalClock::of(&config.store, start)?),
+            None => Arc::new(SystemClock),
+        };
         let store = SqliteStore::open(&config.store, SqliteOptions::default(), Arc::clone(&clock))?;
         let runtime = Runtime::builder(Arc::new(store), registry(&clock, secrets))
             .clock(clock)
@@ -106,7 +107,7 @@ fn actor(arguments: &Arguments) -> Result<Actor, Failure> {
     Ok(Actor::person(name))
 }
 
-/// The machine's clock, moved: it shows `start` when the program starts.
+/// The machine's clock, moved: the rehearsal began at `start`, at the first command, and time has passed since.
 #[derive(Debug)]
 struct RehearsalClock {
     start: Timestamp,
@@ -114,8 +115,22 @@ struct RehearsalClock {
 }
 
 impl RehearsalClock {
-    fn starting(start: Timestamp) -> Self {
-        Self { start, began: SystemClock.now() }
+    /// The rehearsal of a store: when it began is kept in a file beside it, so that time never goes back between
+    /// commands. Another `start` in the configuration begins another rehearsal.
+    fn of(store: &Path, start: Timestamp) -> Result<Self, Failure> {
+        let file = PathBuf::from(format!("{}.rehearsal", store.display()));
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        if let Some((kept_start, began)) = kept.trim().split_once(' ')
+            && kept_start == start.to_string()
+            && let Ok(began) = began.parse()
+        {
+            return Ok(Self { start, began });
+        }
+        let began = SystemClock.now();
+        std::fs::write(&file, format!("{start} {began}\n")).map_err(|error| {
+            Failure::configuration(format!("error: cannot write {}: {error}", file.display()))
+        })?;
+        Ok(Self { start, began })
     }
 }
 

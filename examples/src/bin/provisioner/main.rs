@@ -81,7 +81,7 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
 /// Logs go to standard error, without secrets; `RUST_LOG` says how much.
 fn trace(secrets: &Arc<Secrets>) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let writer = secrets::Scrubbed(Arc::clone(secrets));
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
