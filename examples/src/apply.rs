@@ -10,7 +10,8 @@ use provision_core::id::PlanId;
 use provision_core::model::Actor;
 use provision_core::runtime::{Progress, ProgressState};
 
-/// Applies a plan; draws a bar on standard error if that is a terminal, and nothing otherwise.
+/// Applies a plan; draws a bar on standard error if that is a terminal, and nothing otherwise. Ctrl-C finishes what is
+/// under way and begins nothing more.
 ///
 /// # Errors
 /// As [`Engine::apply`].
@@ -29,6 +30,8 @@ pub async fn apply(
         tokio::select! {
             report = &mut work => break report,
             Some(state) = states.next() => show(&bar, state),
+            // Nothing is lost by a harder stop either: the journal knows what was under way.
+            Ok(()) = tokio::signal::ctrl_c() => progress.stop(),
         }
     };
     show(&bar, progress.state());
