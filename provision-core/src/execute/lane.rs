@@ -74,6 +74,9 @@ impl<'a> Lane<'a> {
                     if self.stopped() {
                         return self.quarantine().await;
                     }
+                    if self.progress.is_stopped() {
+                        return Ok(());
+                    }
                     let pass = self.chunk(*number, *offboarding).await?;
                     if pass.open > 0 || *offboarding {
                         left.push(*number);
@@ -95,7 +98,8 @@ impl<'a> Lane<'a> {
             match round.next {
                 Some(next) if next.since(started) <= self.patience => {
                     let wait = next.since(now).max(Duration::from_millis(1));
-                    self.engine.inner.clock.sleep(wait).await;
+                    let sleep = self.engine.inner.clock.sleep(wait);
+                    futures_util::future::select(sleep, std::pin::pin!(self.progress.stopped())).await;
                 }
                 _ => return Ok(()),
             }
@@ -119,13 +123,13 @@ impl<'a> Lane<'a> {
             let (ready, open, next) = self.ready(&steps, &entries).await?;
             pass.open = open;
             pass.next = next;
-            if ready.is_empty() || self.stopped() {
+            if ready.is_empty() || self.stopped() || self.progress.is_stopped() {
                 return Ok(pass);
             }
             pass.moved = true;
             for wave in ready.chunks(WAVE) {
                 self.wave(number, wave, &entries).await?;
-                if self.stopped() {
+                if self.stopped() || self.progress.is_stopped() {
                     return Ok(pass);
                 }
             }
