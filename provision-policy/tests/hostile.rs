@@ -1,4 +1,12 @@
 //! Hostile input, each in a child process: an abort (a stack overflow, memory) is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 
@@ -28,7 +36,8 @@ fn with_attribute(expression: &str) -> String {
 }
 
 fn roles(count: usize, closed: bool) -> String {
-    let mut text = "bundle: 1\nversion: a\nrules:\n  - { id: all, when: 'true', roles: [r0] }\nroles:\n".to_owned();
+    let mut text =
+        "bundle: 1\nversion: a\nrules:\n  - { id: all, when: 'true', roles: [r0] }\nroles:\n".to_owned();
     for number in 0..count {
         let next = if closed { (number + 1) % count } else { (number + 1).min(count - 1) };
         let includes = if next == number { String::new() } else { format!("includes: [r{next}]") };
@@ -100,7 +109,10 @@ fn cases() -> Vec<(&'static str, String, Expect)> {
         ("long_circle_of_roles", roles(50_000, true), Refused("P0014")),
         (
             "many_faulty_rules",
-            format!("bundle: 1\nversion: a\nrules:\n{}", "  - { id: x, when: '((', roles: [y] }\n".repeat(20_000)),
+            format!(
+                "bundle: 1\nversion: a\nrules:\n{}",
+                "  - { id: x, when: '((', roles: [y] }\n".repeat(20_000)
+            ),
             Refused("P00"),
         ),
     ]
@@ -131,10 +143,11 @@ fn run(name: &str) {
 
 /// The child's side.
 #[test]
-#[ignore = "run by `nothing_hostile_gets_through`"]
 fn child() {
-    let name = std::env::var(CASE).expect("the parent names the case");
-    run(&name);
+    // Run by the harness itself it is nobody's child and has nothing to do.
+    if let Ok(name) = std::env::var(CASE) {
+        run(&name);
+    }
 }
 
 #[test]
@@ -142,7 +155,7 @@ fn nothing_hostile_gets_through() {
     let program = std::env::current_exe().unwrap();
     for (name, ..) in cases() {
         let output = Command::new(&program)
-            .args(["--ignored", "--exact", "child", "--nocapture"])
+            .args(["--exact", "child", "--nocapture"])
             .env(CASE, name)
             .output()
             .unwrap();

@@ -1,17 +1,20 @@
 //! Configuration: targets, sources and policy as versioned rows, changed without restart.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::audit::AuditEntry;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::TargetName;
 use crate::model::{Actor, ConfiguredSource, ConfiguredTarget};
 use crate::plan::{Drive, TargetSettings};
 use crate::policy::{Policy, PolicyVersion};
 use crate::runtime::Operation;
+use crate::schema::Schema;
 use crate::source::SourceSettings;
 use crate::store::{self, Changes, Record, Select, Stored, Table};
 
@@ -104,6 +107,17 @@ impl Engine {
     /// The realm's policy.
     pub fn policy(&self) -> Result<Arc<dyn Policy>> {
         self.inner.policy(&self.realm)
+    }
+
+    /// Checks the policy against the schemas of the targets as last discovered ([`Engine::check`]). All problems in one
+    /// pass; targets that were never discovered are not checked against.
+    pub async fn check_policy(&self) -> Result<Vec<Diagnostic>> {
+        let targets = self.targets().await?;
+        let schemas: BTreeMap<TargetName, Schema> = targets
+            .into_iter()
+            .filter_map(|target| target.discovery.map(|discovery| (target.settings.name, discovery.schema)))
+            .collect();
+        Ok(self.inner.policy(&self.realm)?.check(&schemas))
     }
 
     /// The configured targets, by name.

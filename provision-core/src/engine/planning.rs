@@ -13,7 +13,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
-    Draft, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
+    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
     WaitingReference, digest_steps, order_of, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
@@ -38,6 +38,9 @@ pub struct PlanOptions {
     pub preview: bool,
     /// How long the plan may be applied; 7 days unless set.
     pub valid_for: Option<Duration>,
+    /// Write to these targets only; what the others need is a skip. The plan takes no identity's dirty mark away: who
+    /// asks for part of the work says when the rest is done.
+    pub only: Option<BTreeSet<TargetName>>,
 }
 
 /// What one planning run works with.
@@ -46,6 +49,8 @@ pub(super) struct Run {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) preview: bool,
+    /// Dirty marks stay: the plan does part of the work.
+    pub(super) partial: bool,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
     /// Names given out by a preview, which reserves nothing in the store.
@@ -73,14 +78,25 @@ impl Engine {
         let made_at = self.now();
         let now = options.as_of.unwrap_or(made_at);
         let preview = options.preview || options.as_of.is_some();
+        if !preview && scope == Scope::Changed {
+            // Start and end dates act by the clock alone.
+            while self.road(actor).due_by_time(u64::from(u16::MAX)).await? > 0 {}
+        }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
         let id = PlanId::from_uuid(self.inner.mint()?);
-        let facts = self.facts().await?;
+        let mut facts = self.facts().await?;
+        for (name, facts) in &mut facts {
+            let left_out = options.only.as_ref().is_some_and(|only| !only.contains(name));
+            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
+                facts.stopped = Some("the plan was not asked to write there".to_owned());
+            }
+        }
         let mut run = Run {
             id,
             now,
             until,
             preview,
+            partial: options.only.is_some(),
             policy: self.inner.policy(&self.realm)?,
             facts,
             provisional: Vec::new(),
@@ -383,7 +399,10 @@ fn rests(drafted: &Drafted) -> bool {
 fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> PlanChunk {
     let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
         identity: drafted.known.identity.id,
-        work: work.as_ref().map(|work| (work.value.order.clone(), work.value.generation)),
+        work: work
+            .as_ref()
+            .filter(|_| !run.partial)
+            .map(|work| (work.value.order.clone(), work.value.generation)),
         next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();

@@ -229,6 +229,9 @@ impl Lane<'_> {
                 if let Some(edge) = edge {
                     batch.changes.put(&edge)?;
                 }
+                if begun.link.as_ref().is_some_and(|link| link.state != LinkState::Active) {
+                    self.change_link(batch, begun, |link| link.state = LinkState::Active);
+                }
             }
             Action::RemoveMember { group, .. } => {
                 if let Some(link) = begun.entry.link {
@@ -306,7 +309,11 @@ impl Lane<'_> {
         let step = &begun.step;
         let act = matches!(
             step.action,
-            Action::Create { .. } | Action::Rename { .. } | Action::Release | Action::Update { .. }
+            Action::Create { .. }
+                | Action::Rename { .. }
+                | Action::Release
+                | Action::Update { .. }
+                | Action::Enable
         );
         if !act {
             return Ok(());
@@ -331,7 +338,9 @@ impl Lane<'_> {
                 {
                     NameState::Tombstone { since: batch.now }
                 }
-                (Action::Create { .. }, NameState::Tombstone { .. }) => NameState::Held,
+                (_, NameState::Tombstone { .. }) if !step.offboarding && is_current_name(&ours, name) => {
+                    NameState::Held
+                }
                 _ => continue,
             };
             let changed = Name { state, ..name.value.clone() };
@@ -541,6 +550,14 @@ fn new_link(begun: &Begun) -> Option<Link> {
         step.tag.clone(),
         subject,
     ))
+}
+
+/// A name that a return brings back: no other name of the same purpose has taken its place.
+fn is_current_name(ours: &[&Stored<Name>], name: &Stored<Name>) -> bool {
+    !ours.iter().any(|other| {
+        other.value.purpose == name.value.purpose
+            && matches!(other.value.state, NameState::Held | NameState::Reserved { .. })
+    })
 }
 
 /// Whether "not found" would mean that the object is gone.

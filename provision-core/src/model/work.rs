@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{IdentityId, RealmId};
 use crate::value::Timestamp;
 
+/// How the owner of a parked row begins; its generation follows.
+const PARKED: &str = "parked/";
+
 /// Somebody works on it until then; afterwards anybody may take it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -43,8 +46,29 @@ impl Work {
         format!("{}|{}", if urgent { 0 } else { 1 }, at.sortable())
     }
 
-    /// When it may be claimed: due, and not leased.
+    /// When it may be claimed: due, and not leased. A parked row may be claimed as soon as it is marked again.
     pub fn claimable_at(&self) -> Timestamp {
-        self.lease.as_ref().map_or(self.due_at, |lease| lease.until.max(self.due_at))
+        let marked_again =
+            |lease: &&Lease| lease.owner.starts_with(PARKED) && lease.owner != self.parked_owner();
+        let lease = self.lease.as_ref().filter(|lease| !marked_again(lease));
+        lease.map_or(self.due_at, |lease| lease.until.max(self.due_at))
+    }
+
+    /// Leaves the identity to a person (a review, an approval): dirty still, and not claimed before `until` unless it
+    /// is marked again.
+    #[must_use]
+    pub fn parked(mut self, until: Timestamp) -> Self {
+        let owner = self.parked_owner();
+        self.lease = Some(Lease { owner, until, fence: self.fence });
+        self
+    }
+
+    /// Whether it waits for a person, not for a worker.
+    pub fn is_parked(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.owner.starts_with(PARKED))
+    }
+
+    fn parked_owner(&self) -> String {
+        format!("{PARKED}{}", self.generation)
     }
 }

@@ -88,6 +88,20 @@ pub(in crate::plan) fn pass(input: &PlanInput<'_>, draft: &mut Draft) {
         }
         plan_account(&case, draft);
     }
+    let unmapped = input.links.iter().filter(|link| {
+        let at = (&link.target, &link.class, &link.tag);
+        link.state != LinkState::Inactive
+            && !input
+                .evaluation
+                .accounts
+                .iter()
+                .any(|wanted| (&wanted.target, &wanted.class, &wanted.tag) == at)
+    });
+    for link in unmapped {
+        let detail =
+            "the policy no longer maps this account: it is left as it is; map it, or grant it to nobody";
+        draft.skip(input, (&link.target, &link.class, &link.tag), RefusalReason::Unsupported, detail);
+    }
 }
 
 fn plan_account(case: &Case<'_>, draft: &mut Draft) {
