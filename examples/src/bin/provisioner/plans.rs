@@ -5,7 +5,9 @@ use std::time::Duration;
 use provision_core::engine::{ApplyOptions, ApplyReport, PlanOptions};
 use provision_core::id::PlanId;
 use provision_core::model::HoldState;
-use provision_core::plan::{PlanHeader, PlanState, Scope, Skip, Step, render_header, render_skip, render_step};
+use provision_core::plan::{
+    PlanHeader, PlanState, Scope, Skip, Step, render_header, render_skip, render_step,
+};
 use provision_core::text::escape;
 use provision_core::value::Timestamp;
 use serde_json::json;
@@ -90,7 +92,7 @@ pub(crate) async fn apply(host: &Host, named: Option<&str>, patience: u64) -> Re
             return Err(Failure::new(Exit::Held, message));
         }
     }
-    let options = ApplyOptions { patience: Duration::from_secs(patience), ..ApplyOptions::default() };
+    let options = ApplyOptions { patience: Duration::from_secs(patience) };
     let report = provision_examples::apply::apply(&host.engine, &host.actor, header.id, &options).await?;
     let exit = exit_of(&report);
     Answer::new(shown(host, &report), json!({ "report": report }), exit)
