@@ -1,4 +1,5 @@
 //! `kill -9` of the real `provisioner apply` at random points: resumed, it comes to the state of an undisturbed run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

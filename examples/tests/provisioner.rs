@@ -1,4 +1,5 @@
 //! The provisioner as an operator and a script use it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod support;
 
