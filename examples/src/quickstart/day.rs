@@ -73,11 +73,15 @@ impl Stage<'_> {
     }
 
     fn show_hold(&self, hold: &Hold) {
-        say(self.screen.yellow("HELD: nothing of this file is in force until a person has looked at it. Why:"));
+        say(self
+            .screen
+            .yellow("HELD: nothing of this file is in force until a person has looked at it. Why:"));
         for reason in &hold.reasons {
             say(format!("  - {}", escape(reason)));
         }
-        say("If the file were right, somebody else than who delivered it would approve exactly this content:");
+        say(
+            "If the file were right, somebody else than who delivered it would approve exactly this content:",
+        );
         say(self.screen.dim(&format!("  provisioner approve {} --digest {}", hold.id, hold.digest)));
     }
 
@@ -92,7 +96,9 @@ impl Stage<'_> {
         let contents = Contents::read(&self.engine, &header).await?;
         self.show_plan(&contents, stories).await?;
         if header.state == PlanState::Held {
-            say(self.screen.yellow("The plan is over a budget: it is held whole until a person approves it."));
+            say(self
+                .screen
+                .yellow("The plan is over a budget: it is held whole until a person approves it."));
             return Ok(true);
         }
         let report =

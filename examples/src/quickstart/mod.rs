@@ -82,7 +82,10 @@ impl Stage<'_> {
         self.title("Done");
         let verdict = self.engine.verify().await?;
         let whole = if verdict.is_whole() { self.screen.green("whole") } else { self.screen.red("BROKEN") };
-        say(format!("The history has {} entries in {} seals and is {whole}.", verdict.entries, verdict.seals));
+        say(format!(
+            "The history has {} entries in {} seals and is {whole}.",
+            verdict.entries, verdict.seals
+        ));
         for (what, file) in [
             ("the directory", "directory.json"),
             ("the badge office's file", "badges.csv"),
@@ -93,7 +96,9 @@ impl Stage<'_> {
         if busy {
             say("Run it again: every file has been seen, every plan is empty.");
         } else {
-            say(self.screen.green("Every file had been seen, every plan was empty: there was nothing to do."));
+            say(self
+                .screen
+                .green("Every file had been seen, every plan was empty: there was nothing to do."));
         }
         Ok(())
     }

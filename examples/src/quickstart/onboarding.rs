@@ -20,7 +20,9 @@ impl Stage<'_> {
             let report = self.engine.onboard(&self.actor, &name).await?;
             let whole = match &report.completeness {
                 Completeness::Complete { .. } => "read whole".to_owned(),
-                Completeness::Partial { reason } => self.screen.red(&format!("not whole: {}", escape(reason))),
+                Completeness::Partial { reason } => {
+                    self.screen.red(&format!("not whole: {}", escape(reason)))
+                }
             };
             let objects: u64 = report.counts.values().flat_map(|counts| counts.values()).sum();
             say(format!("  {name}: {objects} accounts, {whole}"));

@@ -75,7 +75,8 @@ impl Stage<'_> {
     async fn show_person(&self, contents: &Contents, identity: IdentityId, why: &str) -> Result<()> {
         let steps: Vec<&Step> = contents.steps.iter().filter(|step| step.identity == identity).collect();
         let skips = contents.skips.iter().filter(|skip| skip.identity == identity);
-        let label = steps.first().map(|step| &step.label).or_else(|| skips.clone().map(|skip| &skip.label).next());
+        let label =
+            steps.first().map(|step| &step.label).or_else(|| skips.clone().map(|skip| &skip.label).next());
         let Some(label) = label else { return Ok(()) };
         say("");
         say(format!("{} {}", self.screen.bold(label), self.screen.dim(&format!("({why})"))));
@@ -122,7 +123,8 @@ fn rank(action: &Action) -> u8 {
 fn one_line(text: &str) -> String {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
-    let group = lines.next().map(str::trim).filter(|line| line.starts_with("into ") || line.starts_with("out of "));
+    let group =
+        lines.next().map(str::trim).filter(|line| line.starts_with("into ") || line.starts_with("out of "));
     match group {
         Some(group) => format!("{first}  {group}\n"),
         None => format!("{first}\n"),

@@ -18,8 +18,9 @@ use crate::screen::{Screen, say};
 /// Opens the store and configures the engine: what a host does when it starts.
 pub(super) async fn open(state: &Path, screen: Screen) -> Result<Stage<'_>> {
     let inbox = state.join("inbox");
-    std::fs::create_dir_all(&inbox)
-        .map_err(|error| Error::new(ErrorKind::ConfigInvalid, format!("cannot make {}: {error}", inbox.display())))?;
+    std::fs::create_dir_all(&inbox).map_err(|error| {
+        Error::new(ErrorKind::ConfigInvalid, format!("cannot make {}: {error}", inbox.display()))
+    })?;
     // The clock stands at 08:00 UTC of the day being played, so that every run prints the same.
     let clock = Arc::new(FixedClock::at(Timestamp::EPOCH));
     let any_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;

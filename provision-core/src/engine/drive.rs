@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::execute::{JournalEntry, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Work};
-use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope, order_of};
+use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope};
 use crate::policy::RefusalReason;
 use crate::runtime::{Operation, Progress};
 use crate::store::{self, Changes, Commit, Select, Stored};
@@ -189,7 +189,7 @@ impl Engine {
             if page.is_empty() {
                 return Ok(woken);
             }
-            let orders: Vec<String> = page.iter().map(|identity| order_of(&identity.value)).collect();
+            let orders: Vec<String> = page.iter().map(|identity| identity.value.order()).collect();
             let work = store::get_many::<Work>(self.store(), &self.realm, &orders).await?;
             let mut changes = Changes::in_realm(&self.realm);
             let count = page.len() as u64;
@@ -197,7 +197,7 @@ impl Engine {
                 let (lifecycle, next) = value.lifecycle(now)?;
                 value.next_change_at = next;
                 let urgent = lifecycle == crate::model::Lifecycle::Terminated;
-                super::dirty(&mut changes, work, &value, urgent, now)?;
+                Work::mark(&mut changes, work, &value, urgent, now)?;
                 let mut entry = AuditEntry::new(&self.realm, now, actor, "identity.due");
                 entry.identity = Some(value.id);
                 entry.note = format!("{} by the clock", lifecycle.as_str());

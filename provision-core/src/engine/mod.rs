@@ -45,7 +45,6 @@ pub use reconcile::ReconcileReport;
 pub use retry::RetryFilter;
 pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
 pub use submit::{SubmitOutcome, SubmitRequest};
-pub(crate) use work::dirty;
 
 use crate::error::Result;
 use crate::id::RealmId;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::id::{IdentityId, Tag};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{
-    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps, order_of,
+    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
     reference_action, step_id,
 };
 use crate::store::{self, Changes, Record, Select, Table};
@@ -125,7 +125,7 @@ impl Engine {
                 Ok(identities.into_iter().filter(|identity| ids.contains(&identity.id)).collect())
             }
             crate::plan::Scope::Changed => {
-                let keys: Vec<String> = identities.iter().map(order_of).collect();
+                let keys: Vec<String> = identities.iter().map(Identity::order).collect();
                 let work = store::get_many::<crate::model::Work>(self.store(), &self.realm, &keys).await?;
                 let due = |work: &Option<store::Stored<crate::model::Work>>| {
                     work.as_ref().is_some_and(|work| work.value.due_at <= run.now)
@@ -171,7 +171,7 @@ impl Engine {
             tag: Tag::main(),
         };
         let (action, reasons) = reference_action(waiting, output);
-        let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &order_of(&identity), &action);
+        let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &identity.order(), &action);
         Ok(Some(Step {
             id: crate::id::StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
             identity: identity.id,

@@ -6,14 +6,14 @@ use super::lane::{Entries, Lane};
 use super::wave::{Begun, expect_entry, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::audit::AuditEntry;
-use crate::engine::{dirty, purpose_of};
+use crate::engine::purpose_of;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::id::{IdentityId, Tag};
 use crate::model::{
     Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, Subject, Work,
 };
-use crate::plan::{Action, BudgetKind, Step, order_of};
+use crate::plan::{Action, BudgetKind, Step};
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Select, Stored, Table};
 use crate::value::{Attributes, Timestamp};
 
@@ -465,10 +465,10 @@ impl Lane<'_> {
         let keys: Vec<String> = batch.dirty.iter().map(ToString::to_string).collect();
         let found = store::get_many::<Identity>(self.engine.store(), &self.engine.realm, &keys).await?;
         let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
-        let keys: Vec<String> = identities.iter().map(order_of).collect();
+        let keys: Vec<String> = identities.iter().map(Identity::order).collect();
         let work = store::get_many::<Work>(self.engine.store(), &self.engine.realm, &keys).await?;
         for (identity, work) in identities.iter().zip(work) {
-            dirty(&mut batch.changes, work, identity, false, batch.now)?;
+            Work::mark(&mut batch.changes, work, identity, false, batch.now)?;
         }
         Ok(())
     }

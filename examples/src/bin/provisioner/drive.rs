@@ -46,7 +46,11 @@ pub(crate) async fn run(host: &Host, once: bool, workers: u32) -> Result<Answer,
             }
         }
     };
-    Answer::new(shown(&report), json!({ "sources": taken.json, "report": report }), exit_of(&report, taken.exit))
+    Answer::new(
+        shown(&report),
+        json!({ "sources": taken.json, "report": report }),
+        exit_of(&report, taken.exit),
+    )
 }
 
 fn exit_of(report: &RunReport, taken: Exit) -> Exit {
@@ -74,7 +78,11 @@ fn shown(report: &RunReport) -> String {
 }
 
 /// Has what failed or was skipped looked at by the next plan.
-pub(crate) async fn retry(host: &Host, target: Option<&str>, person: Option<&str>) -> Result<Answer, Failure> {
+pub(crate) async fn retry(
+    host: &Host,
+    target: Option<&str>,
+    person: Option<&str>,
+) -> Result<Answer, Failure> {
     let identity = match person {
         Some(person) => Some(host.engine.find(person).await?.id),
         None => None,

@@ -36,14 +36,17 @@ pub(crate) fn shown(host: &Host, outcome: &FeedOutcome) -> String {
     match outcome {
         FeedOutcome::Applied(report) => format!("{} taken in: {}", escape(&report.name), counted(report)),
         FeedOutcome::Held { report, hold } => {
-            let mut text = format!("{} {}: {}", escape(&report.name), host.screen.yellow("HELD"), counted(report));
+            let mut text =
+                format!("{} {}: {}", escape(&report.name), host.screen.yellow("HELD"), counted(report));
             for reason in &hold.reasons {
                 text.push_str(&format!("  because {}\n", escape(reason)));
             }
             text.push_str(&format!("  approve {} --digest {}\n", hold.id, hold.digest));
             text
         }
-        FeedOutcome::AlreadyConsumed { earlier } => format!("{} seen before, not read\n", escape(&earlier.name)),
+        FeedOutcome::AlreadyConsumed { earlier } => {
+            format!("{} seen before, not read\n", escape(&earlier.name))
+        }
         FeedOutcome::Older { last_order } => {
             format!("a feed that is not newer than the last one ({}), not read\n", escape(last_order))
         }

@@ -25,11 +25,13 @@ fn shown(hold: &Hold) -> String {
         HoldOf::Feed { source, .. } => format!("a feed of {source}"),
         HoldOf::Plan { plan } => format!("plan {plan}"),
     };
-    let mut text = format!("{} ({}): {of}, asked for by {}\n", hold.id, hold.state.as_str(), escape(&hold.author.name));
+    let mut text =
+        format!("{} ({}): {of}, asked for by {}\n", hold.id, hold.state.as_str(), escape(&hold.author.name));
     for reason in &hold.reasons {
         text.push_str(&format!("  because {}\n", escape(reason)));
     }
-    let counts: Vec<String> = hold.counts.iter().map(|(what, count)| format!("{count} {}", escape(what))).collect();
+    let counts: Vec<String> =
+        hold.counts.iter().map(|(what, count)| format!("{count} {}", escape(what))).collect();
     text.push_str(&format!("  it would do: {}\n  digest {}\n", counts.join(", "), hold.digest));
     text
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use provision_core::engine::{ApplyOptions, ApplyReport, PlanOptions};
 use provision_core::id::PlanId;
 use provision_core::model::HoldState;
-use provision_core::plan::{PlanHeader, PlanState, Scope, Skip, Step, render_header, render_skip, render_step};
+use provision_core::plan::{
+    PlanHeader, PlanState, Scope, Skip, Step, render_header, render_skip, render_step,
+};
 use provision_core::text::escape;
 use provision_core::value::Timestamp;
 use serde_json::json;

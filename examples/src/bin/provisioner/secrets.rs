@@ -32,12 +32,15 @@ impl Secrets {
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${env:") {
-            let (name, after) = after.split_once('}').ok_or_else(|| {
-                Error::new(ErrorKind::ConfigInvalid, "a `${env:` has no closing brace")
-            })?;
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, "a `${env:` has no closing brace"))?;
             let value = std::env::var(name).map_err(|_| {
-                Error::new(ErrorKind::ConfigInvalid, "an environment variable that the configuration names is not set")
-                    .with_context("variable", name)
+                Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "an environment variable that the configuration names is not set",
+                )
+                .with_context("variable", name)
             })?;
             out.push_str(before);
             out.push_str(&value);

@@ -43,8 +43,7 @@ pub(crate) async fn check(host: &Host) -> Result<Answer, Failure> {
 
 fn classes(discovery: &Discovery) -> String {
     let classes = discovery.schema.classes.iter();
-    let classes =
-        classes.map(|(name, class)| format!("{name} with {} attributes", class.attributes.len()));
+    let classes = classes.map(|(name, class)| format!("{name} with {} attributes", class.attributes.len()));
     classes.collect::<Vec<_>>().join(", ")
 }
 
