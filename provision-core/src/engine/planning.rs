@@ -13,8 +13,8 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
-    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Skip, Step,
-    TargetFacts, WaitingReference, digest_steps, over_budget, plan_identity,
+    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
+    WaitingReference, digest_steps, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -443,9 +443,10 @@ pub(super) fn count(header: &mut PlanHeader, chunk: &PlanChunk) {
     }
     // An account with two problems of a kind is one account left alone.
     let mut counted = BTreeSet::new();
-    let fresh =
-        |skip: &&Skip| counted.insert((skip.identity, &skip.target, &skip.class, &skip.tag, skip.reason));
-    for skip in chunk.skips.iter().filter(fresh) {
+    for skip in &chunk.skips {
+        if !counted.insert((skip.identity, &skip.target, &skip.class, &skip.tag, skip.reason)) {
+            continue;
+        }
         let counts = header.targets.entry(skip.target.clone()).or_default();
         *counts.skipped.entry(skip.reason).or_default() += 1;
     }
