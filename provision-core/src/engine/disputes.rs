@@ -228,7 +228,8 @@ impl Engine {
         let policy = self.inner.policy(&self.realm).ok();
         let namespaces = policy.as_ref().map(|policy| policy.namespaces()).unwrap_or_default();
         let mut names: Vec<Name> = Vec::new();
-        for namespace in namespaces {
+        // A scoped name means nothing without its scope, which only the policy knows.
+        for namespace in namespaces.iter().filter(|namespace| !namespace.scoped) {
             let here =
                 namespace.members.iter().filter(|member| (&member.target, &member.class) == (target, class));
             for member in here {
