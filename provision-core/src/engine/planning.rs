@@ -14,7 +14,7 @@ use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
     Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
-    WaitingReference, digest_steps, over_budget, plan_identity,
+    WaitingReference, digest_steps, may_take, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -200,7 +200,9 @@ impl Engine {
             let mut changes = Changes::in_realm(&self.realm);
             changes.insert(&chunk)?;
             if !run.preview {
-                self.reserve_names(&mut changes, run, &drafted).await?;
+                if !self.reserve_names(&mut changes, run, &drafted).await? {
+                    continue;
+                }
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
                     if let (true, Some((_, seen))) = (rests(drafted), &planned.work) {
                         Self::finish_work(&mut changes, work.as_ref(), *seen, planned.next_change_at)?;
@@ -291,8 +293,9 @@ impl Engine {
         Ok(drafted)
     }
 
-    /// Reserves the names of steps that will be tried; a name somebody else took meanwhile is a conflict.
-    async fn reserve_names(&self, changes: &mut Changes, run: &Run, drafted: &[Drafted]) -> Result<()> {
+    /// Reserves the names of steps that will be tried. False when somebody else took one of them meanwhile: the
+    /// chunk is drafted again.
+    async fn reserve_names(&self, changes: &mut Changes, run: &Run, drafted: &[Drafted]) -> Result<bool> {
         let mut names: Vec<Name> = Vec::new();
         for drafted in drafted.iter().filter(|drafted| !drafted.draft.steps.is_empty()) {
             let acts = |name: &Name| {
@@ -319,10 +322,16 @@ impl Engine {
                 None => changes.insert(name)?,
                 // Ours already, under another purpose: nothing to reserve.
                 Some(row) if row.value.owner == name.owner && row.value.purpose != name.purpose => {}
-                Some(row) => changes.replace(row.version, name)?,
+                Some(row) => {
+                    let space = run.policy.namespaces().iter().find(|space| space.name == name.namespace);
+                    if row.value.owner != name.owner && !may_take(&row.value, space, run.now) {
+                        return Ok(false);
+                    }
+                    changes.replace(row.version, name)?;
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Guards the plan and makes it final.

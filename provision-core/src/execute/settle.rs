@@ -1,6 +1,6 @@
 //! Settling: what an attempt came to becomes rows, in one commit with its audit entry and its event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lane::{Entries, Lane};
 use super::wave::{Begun, expect_entry, link_key, makes_link};
@@ -264,7 +264,10 @@ impl Lane<'_> {
             // Adopted: what it holds is not what we wrote. The next plan brings it right.
             batch.dirty.push(step.identity);
         }
-        self.settle_names(batch, begun).await?;
+        match observed {
+            Some(observed) if *found => self.adopt_names(batch, begun, observed).await?,
+            _ => self.settle_names(batch, begun).await?,
+        }
         if makes_link(step) && step.tag == Tag::main() {
             for waiting in self.engine.waiting_for(step.identity).await? {
                 batch.changes.delete.push((Table::Waiting, waiting.key()));
@@ -326,6 +329,7 @@ impl Lane<'_> {
             names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
         let is_ours =
             |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+        let mut revived: BTreeSet<&str> = BTreeSet::new();
         for name in &ours {
             let state = match (&step.action, &name.value.state) {
                 (Action::Release, NameState::Held) => NameState::Tombstone { since: batch.now },
@@ -338,13 +342,56 @@ impl Lane<'_> {
                 {
                     NameState::Tombstone { since: batch.now }
                 }
-                (_, NameState::Tombstone { .. }) if !step.offboarding && is_current_name(&ours, name) => {
+                // A return: the name that was given up with the account is in use again.
+                (_, NameState::Tombstone { .. })
+                    if !step.offboarding
+                        && revived.insert(&name.value.purpose)
+                        && !ours.iter().any(|other| {
+                            other.value.purpose == name.value.purpose && is_in_use(&other.value)
+                        }) =>
+                {
                     NameState::Held
                 }
                 _ => continue,
             };
             let changed = Name { state, ..name.value.clone() };
             batch.changes.put(&changed)?;
+        }
+        Ok(())
+    }
+
+    /// An adopted account keeps its names: they become the person's, and what the plan had reserved is free again.
+    async fn adopt_names(&self, batch: &mut Batch, begun: &Begun, observed: &Attributes) -> Result<()> {
+        let (store, realm) = (self.engine.store(), &self.engine.realm);
+        let select = Select::Equal("owner", begun.step.identity.to_string());
+        let (names, _) = store::list_by::<Name>(store, realm, select, None, 10_000).await?;
+        let policy = self.engine.inner.policy(realm)?;
+        let purpose = purpose_of(&begun.step);
+        for Stored { version, value: name } in names {
+            let reserved = matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved) else { continue };
+            let space =
+                policy.namespaces().iter().find(|space| space.name == name.namespace && !space.scoped);
+            let has = observed.text(attribute).zip(space).map(|(has, space)| Name {
+                name: has.to_owned(),
+                folded: space.case.fold(has),
+                state: NameState::Held,
+                ..name.clone()
+            });
+            let held = Name { state: NameState::Held, ..name.clone() };
+            let Some(has) = has.filter(|has| has.key() != name.key()) else {
+                batch.changes.replace(version, &held)?;
+                continue;
+            };
+            match store::get::<Name>(store, realm, &has.key()).await? {
+                Some(known) if known.value.owner.is_some_and(|owner| Some(owner) != name.owner) => {
+                    batch.changes.replace(version, &held)?;
+                    continue;
+                }
+                Some(known) => batch.changes.replace(known.version, &has)?,
+                None => batch.changes.insert(&has)?,
+            }
+            batch.changes.delete.push((Table::Name, name.key()));
         }
         Ok(())
     }
@@ -534,6 +581,11 @@ impl Lane<'_> {
     }
 }
 
+/// A name that an account has, or that a plan is about to give it.
+fn is_in_use(name: &Name) -> bool {
+    matches!(name.state, NameState::Held | NameState::Reserved { .. })
+}
+
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
 
@@ -550,14 +602,6 @@ fn new_link(begun: &Begun) -> Option<Link> {
         step.tag.clone(),
         subject,
     ))
-}
-
-/// A name that a return brings back: no other name of the same purpose has taken its place.
-fn is_current_name(ours: &[&Stored<Name>], name: &Stored<Name>) -> bool {
-    !ours.iter().any(|other| {
-        other.value.purpose == name.value.purpose
-            && matches!(other.value.state, NameState::Held | NameState::Reserved { .. })
-    })
 }
 
 /// Whether "not found" would mean that the object is gone.

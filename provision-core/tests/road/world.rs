@@ -41,6 +41,7 @@ pub(crate) struct Person {
     pub(crate) family: String,
     pub(crate) department: String,
     pub(crate) manager: Option<String>,
+    pub(crate) mail: Option<String>,
     pub(crate) end: Option<Date>,
     pub(crate) status: Status,
 }
@@ -52,6 +53,7 @@ pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> 
         family: family.to_owned(),
         department: department.to_owned(),
         manager: None,
+        mail: None,
         end: None,
         status: Status::Active,
     }
@@ -66,6 +68,9 @@ impl Person {
         match &self.manager {
             Some(manager) => attributes.set("manager", vec![Value::text(manager)]),
             None => attributes.insert("manager", Slot::Null),
+        }
+        if let Some(mail) = &self.mail {
+            attributes.set("mail", vec![Value::text(mail)]);
         }
         FeedRecord {
             key: self.key.clone(),
@@ -319,6 +324,41 @@ pub(crate) fn first_day() -> Arc<FixedClock> {
     Arc::new(FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap()))
 }
 
+/// A directory and a clock without the store that knew them.
+pub(crate) struct Parts {
+    directory: MemoryConnector,
+    clock: Arc<FixedClock>,
+    policy: TestPolicy,
+    feeds: u32,
+}
+
+impl Parts {
+    /// The world again, over another store that has been used before.
+    pub(crate) async fn over(self, store: Arc<dyn Store>) -> World {
+        let pace = Arc::new(Pace::new(77));
+        let paced = Arc::new(PacedStore::new(store, pace.clone()));
+        let store: Arc<dyn Store> = paced.clone();
+        let wire = Arc::new(Wire::new(self.directory.clone(), pace.clone()));
+        let engine = runtime(store.clone(), &wire, self.clock.clone(), 77, None).realm("test");
+        let actor = Actor::person("operator");
+        engine.set_policy(&actor, Arc::new(self.policy.clone())).await.unwrap();
+        World {
+            store,
+            paced,
+            pace,
+            clock: self.clock,
+            directory: self.directory,
+            wire,
+            engine,
+            actor,
+            policy: self.policy,
+            delivery: None,
+            feeds: self.feeds.into(),
+            processes: 500.into(),
+        }
+    }
+}
+
 impl Setup {
     pub(crate) async fn build(self) -> World {
         self.build_at(first_day()).await
@@ -373,6 +413,16 @@ impl World {
         let engine = runtime.realm("test");
         engine.set_policy(&self.actor, Arc::new(self.policy.clone())).await.unwrap();
         engine
+    }
+
+    /// What outlives a store: the directory and the clock.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
+            directory: self.directory.clone(),
+            clock: self.clock.clone(),
+            policy: self.policy.clone(),
+            feeds: self.feeds.load(std::sync::atomic::Ordering::SeqCst),
+        }
     }
 
     pub(crate) fn later(&self, by: Duration) {
