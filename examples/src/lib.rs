@@ -5,3 +5,4 @@ pub mod company;
 pub mod directory;
 pub mod quickstart;
 pub mod screen;
+pub mod tour;

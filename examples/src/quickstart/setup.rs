@@ -52,13 +52,13 @@ pub(super) async fn open(state: &Path, screen: Screen) -> Result<Stage<'_>> {
 }
 
 impl Stage<'_> {
-    /// When the last run made its last plan: time does not go back.
+    /// When the last run made its last plan, since time does not go back; the first morning before any.
     async fn last_moment(&self) -> Result<Timestamp> {
         let select = Select::KeyPrefix(String::new());
         let store = self.runtime.store().as_ref();
         let (plans, _) =
             store::list_by::<PlanHeader>(store, self.engine.realm(), select, None, 1_000).await?;
-        Ok(plans.iter().map(|plan| plan.value.made_at).max().unwrap_or(Timestamp::EPOCH))
+        Ok(plans.iter().map(|plan| plan.value.made_at).max().unwrap_or("2026-11-02T08:00:00Z".parse()?))
     }
 
     /// It is 08:00 UTC of that day, or later if it was later before.

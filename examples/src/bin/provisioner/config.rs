@@ -46,7 +46,7 @@ impl Config {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::configuration(format!("error: cannot read {shown}: {error}")))?;
         let mut config: Self = serde_saphyr::from_str(&text)
-            .map_err(|error| Failure::configuration(format!("error: {shown}: {error}")))?;
+            .map_err(|error| Failure::configuration(told(&error.to_string(), file)))?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         config.store = folder.join(&config.store);
         config.bundle = folder.join(&config.bundle);
@@ -62,4 +62,10 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// The reader's message with the file's name in it.
+fn told(message: &str, file: &Path) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    format!("error: {}", message.replacen("<input>", &file.display().to_string(), 1))
 }

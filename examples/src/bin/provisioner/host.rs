@@ -60,7 +60,8 @@ impl Host {
         let engine = runtime.realm(config.realm.as_str());
         let actor = actor(arguments)?;
         for source in config.sources {
-            engine.put_source(&actor, source).await?;
+            let name = source.name.as_str().to_owned();
+            engine.put_source(&actor, source).await.map_err(|error| error.with_context("source", name))?;
         }
         for target in config.targets {
             engine.put_target(&actor, target).await?;

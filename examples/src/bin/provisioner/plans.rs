@@ -92,7 +92,7 @@ pub(crate) async fn apply(host: &Host, named: Option<&str>, patience: u64) -> Re
             return Err(Failure::new(Exit::Held, message));
         }
     }
-    let options = ApplyOptions { patience: Duration::from_secs(patience), ..ApplyOptions::default() };
+    let options = ApplyOptions { patience: Duration::from_secs(patience) };
     let report = provision_examples::apply::apply(&host.engine, &host.actor, header.id, &options).await?;
     let exit = exit_of(&report);
     Answer::new(shown(host, &report), json!({ "report": report }), exit)
