@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use provision_core::connector::FilterSupport;
 use provision_core::engine::PlanOptions;
-use provision_core::id::PlanId;
 use provision_core::memory::MemoryConfig;
 use provision_core::model::{NameState, Status};
 use provision_core::plan::{Action, OnDelete, PlanHeader, Scope};
@@ -178,8 +177,8 @@ async fn the_reservation_of_a_stale_plan_passes_to_the_next() {
     assert_eq!((report.done, report.skipped), (0, 2), "the identity changed: {report:?}");
     let fresh = world.plan(Scope::Changed).await;
     assert_eq!(planned_login(&world, &fresh).await, "smithj");
-    let reserved = |plan: PlanId| move |state: &NameState| matches!(state, NameState::Reserved { plan: by, .. } if *by == plan);
-    assert!(reserved(fresh.id)(&world.names().await[0].state));
+    let state = world.names().await[0].state.clone();
+    assert!(matches!(state, NameState::Reserved { plan, .. } if plan == fresh.id), "{state:?}");
     assert!(world.apply(fresh.id).await.is_clean());
     assert_eq!(logins(&world), ["smithj"]);
 }

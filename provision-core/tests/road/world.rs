@@ -177,18 +177,7 @@ impl Policy for TestPolicy {
                 values.push(self.value(identity, "manager", slot, "manager"));
             }
         }
-        let mut groups = Vec::new();
-        if exists && self.group {
-            groups.push(desired_group(&group_name(&department), "rules.by-department"));
-        }
-        let mut next_change_at = None;
-        for grant in input.grants {
-            let (stands, next) = grant.at(input.now);
-            next_change_at = next_change_at.into_iter().chain(next).min();
-            if let (Entitlement::Group { group, .. }, true, true) = (&grant.entitlement, stands, exists) {
-                groups.push(desired_group(group, "grants.stored"));
-            }
-        }
+        let (groups, next_change_at) = self.groups(input, exists, &department);
         Evaluation {
             roles: Vec::new(),
             accounts: vec![DesiredAccount {
@@ -212,6 +201,28 @@ impl Policy for TestPolicy {
 }
 
 impl TestPolicy {
+    /// The department's group and those of grants that stand, and when the next grant begins or ends.
+    fn groups(
+        &self,
+        input: &PolicyInput<'_>,
+        exists: bool,
+        department: &str,
+    ) -> (Vec<DesiredGroup>, Option<Timestamp>) {
+        let mut groups = Vec::new();
+        if exists && self.group {
+            groups.push(desired_group(&group_name(department), "rules.by-department"));
+        }
+        let mut next_change_at = None;
+        for grant in input.grants {
+            let (stands, next) = grant.at(input.now);
+            next_change_at = next_change_at.into_iter().chain(next).min();
+            if let (Entitlement::Group { group, .. }, true, true) = (&grant.entitlement, stands, exists) {
+                groups.push(desired_group(group, "grants.stored"));
+            }
+        }
+        (groups, next_change_at)
+    }
+
     fn value(
         &self,
         identity: &provision_core::model::Identity,
