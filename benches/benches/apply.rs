@@ -60,8 +60,9 @@ fn round(prepared: &Path, creates: usize) -> Outcome<Round> {
     if rows < creates * 4 {
         return Err(format!("an apply of {creates} creates wrote {rows} rows only").into());
     }
-    let (inserted, bare) =
-        run(async { Ok(timed(async { bare_insert(&store, &folder.path().join("bare.db"), &written) }).await) })?;
+    let (inserted, bare) = run(async {
+        Ok(timed(async { bare_insert(&store, &folder.path().join("bare.db"), &written) }).await)
+    })?;
     inserted?;
     let bytes = written.iter().map(Written::bytes).sum();
     Ok(Round { plan, apply, bare, rows, bytes })

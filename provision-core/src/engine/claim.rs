@@ -6,7 +6,6 @@ use super::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
-use crate::plan::order_of;
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
@@ -64,8 +63,7 @@ impl Engine {
         };
         for _ in 0..TRIES_MAX {
             let now = self.store().now().await?;
-            let Some(known) = store::get::<Work>(self.store(), &self.realm, &order_of(&identity)).await?
-            else {
+            let Some(known) = store::get::<Work>(self.store(), &self.realm, &identity.order()).await? else {
                 self.mark_dirty(&[who]).await?;
                 continue;
             };

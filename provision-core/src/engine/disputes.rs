@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, conflict_error, dirty};
+use super::{Engine, conflict_error};
 use crate::audit::AuditEntry;
 use crate::connector::{Context, GetRequest, Object, ObjectKey};
 use crate::error::{Effect, Error, ErrorKind, Result};
@@ -12,7 +12,7 @@ use crate::model::{
     Actor, Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, RecordState, SourceRecord,
     Subject, Work,
 };
-use crate::plan::{is_protected, order_of};
+use crate::plan::is_protected;
 use crate::runtime::{Operation, within};
 use crate::store::{self, Changes, Commit, Conflict, Record, Select, Stored, Table};
 
@@ -228,7 +228,8 @@ impl Engine {
         let policy = self.inner.policy(&self.realm).ok();
         let namespaces = policy.as_ref().map(|policy| policy.namespaces()).unwrap_or_default();
         let mut names: Vec<Name> = Vec::new();
-        for namespace in namespaces {
+        // A scoped name means nothing without its scope, which only the policy knows.
+        for namespace in namespaces.iter().filter(|namespace| !namespace.scoped) {
             let here =
                 namespace.members.iter().filter(|member| (&member.target, &member.class) == (target, class));
             for member in here {
@@ -291,10 +292,10 @@ impl Engine {
         keys.dedup();
         let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
         let found: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
-        let keys: Vec<String> = found.iter().map(order_of).collect();
+        let keys: Vec<String> = found.iter().map(Identity::order).collect();
         let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
         for (identity, work) in found.iter().zip(work) {
-            dirty(changes, work, identity, false, self.now())?;
+            Work::mark(changes, work, identity, false, self.now())?;
         }
         Ok(())
     }

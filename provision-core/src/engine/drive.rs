@@ -12,17 +12,17 @@ use crate::audit::AuditEntry;
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::execute::{JournalEntry, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
-use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Work};
-use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope, order_of};
+use crate::model::{Actor, Hold, HoldOf, HoldState, Work};
+use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope};
 use crate::policy::RefusalReason;
 use crate::runtime::{Operation, Progress};
-use crate::store::{self, Changes, Commit, Select, Stored};
+use crate::store::{self, Changes, Select, Stored};
 use crate::value::Timestamp;
 
 /// Identities claimed together, at most: one chunk of a plan.
 const BATCH_MAX: u32 = 256;
-/// Identities woken by the clock in one commit.
-const WAKE: u32 = 200;
+/// Identities woken by the clock in one round.
+const WAKE_MAX: u64 = 10_000;
 /// Journal entries looked through for plans to go on with.
 const OPEN_MAX: usize = 10_000;
 /// How long before an identity with an open step, of whoever's plan, is looked at again.
@@ -178,39 +178,6 @@ impl Engine {
         }
         Ok(report)
     }
-
-    /// Marks identities dirty whose lifecycle changes by the clock alone.
-    pub(super) async fn wake_due(&self, actor: &Actor) -> Result<u64> {
-        let mut woken = 0;
-        loop {
-            let now = self.now();
-            let select = Select::AtMost("next_change_at", now.sortable());
-            let (page, _) = store::list_by::<Identity>(self.store(), &self.realm, select, None, WAKE).await?;
-            if page.is_empty() {
-                return Ok(woken);
-            }
-            let orders: Vec<String> = page.iter().map(|identity| order_of(&identity.value)).collect();
-            let work = store::get_many::<Work>(self.store(), &self.realm, &orders).await?;
-            let mut changes = Changes::in_realm(&self.realm);
-            let count = page.len() as u64;
-            for (Stored { version, mut value }, work) in page.into_iter().zip(work) {
-                let (lifecycle, next) = value.lifecycle(now)?;
-                value.next_change_at = next;
-                let urgent = lifecycle == crate::model::Lifecycle::Terminated;
-                super::dirty(&mut changes, work, &value, urgent, now)?;
-                let mut entry = AuditEntry::new(&self.realm, now, actor, "identity.due");
-                entry.identity = Some(value.id);
-                entry.note = format!("{} by the clock", lifecycle.as_str());
-                changes.append.push(entry.append()?);
-                changes.replace(version, &value)?;
-            }
-            if self.store().commit(changes).await? != Commit::Committed {
-                // Somebody else writes there: the next round looks again.
-                return Ok(woken);
-            }
-            woken += count;
-        }
-    }
 }
 
 impl Worker<'_> {
@@ -269,7 +236,12 @@ impl Worker<'_> {
     async fn round(&mut self) -> Result<bool> {
         let mut moved = false;
         if self.first {
-            self.engine.wake_due(self.actor).await?;
+            match self.engine.road(self.actor).due_by_time(WAKE_MAX).await {
+                Ok(_) => {}
+                // Others write there: the next round looks again.
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) => return Err(error),
+            }
             moved = self.go_on().await?;
         }
         let batch = self.options.batch.clamp(1, BATCH_MAX);
@@ -502,18 +474,16 @@ impl Worker<'_> {
             }
         }
         let mut going = BTreeSet::new();
-        let targets = engine.targets().await?;
-        let writable: BTreeSet<TargetName> = targets
-            .into_iter()
-            .filter(|target| {
-                target.settings.drive != Drive::Observe && !target.paused && target.quarantine.is_none()
-            })
-            .map(|target| target.settings.name)
-            .collect();
+        let facts = engine.facts().await?;
+        let writable = |name: &TargetName| {
+            facts
+                .get(name)
+                .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
+        };
         for plan in due {
             let header = engine.plan_header(plan).await?;
             // A plan whose targets are all stopped would be found due again and again.
-            let can_move = header.targets.keys().all(|target| writable.contains(target));
+            let can_move = header.targets.keys().all(writable);
             if header.state == PlanState::Applying && can_move {
                 going.insert(plan);
             }

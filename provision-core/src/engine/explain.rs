@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execute::JournalEntry;
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Dispute, DisputeAbout, Identity, Link, LinkState, Work};
-use crate::plan::{Action, Step, TargetFacts, order_of};
+use crate::plan::{Action, Step, TargetFacts};
 use crate::policy::{DesiredAccount, DesiredSlot, DesiredValue, Strength};
 use crate::schema::{AttributeSchema, Mutability, ObjectClass};
 use crate::store::{self, Select};
@@ -59,7 +59,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Unexpected, "an identity was planned and nothing came back"));
         };
         let identity = &drafted.known.identity;
-        let work = store::get::<Work>(self.store(), &self.realm, &order_of(identity)).await?;
+        let work = store::get::<Work>(self.store(), &self.realm, &identity.order()).await?;
         let asked = |target: &TargetName| options.target.as_ref().is_none_or(|asked| asked == target);
         let mut open = self.open_steps(who).await?;
         open.retain(|step| asked(&step.target));

@@ -42,10 +42,10 @@ pub use history::render_history;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
 pub use reconcile::ReconcileReport;
+pub(crate) use references::Waiting;
 pub use retry::RetryFilter;
 pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
 pub use submit::{SubmitOutcome, SubmitRequest};
-pub(crate) use work::dirty;
 
 use crate::error::Result;
 use crate::id::RealmId;

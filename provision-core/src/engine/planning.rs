@@ -14,7 +14,7 @@ use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
     Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
-    WaitingReference, digest_steps, order_of, over_budget, plan_identity,
+    WaitingReference, digest_steps, may_take, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -163,7 +163,7 @@ impl Engine {
                     store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
                         .await?;
                 let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
-                let next = next.and_then(|_| page.last().map(order_of));
+                let next = next.and_then(|_| page.last().map(Identity::order));
                 (page, next)
             }
             Scope::Identities(ids) => {
@@ -171,14 +171,14 @@ impl Engine {
                 let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
                 let mut found: Vec<Identity> =
                     found.into_iter().flatten().map(|stored| stored.value).collect();
-                found.sort_by_key(order_of);
-                found.retain(|identity| after.is_none_or(|after| order_of(identity).as_str() > after));
-                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(order_of)).flatten();
+                found.sort_by_key(Identity::order);
+                found.retain(|identity| after.is_none_or(|after| identity.order().as_str() > after));
+                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(Identity::order)).flatten();
                 found.truncate(CHUNK);
                 (found, next)
             }
         };
-        identities.sort_by_key(order_of);
+        identities.sort_by_key(Identity::order);
         Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
     }
 
@@ -191,7 +191,7 @@ impl Engine {
         identities: Vec<Identity>,
     ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
-            let work_keys: Vec<String> = identities.iter().map(order_of).collect();
+            let work_keys: Vec<String> = identities.iter().map(Identity::order).collect();
             let work = store::get_many::<Work>(self.store(), &self.realm, &work_keys).await?;
             let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
             let drafted = self.draft(run, known).await?;
@@ -200,7 +200,9 @@ impl Engine {
             let mut changes = Changes::in_realm(&self.realm);
             changes.insert(&chunk)?;
             if !run.preview {
-                self.reserve_names(&mut changes, run, &drafted).await?;
+                if !self.reserve_names(&mut changes, run, &drafted).await? {
+                    continue;
+                }
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
                     if let (true, Some((_, seen))) = (rests(drafted), &planned.work) {
                         Self::finish_work(&mut changes, work.as_ref(), *seen, planned.next_change_at)?;
@@ -291,8 +293,9 @@ impl Engine {
         Ok(drafted)
     }
 
-    /// Reserves the names of steps that will be tried; a name somebody else took meanwhile is a conflict.
-    async fn reserve_names(&self, changes: &mut Changes, run: &Run, drafted: &[Drafted]) -> Result<()> {
+    /// Reserves the names of steps that will be tried. False when somebody else took one of them meanwhile: the
+    /// chunk is drafted again.
+    async fn reserve_names(&self, changes: &mut Changes, run: &Run, drafted: &[Drafted]) -> Result<bool> {
         let mut names: Vec<Name> = Vec::new();
         for drafted in drafted.iter().filter(|drafted| !drafted.draft.steps.is_empty()) {
             let acts = |name: &Name| {
@@ -319,10 +322,16 @@ impl Engine {
                 None => changes.insert(name)?,
                 // Ours already, under another purpose: nothing to reserve.
                 Some(row) if row.value.owner == name.owner && row.value.purpose != name.purpose => {}
-                Some(row) => changes.replace(row.version, name)?,
+                Some(row) => {
+                    let space = run.policy.namespaces().iter().find(|space| space.name == name.namespace);
+                    if row.value.owner != name.owner && !may_take(&row.value, space, run.now) {
+                        return Ok(false);
+                    }
+                    changes.replace(row.version, name)?;
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Guards the plan and makes it final.
@@ -441,7 +450,12 @@ pub(super) fn count(header: &mut PlanHeader, chunk: &PlanChunk) {
             *counts.spends.entry(*kind).or_default() += 1;
         }
     }
+    // An account with two problems of a kind is one account left alone.
+    let mut counted = BTreeSet::new();
     for skip in &chunk.skips {
+        if !counted.insert((skip.identity, &skip.target, &skip.class, &skip.tag, skip.reason)) {
+            continue;
+        }
         let counts = header.targets.entry(skip.target.clone()).or_default();
         *counts.skipped.entry(skip.reason).or_default() += 1;
     }

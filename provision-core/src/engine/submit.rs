@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, dirty};
+use super::Engine;
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
@@ -11,7 +11,6 @@ use crate::id::{IdentityId, PolicyRef};
 use crate::model::{
     Actor, ActorKind, Entitlement, Grant, Identity, Origin, OriginKind, Status, Validity, Work,
 };
-use crate::plan::order_of;
 use crate::runtime::Operation;
 use crate::store::{self, Changes, Commit, Record, Stored, Table};
 use crate::value::Timestamp;
@@ -203,8 +202,8 @@ impl Engine {
         };
         changes.append.push(entry.append()?);
         if changed {
-            let work = store::get::<Work>(self.store(), &self.realm, &order_of(&value)).await?;
-            dirty(changes, work, &value, urgent, self.now())?;
+            let work = store::get::<Work>(self.store(), &self.realm, &value.order()).await?;
+            Work::mark(changes, work, &value, urgent, self.now())?;
             let event = Event {
                 realm: self.realm.clone(),
                 at: self.now(),

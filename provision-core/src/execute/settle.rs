@@ -1,19 +1,20 @@
 //! Settling: what an attempt came to becomes rows, in one commit with its audit entry and its event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lane::{Entries, Lane};
 use super::wave::{Begun, expect_entry, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::audit::AuditEntry;
-use crate::engine::{dirty, purpose_of};
+use crate::engine::{Waiting, purpose_of};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::id::{IdentityId, Tag};
 use crate::model::{
     Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, Subject, Work,
 };
-use crate::plan::{Action, BudgetKind, Step, order_of};
+use crate::plan::{Action, BudgetKind, Step};
+use crate::schema::ObjectClass;
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Select, Stored, Table};
 use crate::value::{Attributes, Timestamp};
 
@@ -24,6 +25,10 @@ const TRIES_MAX: u32 = 20;
 struct Batch {
     now: Timestamp,
     links: BTreeMap<String, (Option<u64>, Link)>,
+    /// Names of those whose steps may settle them.
+    names: BTreeMap<IdentityId, Vec<Stored<Name>>>,
+    /// Who waits for the accounts that are there now.
+    waiting: BTreeMap<IdentityId, Vec<Waiting>>,
     touched: BTreeMap<String, ()>,
     refunds: BTreeMap<BudgetKind, u64>,
     dirty: Vec<IdentityId>,
@@ -135,9 +140,17 @@ impl Lane<'_> {
                 _ => changes.expect.push(Expect::Absent { table: Table::Journal, key: begun.entry.key() }),
             }
         }
+        let done = || {
+            let done = ended.iter().filter(|(_, ended)| matches!(ended, Ended::Done { .. }));
+            done.map(|(begun, _)| &begun.step)
+        };
+        let named = done().filter(|step| settles_names(step)).map(|step| step.identity).collect();
+        let there = done().filter(|step| is_main_create(step)).map(|step| step.identity).collect();
         Ok(Batch {
             now: self.engine.now(),
             links,
+            names: self.engine.names_of(&named).await?,
+            waiting: self.engine.waiting_for(&there).await?,
             touched: BTreeMap::new(),
             refunds: BTreeMap::new(),
             dirty: Vec::new(),
@@ -239,9 +252,10 @@ impl Lane<'_> {
                 }
             }
             action => {
-                let class = self.discovery().schema.class(&step.class).cloned().unwrap_or_default();
+                let none = ObjectClass::default();
+                let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
                 self.change_link(batch, begun, |link| {
-                    after(link, step, action, &class, (*found, filled));
+                    after(link, step, action, class, (*found, filled));
                     if let Some(key) = key {
                         link.key = Some(key.clone());
                     }
@@ -264,9 +278,12 @@ impl Lane<'_> {
             // Adopted: what it holds is not what we wrote. The next plan brings it right.
             batch.dirty.push(step.identity);
         }
-        self.settle_names(batch, begun).await?;
-        if makes_link(step) && step.tag == Tag::main() {
-            for waiting in self.engine.waiting_for(step.identity).await? {
+        match observed {
+            Some(observed) if *found => self.adopt_names(batch, begun, observed).await?,
+            _ => self.settle_names(batch, step)?,
+        }
+        if is_main_create(step) {
+            for waiting in batch.waiting.get(&step.identity).into_iter().flatten() {
                 batch.changes.delete.push((Table::Waiting, waiting.key()));
                 batch.dirty.push(waiting.identity);
             }
@@ -305,27 +322,17 @@ impl Lane<'_> {
     }
 
     /// Reservations become names held; a release makes them tombstones; a rename gives up the old name.
-    async fn settle_names(&self, batch: &mut Batch, begun: &Begun) -> Result<()> {
-        let step = &begun.step;
-        let act = matches!(
-            step.action,
-            Action::Create { .. }
-                | Action::Rename { .. }
-                | Action::Release
-                | Action::Update { .. }
-                | Action::Enable
-        );
-        if !act {
+    fn settle_names(&self, batch: &mut Batch, step: &Step) -> Result<()> {
+        if !settles_names(step) {
             return Ok(());
         }
-        let select = Select::Equal("owner", step.identity.to_string());
-        let (names, _) =
-            store::list_by::<Name>(self.engine.store(), &self.engine.realm, select, None, 10_000).await?;
+        let names = batch.names.get(&step.identity).map_or(&[][..], Vec::as_slice);
         let purpose = purpose_of(step);
         let ours: Vec<&Stored<Name>> =
             names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
         let is_ours =
             |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+        let mut revived: BTreeSet<&str> = BTreeSet::new();
         for name in &ours {
             let state = match (&step.action, &name.value.state) {
                 (Action::Release, NameState::Held) => NameState::Tombstone { since: batch.now },
@@ -338,13 +345,55 @@ impl Lane<'_> {
                 {
                     NameState::Tombstone { since: batch.now }
                 }
-                (_, NameState::Tombstone { .. }) if !step.offboarding && is_current_name(&ours, name) => {
+                // A return: the name that was given up with the account is in use again.
+                (_, NameState::Tombstone { .. })
+                    if !step.offboarding
+                        && revived.insert(&name.value.purpose)
+                        && !ours.iter().any(|other| {
+                            other.value.purpose == name.value.purpose && is_in_use(&other.value)
+                        }) =>
+                {
                     NameState::Held
                 }
                 _ => continue,
             };
             let changed = Name { state, ..name.value.clone() };
             batch.changes.put(&changed)?;
+        }
+        Ok(())
+    }
+
+    /// An adopted account keeps its names: they become the person's, and what the plan had reserved is free again.
+    async fn adopt_names(&self, batch: &mut Batch, begun: &Begun, observed: &Attributes) -> Result<()> {
+        let (store, realm) = (self.engine.store(), &self.engine.realm);
+        let names = batch.names.get(&begun.step.identity).cloned().unwrap_or_default();
+        let policy = self.engine.inner.policy(realm)?;
+        let purpose = purpose_of(&begun.step);
+        for Stored { version, value: name } in names {
+            let reserved = matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
+            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved) else { continue };
+            let space =
+                policy.namespaces().iter().find(|space| space.name == name.namespace && !space.scoped);
+            let has = observed.text(attribute).zip(space).map(|(has, space)| Name {
+                name: has.to_owned(),
+                folded: space.case.fold(has),
+                state: NameState::Held,
+                ..name.clone()
+            });
+            let held = Name { state: NameState::Held, ..name.clone() };
+            let Some(has) = has.filter(|has| has.key() != name.key()) else {
+                batch.changes.replace(version, &held)?;
+                continue;
+            };
+            match store::get::<Name>(store, realm, &has.key()).await? {
+                Some(known) if known.value.owner.is_some_and(|owner| Some(owner) != name.owner) => {
+                    batch.changes.replace(version, &held)?;
+                    continue;
+                }
+                Some(known) => batch.changes.replace(known.version, &has)?,
+                None => batch.changes.insert(&has)?,
+            }
+            batch.changes.delete.push((Table::Name, name.key()));
         }
         Ok(())
     }
@@ -465,10 +514,10 @@ impl Lane<'_> {
         let keys: Vec<String> = batch.dirty.iter().map(ToString::to_string).collect();
         let found = store::get_many::<Identity>(self.engine.store(), &self.engine.realm, &keys).await?;
         let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
-        let keys: Vec<String> = identities.iter().map(order_of).collect();
+        let keys: Vec<String> = identities.iter().map(Identity::order).collect();
         let work = store::get_many::<Work>(self.engine.store(), &self.engine.realm, &keys).await?;
         for (identity, work) in identities.iter().zip(work) {
-            dirty(&mut batch.changes, work, identity, false, batch.now)?;
+            Work::mark(&mut batch.changes, work, identity, false, batch.now)?;
         }
         Ok(())
     }
@@ -480,6 +529,8 @@ impl Lane<'_> {
             let mut batch = Batch {
                 now,
                 links: BTreeMap::new(),
+                names: BTreeMap::new(),
+                waiting: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 refunds: BTreeMap::new(),
                 dirty: Vec::new(),
@@ -534,8 +585,30 @@ impl Lane<'_> {
     }
 }
 
+/// A name that an account has, or that a plan is about to give it.
+fn is_in_use(name: &Name) -> bool {
+    matches!(name.state, NameState::Held | NameState::Reserved { .. })
+}
+
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
+
+/// Whether the end of a step may change what its names are.
+fn settles_names(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::Create { .. }
+            | Action::Rename { .. }
+            | Action::Release
+            | Action::Update { .. }
+            | Action::Enable
+    )
+}
+
+/// A create of the account that references point at.
+fn is_main_create(step: &Step) -> bool {
+    makes_link(step) && step.tag == Tag::main()
+}
 
 /// The link that a create makes.
 fn new_link(begun: &Begun) -> Option<Link> {
@@ -552,14 +625,6 @@ fn new_link(begun: &Begun) -> Option<Link> {
     ))
 }
 
-/// A name that a return brings back: no other name of the same purpose has taken its place.
-fn is_current_name(ours: &[&Stored<Name>], name: &Stored<Name>) -> bool {
-    !ours.iter().any(|other| {
-        other.value.purpose == name.value.purpose
-            && matches!(other.value.state, NameState::Held | NameState::Reserved { .. })
-    })
-}
-
 /// Whether "not found" would mean that the object is gone.
 fn is_about_object(action: &Action) -> bool {
     matches!(action, Action::Update { .. } | Action::Rename { .. } | Action::Enable | Action::Disable)
@@ -570,7 +635,7 @@ fn after(
     link: &mut Link,
     step: &Step,
     action: &Action,
-    class: &crate::schema::ObjectClass,
+    class: &ObjectClass,
     (found, filled): (bool, &Attributes),
 ) {
     let mut wrote = filled.clone();

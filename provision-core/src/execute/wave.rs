@@ -43,8 +43,8 @@ impl Lane<'_> {
         let units = super::units(begun, |class| {
             self.discovery().capabilities.class(class).members_per_request.max(1) as usize
         });
-        // Edges after everything else: a sign-in is blocked before its access is taken away. Whether that succeeded does
-        // not matter to them (law 9).
+        // Edges after everything else: a sign-in is blocked before its access is taken away. Whether that succeeded
+        // does not matter to them (law 9).
         let (edges, alone): (Vec<Unit>, Vec<Unit>) =
             units.into_iter().partition(|unit| matches!(unit, Unit::Edges { .. }));
         for units in [alone, edges] {

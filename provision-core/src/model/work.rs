@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Identity;
 use crate::id::{IdentityId, RealmId};
 use crate::value::Timestamp;
 
@@ -41,6 +42,29 @@ pub struct Work {
 }
 
 impl Work {
+    /// The dirty mark of an identity, over the one it may have: a newer generation, never later than it was due. A
+    /// worker that holds it keeps its lease and finds the newer generation at the end.
+    pub fn marked(existing: Option<Self>, identity: &Identity, urgent: bool, due_at: Timestamp) -> Self {
+        match existing {
+            Some(work) => Self {
+                generation: work.generation.saturating_add(1),
+                urgent: urgent || work.urgent,
+                due_at: due_at.min(work.due_at),
+                ..work
+            },
+            None => Self {
+                realm: identity.realm.clone(),
+                identity: identity.id,
+                order: identity.order(),
+                generation: 1,
+                urgent,
+                due_at,
+                lease: None,
+                fence: 0,
+            },
+        }
+    }
+
     /// The sortable column: leavers first, then by the instant it may be claimed.
     pub fn due_column(urgent: bool, at: Timestamp) -> String {
         format!("{}|{}", if urgent { 0 } else { 1 }, at.sortable())

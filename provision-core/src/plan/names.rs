@@ -94,13 +94,15 @@ impl NameIndex {
 
     fn held_name(&self, request: &NameRequest) -> Option<&Name> {
         let scope = request.scope.to_lowercase();
-        self.mine.iter().find(|name| {
+        let names = self.mine.iter().filter(|name| {
             name.namespace == request.namespace
                 && name.scope.to_lowercase() == scope
                 && name.purpose == request.purpose
                 && !matches!(name.state, NameState::Foreign)
                 && self.is_current(name)
-        })
+        });
+        // A name in use comes before one that was given up.
+        names.min_by_key(|name| matches!(name.state, NameState::Tombstone { .. }))
     }
 
     /// A reservation of another plan that has expired holds nothing.
@@ -118,14 +120,7 @@ impl NameIndex {
         if taken.owner.is_some() && taken.owner == self.owner {
             return true;
         }
-        match &taken.state {
-            NameState::Reserved { .. } => !self.is_current(taken),
-            NameState::Tombstone { since } => {
-                let days = self.namespaces.get(&request.namespace).and_then(|space| space.reuse_after_days);
-                days.is_some_and(|days| since.plus(Duration::from_secs(u64::from(days) * 86_400)) <= self.now)
-            }
-            NameState::Held | NameState::Foreign => false,
-        }
+        may_take(taken, self.namespaces.get(&request.namespace), self.now)
     }
 
     fn allot(&mut self, request: &NameRequest, name: &str) {
@@ -143,6 +138,18 @@ impl NameIndex {
         self.taken.insert(Name::row_key(&request.namespace, &request.scope, &folded), name.clone());
         self.mine.push(name.clone());
         self.allotted.push(name);
+    }
+}
+
+/// Whether a name that somebody else has had may be given to another now.
+pub(crate) fn may_take(taken: &Name, space: Option<&Namespace>, now: Timestamp) -> bool {
+    match &taken.state {
+        NameState::Reserved { until, .. } => *until <= now,
+        NameState::Tombstone { since } => {
+            let days = space.and_then(|space| space.reuse_after_days);
+            days.is_some_and(|days| since.plus(Duration::from_secs(u64::from(days) * 86_400)) <= now)
+        }
+        NameState::Held | NameState::Foreign => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use provision_core::engine::{EnsureOutcome, SubmitRequest};
-use provision_core::memory::Operation;
+use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::model::{Actor, Grant, LinkState, Validity};
 use provision_core::plan::Drive;
 use provision_core::value::Timestamp;
@@ -100,6 +100,10 @@ async fn ensure_twice_makes_one_account() {
     let realm = Realm::with(Drive::Review, |_| {}).await;
     let jane = realm.hire(1, "1042", "Jane Doe", "Finance").await;
     let target = "directory".into();
+    // The target takes its time: the second call comes while the first one is under way.
+    realm
+        .directory
+        .set_faults(Faults { seed: 1, rules: vec![FaultRule::always(Operation::Create, Fault::Delay(50))] });
     let ensure = || realm.engine.ensure(&realm.robot, jane, &target, Duration::from_secs(5));
     let (first, second) = futures_util::future::join(ensure(), ensure()).await;
     let third = ensure().await.unwrap();

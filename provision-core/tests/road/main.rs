@@ -8,7 +8,11 @@
 )]
 
 mod apply;
+mod crash;
+mod golden;
 mod laws;
+mod names;
+mod onboarding;
 mod people;
 mod view;
 mod wire;

@@ -64,16 +64,22 @@ pub(crate) struct PacedStore {
     pace: Arc<Pace>,
     calls: AtomicU64,
     rows: AtomicU64,
+    largest: AtomicU64,
 }
 
 impl PacedStore {
     pub(crate) fn new(inner: Arc<dyn Store>, pace: Arc<Pace>) -> Self {
-        Self { inner, pace, calls: AtomicU64::new(0), rows: AtomicU64::new(0) }
+        Self { inner, pace, calls: AtomicU64::new(0), rows: AtomicU64::new(0), largest: AtomicU64::new(0) }
     }
 
     /// Calls so far, and rows read by them.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.calls.load(Ordering::SeqCst), self.rows.load(Ordering::SeqCst))
+    }
+
+    /// The most rows that one call answered or one commit wrote.
+    pub(crate) fn largest(&self) -> u64 {
+        self.largest.load(Ordering::SeqCst)
     }
 
     async fn around<T>(
@@ -85,6 +91,7 @@ impl PacedStore {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let answer = call.await?;
         self.rows.fetch_add(rows(&answer) as u64, Ordering::SeqCst);
+        self.largest.fetch_max(rows(&answer) as u64, Ordering::SeqCst);
         self.pace.edge().await;
         Ok(answer)
     }
@@ -132,6 +139,8 @@ impl Store for PacedStore {
     }
 
     async fn commit(&self, changes: Changes) -> Result<Commit> {
+        let rows = changes.put.len() + changes.append.len();
+        self.largest.fetch_max(rows as u64, Ordering::SeqCst);
         self.around(self.inner.commit(changes), |_| 0).await
     }
 
@@ -185,11 +194,13 @@ pub(crate) struct Wire {
     inner: MemoryConnector,
     pace: Arc<Pace>,
     writes: Mutex<Vec<(String, Write)>>,
+    /// The answer to the write with this number, from now on, never comes.
+    hang: AtomicU64,
 }
 
 impl Wire {
     pub(crate) fn new(inner: MemoryConnector, pace: Arc<Pace>) -> Self {
-        Self { inner, pace, writes: Mutex::default() }
+        Self { inner, pace, writes: Mutex::default(), hang: AtomicU64::new(0) }
     }
 
     /// The writes since the last call of this.
@@ -202,7 +213,16 @@ impl Wire {
         self.writes.lock().unwrap().push((cx.correlation.clone(), write));
     }
 
+    /// The answer to the write with this number (the next one is 1) never comes.
+    pub(crate) fn hang_at(&self, number: u64) {
+        self.hang.store(number, Ordering::SeqCst);
+    }
+
     async fn after<T>(&self, answer: T) -> T {
+        let left = self.hang.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left == Ok(1) {
+            std::future::pending::<()>().await;
+        }
         self.pace.edge().await;
         answer
     }

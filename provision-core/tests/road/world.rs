@@ -41,6 +41,7 @@ pub(crate) struct Person {
     pub(crate) family: String,
     pub(crate) department: String,
     pub(crate) manager: Option<String>,
+    pub(crate) mail: Option<String>,
     pub(crate) end: Option<Date>,
     pub(crate) status: Status,
 }
@@ -52,6 +53,7 @@ pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> 
         family: family.to_owned(),
         department: department.to_owned(),
         manager: None,
+        mail: None,
         end: None,
         status: Status::Active,
     }
@@ -66,6 +68,9 @@ impl Person {
         match &self.manager {
             Some(manager) => attributes.set("manager", vec![Value::text(manager)]),
             None => attributes.insert("manager", Slot::Null),
+        }
+        if let Some(mail) = &self.mail {
+            attributes.set("mail", vec![Value::text(mail)]);
         }
         FeedRecord {
             key: self.key.clone(),
@@ -172,18 +177,7 @@ impl Policy for TestPolicy {
                 values.push(self.value(identity, "manager", slot, "manager"));
             }
         }
-        let mut groups = Vec::new();
-        if exists && self.group {
-            groups.push(desired_group(&group_name(&department), "rules.by-department"));
-        }
-        let mut next_change_at = None;
-        for grant in input.grants {
-            let (stands, next) = grant.at(input.now);
-            next_change_at = next_change_at.into_iter().chain(next).min();
-            if let (Entitlement::Group { group, .. }, true, true) = (&grant.entitlement, stands, exists) {
-                groups.push(desired_group(group, "grants.stored"));
-            }
-        }
+        let (groups, next_change_at) = self.groups(input, exists, &department);
         Evaluation {
             roles: Vec::new(),
             accounts: vec![DesiredAccount {
@@ -207,6 +201,28 @@ impl Policy for TestPolicy {
 }
 
 impl TestPolicy {
+    /// The department's group and those of grants that stand, and when the next grant begins or ends.
+    fn groups(
+        &self,
+        input: &PolicyInput<'_>,
+        exists: bool,
+        department: &str,
+    ) -> (Vec<DesiredGroup>, Option<Timestamp>) {
+        let mut groups = Vec::new();
+        if exists && self.group {
+            groups.push(desired_group(&group_name(department), "rules.by-department"));
+        }
+        let mut next_change_at = None;
+        for grant in input.grants {
+            let (stands, next) = grant.at(input.now);
+            next_change_at = next_change_at.into_iter().chain(next).min();
+            if let (Entitlement::Group { group, .. }, true, true) = (&grant.entitlement, stands, exists) {
+                groups.push(desired_group(group, "grants.stored"));
+            }
+        }
+        (groups, next_change_at)
+    }
+
     fn value(
         &self,
         identity: &provision_core::model::Identity,
@@ -319,6 +335,41 @@ pub(crate) fn first_day() -> Arc<FixedClock> {
     Arc::new(FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap()))
 }
 
+/// A directory and a clock without the store that knew them.
+pub(crate) struct Parts {
+    directory: MemoryConnector,
+    clock: Arc<FixedClock>,
+    policy: TestPolicy,
+    feeds: u32,
+}
+
+impl Parts {
+    /// The world again, over another store that has been used before.
+    pub(crate) async fn over(self, store: Arc<dyn Store>) -> World {
+        let pace = Arc::new(Pace::new(77));
+        let paced = Arc::new(PacedStore::new(store, pace.clone()));
+        let store: Arc<dyn Store> = paced.clone();
+        let wire = Arc::new(Wire::new(self.directory.clone(), pace.clone()));
+        let engine = runtime(store.clone(), &wire, self.clock.clone(), 77, None).realm("test");
+        let actor = Actor::person("operator");
+        engine.set_policy(&actor, Arc::new(self.policy.clone())).await.unwrap();
+        World {
+            store,
+            paced,
+            pace,
+            clock: self.clock,
+            directory: self.directory,
+            wire,
+            engine,
+            actor,
+            policy: self.policy,
+            delivery: None,
+            feeds: self.feeds.into(),
+            processes: 500.into(),
+        }
+    }
+}
+
 impl Setup {
     pub(crate) async fn build(self) -> World {
         self.build_at(first_day()).await
@@ -373,6 +424,16 @@ impl World {
         let engine = runtime.realm("test");
         engine.set_policy(&self.actor, Arc::new(self.policy.clone())).await.unwrap();
         engine
+    }
+
+    /// What outlives a store: the directory and the clock.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
+            directory: self.directory.clone(),
+            clock: self.clock.clone(),
+            policy: self.policy.clone(),
+            feeds: self.feeds.load(std::sync::atomic::Ordering::SeqCst),
+        }
     }
 
     pub(crate) fn later(&self, by: Duration) {

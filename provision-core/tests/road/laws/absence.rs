@@ -97,6 +97,8 @@ async fn law_6_absence_a_lying_onboarding_makes_no_second_account() {
                 }
             }
             assert_eq!(world.directory.dump("user").unwrap().len(), 12, "{fault:?}, lies on: {lies_on}");
+            let kept = world.accounts().into_values().all(|(login, ..)| login.ends_with('j'));
+            assert!(kept, "{fault:?}: an adopted account keeps its login: {:?}", world.accounts());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use provision_core::memory::Operation;
 use provision_core::plan::Scope;
 
-use crate::world::{Person, World, person};
+use crate::world::{Person, Setup, World, generous, person};
 
 /// Names whose stems have nothing in common.
 fn people(many: usize) -> Vec<Person> {
@@ -49,4 +49,19 @@ async fn law_13_cost_follows_change_not_population() {
     assert_eq!(small.2, large.2, "calls of the target");
     assert_eq!(small.0, large.0, "calls of the store");
     assert_eq!(small.1, large.1, "rows read");
+}
+
+#[tokio::test]
+async fn law_13_cost_follows_change_no_read_and_no_commit_grows_with_the_population() {
+    let mut largest = Vec::new();
+    for many in [1_000, 2_000] {
+        let world = Setup { settings: generous(), ..Setup::default() }.build().await;
+        let people = people(many);
+        world.feed(&people).await;
+        world.onboard().await;
+        let plan = world.plan(Scope::All).await;
+        assert_eq!(plan.steps, 2 * many as u64);
+        largest.push(world.paced.largest());
+    }
+    assert_eq!(largest[0], largest[1]);
 }

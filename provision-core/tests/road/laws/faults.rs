@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use provision_core::execute::StepState;
+use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{Fault, FaultRule, Faults, MemoryConfig, Operation};
-use provision_core::model::{Link, LinkState, Status};
-use provision_core::plan::{PlanState, Scope, TargetSettings};
+use provision_core::model::{Actor, HoldOf, Link, LinkState, Status};
+use provision_core::plan::{OnDelete, PlanState, Scope, TargetSettings};
 use provision_core::policy::RefusalReason;
+use provision_core::source::FeedGuard;
 
 use crate::view::{block_on, same};
-use crate::world::{DIRECTORY, Person, Setup, World, person, settings};
+use crate::world::{DIRECTORY, Person, Setup, World, generous, person, settings};
 
 /// Joiners with a manager among them; then a mover, a leaver, a marriage, a return from leave and a newcomer.
 pub(crate) fn two_days() -> [Vec<Person>; 2] {
@@ -35,7 +37,11 @@ pub(crate) fn two_days() -> [Vec<Person>; 2] {
 
 /// What it all comes to when nothing goes wrong: accounts and links.
 pub(crate) async fn undisturbed(days: &[Vec<Person>]) -> (Vec<String>, Vec<String>) {
-    let world = World::new(1).await;
+    undisturbed_with(Setup::default(), days).await
+}
+
+async fn undisturbed_with(setup: Setup, days: &[Vec<Person>]) -> (Vec<String>, Vec<String>) {
+    let world = setup.build().await;
     world.onboard().await;
     for people in days {
         world.feed(people).await;
@@ -70,24 +76,34 @@ const FAULTS: [Fault; 8] = [
 const WRITES: [Operation; 5] =
     [Operation::Create, Operation::Update, Operation::Rename, Operation::Membership, Operation::Lifecycle];
 
-#[tokio::test]
-async fn law_4_exactly_one_account_with_every_fault_at_every_write() {
-    let expected = undisturbed(&two_days()).await;
-    for operation in WRITES {
-        for fault in FAULTS {
-            for call in 1.. {
-                let faults = Faults { seed: 0, rules: vec![FaultRule::at(operation, [call], fault.clone())] };
-                let world = disturbed(Setup::default(), &faults).await;
-                if world.directory.fired() == [0] {
-                    assert!(call > 1, "{operation:?} is never called");
-                    break;
-                }
-                let seen = (world.picture(), world.links().await);
-                same(&seen, &expected, &format!("{fault:?} at {operation:?} number {call}"));
-                assert_eq!(world.open_disputes().await, []);
+async fn every_fault(setup: impl Fn() -> Setup, operation: Operation) {
+    let expected = undisturbed_with(setup(), &two_days()).await;
+    for fault in FAULTS {
+        for call in 1.. {
+            let faults = Faults { seed: 0, rules: vec![FaultRule::at(operation, [call], fault.clone())] };
+            let world = disturbed(setup(), &faults).await;
+            if world.directory.fired() == [0] {
+                assert!(call > 1, "{operation:?} is never called");
+                break;
             }
+            let seen = (world.picture(), world.links().await);
+            same(&seen, &expected, &format!("{fault:?} at {operation:?} number {call}"));
+            assert_eq!(world.open_disputes().await, []);
         }
     }
+}
+
+#[tokio::test]
+async fn law_4_exactly_one_account_with_every_fault_at_every_write() {
+    for operation in WRITES {
+        every_fault(Setup::default, operation).await;
+    }
+    let deleting = || {
+        let mut settings = settings();
+        settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+        Setup { settings, ..Setup::default() }
+    };
+    every_fault(deleting, Operation::Delete).await;
 }
 
 #[tokio::test]
@@ -305,4 +321,26 @@ async fn law_5_nothing_lost_a_quarantined_target_keeps_its_work() {
     world.settle_down(4).await;
     assert_eq!(world.accounts().len(), 30);
     assert!(world.all::<Link>().await.iter().all(|link| link.state == LinkState::Active));
+}
+
+#[tokio::test]
+async fn law_5_nothing_lost_a_held_feed_waits_where_it_is_seen() {
+    let world = Setup { guard: FeedGuard::default(), settings: generous(), ..Setup::default() }.build().await;
+    world.onboard().await;
+    let people: Vec<Person> =
+        (0..30).map(|n| person(&format!("{n:02}"), "Jo", &format!("Family{n:02}"), "Sales")).collect();
+    world.feed(&people).await;
+    world.converge(2).await;
+    assert!(matches!(world.feed(&people[..15]).await, FeedOutcome::Held { .. }));
+    assert!(world.plan(Scope::All).await.is_empty(), "nothing of it is in force");
+    let hold = world.engine.holds().await.unwrap().pop().unwrap();
+    assert!(matches!(hold.of, HoldOf::Feed { .. }));
+    assert!(world.engine.promote(&world.actor, hold.id).await.is_err(), "not approved yet");
+    assert!(world.engine.approve(&world.actor, hold.id, &hold.digest).await.is_err(), "not by its author");
+    world.engine.approve(&Actor::person("boss"), hold.id, &hold.digest).await.unwrap();
+    world.engine.promote(&world.actor, hold.id).await.unwrap();
+    assert!(world.engine.promote(&world.actor, hold.id).await.is_err(), "once");
+    world.converge(2).await;
+    let enabled = world.accounts().values().filter(|account| account.1 == Some(true)).count();
+    assert_eq!(enabled, 15);
 }

@@ -9,4 +9,4 @@ mod history;
 mod order;
 mod origins;
 mod planning;
-mod secrets;
+pub(crate) mod secrets;

@@ -64,7 +64,7 @@ async fn law_10_origins_access_stays_while_one_stands_and_goes_with_the_last() {
     work_off(&world).await;
     let id = world.identities().await["1"];
     let (sales, finance, research) = (group_name("Sales"), group_name("Finance"), group_name("Research"));
-    assert_eq!(groups(&world).await, [sales.clone()]);
+    assert_eq!(groups(&world).await, std::slice::from_ref(&sales));
 
     // Research by two origins with different ends; Sales by the rule and, for longer, by hand.
     let (noon, night) = (at("2026-11-02T12:00:00Z"), at("2026-11-02T22:00:00Z"));

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use provision_core::connector::{UpdateRequest, Writer};
+use provision_core::delta::{Change, Delta};
 use provision_core::engine::PlanOptions;
 use provision_core::id::{PlanId, StepId};
-use provision_core::memory::{Manners, MemoryConfig};
-use provision_core::plan::{Action, PlanHeader, PlanState, Scope, Step};
-use provision_core::value::AttrName;
+use provision_core::memory::{Manners, MemoryConfig, MemoryConnector};
+use provision_core::plan::{Action, OnDelete, PlanHeader, PlanState, Scope, Step};
+use provision_core::policy::Strength;
+use provision_core::value::{AttrName, Attributes};
 
 use crate::people::{population, two_days};
 use crate::view::block_on;
 use crate::wire::Write;
-use crate::world::{Person, Setup, World, generous};
+use crate::world::{Person, Setup, TestPolicy, World, generous, person};
 
 async fn planned(seed: u64, people: &[Person]) -> (World, PlanHeader) {
     let world = World::new(seed).await;
@@ -94,11 +97,25 @@ proptest! {
     fn law_2_fixpoint_nothing_is_left_to_do_after_a_plan(
         (first, second) in two_days(7),
         manners in manners(),
+        strength in prop_oneof![
+            3 => Just(Strength::Strong),
+            1 => Just(Strength::Normal),
+            1 => Just(Strength::Weak),
+            1 => Just(Strength::CreateOnly),
+        ],
+        on_delete in prop_oneof![
+            2 => Just(OnDelete::Disable),
+            1 => Just(OnDelete::Delete),
+            1 => Just(OnDelete::Update(Attributes::new().with("department", "Left "))),
+        ],
         seed in any::<u64>(),
     ) {
         block_on(async {
             let config = MemoryConfig { manners, ..MemoryConfig::default() };
-            let world = Setup { seed, config, settings: generous(), ..Setup::default() }.build().await;
+            let mut settings = generous();
+            settings.classes.get_mut(&"user".into()).unwrap().on_delete = on_delete;
+            let policy = TestPolicy { strength, ..TestPolicy::new() };
+            let world = Setup { seed, config, settings, policy, ..Setup::default() }.build().await;
             world.onboard().await;
             for people in [&first, &second] {
                 world.feed(people).await;
@@ -196,7 +213,7 @@ fn check_write(
 #[tokio::test]
 async fn law_2_fixpoint_a_new_policy_with_the_same_values_writes_nothing() {
     let world = World::new(5).await;
-    let people = [crate::world::person("1", "Jane", "Smith", "Sales")];
+    let people = [person("1", "Jane", "Smith", "Sales")];
     world.feed(&people).await;
     world.onboard().await;
     world.converge(2).await;
@@ -206,4 +223,37 @@ async fn law_2_fixpoint_a_new_policy_with_the_same_values_writes_nothing() {
     assert_eq!(world.dirty().await.len(), 1, "a new policy is looked at");
     assert!(world.plan(Scope::Changed).await.is_empty());
     assert!(world.dirty().await.is_empty());
+}
+
+#[tokio::test]
+async fn law_2_fixpoint_what_somebody_else_changed_is_put_right_once() {
+    let world = World::new(5).await;
+    world.feed(&[person("1", "Jane", "Smith", "Sales"), person("2", "Al", "Kim", "Sales")]).await;
+    world.onboard().await;
+    world.converge(2).await;
+    let expected = world.picture();
+    let key = world.directory.dump("user").unwrap()[0].key.clone();
+    let mut delta = Delta::new();
+    delta.changes.insert("department".into(), Change::Replace(vec!["Elsewhere".into()]));
+    delta.changes.insert("title".into(), Change::Replace(vec!["Queen".into()]));
+    let request = UpdateRequest { class: "user".into(), key, delta };
+    Writer::update(&world.directory, &MemoryConnector::context(), request).await.unwrap();
+    assert!(world.plan(Scope::All).await.is_empty(), "nobody has looked yet");
+    assert_eq!(world.reconcile().await.drifted, 1);
+    let plan = world.plan(Scope::Changed).await;
+    assert_eq!((plan.identities, plan.steps), (1, 1), "only what we map is ours");
+    assert!(world.apply(plan.id).await.is_clean());
+    let expected: Vec<String> = expected
+        .into_iter()
+        .map(|account| {
+            if account.contains("smithj") {
+                account.replace("sn=\"Smith\"", "sn=\"Smith\" title=\"Queen\"")
+            } else {
+                account
+            }
+        })
+        .collect();
+    assert_eq!(world.picture(), expected);
+    assert_eq!(world.reconcile().await.drifted, 0);
+    assert!(world.plan(Scope::All).await.is_empty());
 }

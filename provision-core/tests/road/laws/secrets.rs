@@ -16,6 +16,13 @@ use crate::world::{Setup, TestPolicy, World, person};
 #[derive(Default)]
 pub(crate) struct Mailbox(Mutex<Vec<(ObjectKey, Secret)>>);
 
+impl Mailbox {
+    /// What came, in order.
+    pub(crate) fn take(&self) -> Vec<(ObjectKey, Secret)> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Mailbox")
@@ -65,7 +72,7 @@ async fn run(faults: Vec<FaultRule>) -> (World, Vec<(ObjectKey, Secret)>, String
     texts.extend(world.every_row().await);
     texts.extend(world.audit().await.iter().map(|entry| format!("{entry:?}")));
     texts.extend(world.journal().await.iter().map(|entry| format!("{entry:?}")));
-    let delivered = std::mem::take(&mut *mailbox.0.lock().unwrap());
+    let delivered = mailbox.take();
     (world, delivered, texts.join("\n"))
 }
 

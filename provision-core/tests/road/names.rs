@@ -1,0 +1,208 @@
+//! Names: each given once, kept by who has it, never on a guess.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use provision_core::connector::FilterSupport;
+use provision_core::engine::PlanOptions;
+use provision_core::memory::MemoryConfig;
+use provision_core::model::{NameState, Status};
+use provision_core::plan::{Action, OnDelete, PlanHeader, Scope};
+use provision_core::value::Attributes;
+
+use crate::world::{Person, Setup, World, person, settings};
+
+fn smiths(many: usize) -> Vec<Person> {
+    (0..many).map(|n| person(&format!("{n:02}"), "John", "Smith", "Sales")).collect()
+}
+
+/// `smithj`, `smithj2`, ... in the order of the people's keys.
+fn expected(many: usize) -> Vec<String> {
+    (1..=many).map(|n| if n == 1 { "smithj".to_owned() } else { format!("smithj{n}") }).collect()
+}
+
+fn logins(world: &World) -> Vec<String> {
+    world.accounts().into_values().map(|account| account.0).collect()
+}
+
+#[tokio::test]
+async fn fifty_john_smiths_in_one_plan_get_fifty_names_in_order() {
+    let world = World::new(1).await;
+    world.feed(&smiths(50)).await;
+    world.onboard().await;
+    let plan = world.plan(Scope::Changed).await;
+    assert!(world.apply(plan.id).await.is_clean());
+    assert_eq!(logins(&world), expected(50));
+    assert!(world.names().await.iter().all(|name| name.state == NameState::Held));
+}
+
+#[tokio::test]
+async fn two_engines_on_one_store_never_give_a_name_twice() {
+    for seed in 0..12 {
+        let world = Setup { seed, ..Setup::default() }.build().await;
+        world.feed(&smiths(24)).await;
+        world.onboard().await;
+        let ids = world.identities().await;
+        let half = |odd: bool| {
+            let chosen = ids.iter().enumerate().filter(|(n, _)| (n % 2 == 1) == odd);
+            Scope::Identities(chosen.map(|(_, (_, id))| *id).collect())
+        };
+        // Each for half of the people, or both for all of them.
+        let (one, two) = if seed % 2 == 0 { (half(false), half(true)) } else { (Scope::All, Scope::Changed) };
+        let (a, b) = (world.restarted().await, world.restarted().await);
+        world.pace.shuffled();
+        let (first, second) = futures_util::future::join(
+            a.plan(&world.actor, one, PlanOptions::default()),
+            b.plan(&world.actor, two, PlanOptions::default()),
+        )
+        .await;
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let (x, y) =
+            futures_util::future::join(world.apply_with(&a, first.id), world.apply_with(&b, second.id)).await;
+        x.unwrap();
+        y.unwrap();
+        world.pace.straight();
+        world.settle_down(4).await;
+        let given: BTreeSet<String> = logins(&world).into_iter().collect();
+        assert_eq!(given, expected(24).into_iter().collect(), "seed {seed}");
+        assert_eq!(world.directory.dump("user").unwrap().len(), 24, "seed {seed}");
+    }
+}
+
+/// The login that the plan gives to the only person it creates an account for.
+async fn planned_login(world: &World, plan: &PlanHeader) -> String {
+    let steps = world.steps(plan).await;
+    let mut creates = steps.iter().filter_map(|step| match &step.action {
+        Action::Create { attributes, .. } => attributes.text("sAMAccountName").map(str::to_owned),
+        _ => None,
+    });
+    let login = creates.next().expect("a create");
+    assert_eq!(creates.next(), None);
+    login
+}
+
+fn foreign(login: &str) -> (Attributes, Option<bool>) {
+    let dn = format!("CN={login},OU=Elsewhere,DC=test");
+    let attributes = Attributes::new()
+        .with("sAMAccountName", login)
+        .with("cn", login)
+        .with("dn", dn.as_str())
+        .with("description", "not ours");
+    (attributes, Some(true))
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_took_meanwhile_is_left_and_the_next_plan_takes_the_next() {
+    for asks in [true, false] {
+        // Without filters the target cannot be asked: its refusal is the answer.
+        let filter = (!asks).then(FilterSupport::default);
+        let config = MemoryConfig { filter, ..MemoryConfig::default() };
+        let world = Setup { config, ..Setup::default() }.build().await;
+        world.feed(&smiths(1)).await;
+        world.onboard().await;
+        let plan = world.plan(Scope::Changed).await;
+        assert_eq!(planned_login(&world, &plan).await, "smithj");
+        world.directory.seed("user", [foreign("SmithJ")]).unwrap();
+        let report = world.apply(plan.id).await;
+        assert_eq!((report.done, report.failed, report.skipped), (0, 1, 1), "{report:?}");
+        let next = world.plan(Scope::Changed).await;
+        assert_eq!(planned_login(&world, &next).await, "smithj2", "asks: {asks}");
+        assert!(world.apply(next.id).await.is_clean());
+        let theirs = world
+            .directory
+            .dump("user")
+            .unwrap()
+            .into_iter()
+            .find(|user| user.attributes.text("sAMAccountName") == Some("SmithJ"));
+        let theirs = theirs.unwrap().attributes;
+        assert_eq!(theirs.text("dn"), Some("CN=SmithJ,OU=Elsewhere,DC=test"), "it is as it was");
+        assert_eq!(theirs.len(), 4);
+        assert!(world.plan(Scope::All).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_name_on_the_target_is_seen_before_it_is_given() {
+    let world = World::new(1).await;
+    world.directory.seed("user", [foreign("smithj")]).unwrap();
+    world.onboard().await;
+    world.directory.seed("user", [foreign("SMITHJ2")]).unwrap();
+    world.feed(&smiths(1)).await;
+    let plan = world.plan(Scope::Changed).await;
+    assert_eq!(planned_login(&world, &plan).await, "smithj3");
+}
+
+#[tokio::test]
+async fn a_leavers_name_is_not_given_to_another_and_waits_for_a_rehire() {
+    for on_delete in [OnDelete::Disable, OnDelete::Delete] {
+        let mut settings = settings();
+        settings.classes.get_mut(&"user".into()).unwrap().on_delete = on_delete.clone();
+        let world = Setup { settings, ..Setup::default() }.build().await;
+        let mut people = smiths(1);
+        world.feed(&people).await;
+        world.onboard().await;
+        world.converge(2).await;
+        people[0].status = Status::Terminated;
+        world.feed(&people).await;
+        world.converge(2).await;
+        let deleted = on_delete == OnDelete::Delete;
+        assert_eq!(world.accounts().len(), usize::from(!deleted));
+        assert!(matches!(world.names().await[0].state, NameState::Tombstone { .. }));
+
+        people.push(person("50", "James", "Smith", "Sales"));
+        world.feed(&people).await;
+        world.converge(2).await;
+        assert_eq!(world.accounts()["50"].0, "smithj2");
+
+        people[0].status = Status::Active;
+        world.feed(&people).await;
+        world.converge(3).await;
+        assert_eq!(world.accounts()["00"].0, "smithj", "{on_delete:?}");
+        assert_eq!(world.accounts().len(), 2);
+        assert!(world.names().await.iter().all(|name| name.state == NameState::Held));
+    }
+}
+
+#[tokio::test]
+async fn the_reservation_of_a_stale_plan_passes_to_the_next() {
+    let world = World::new(1).await;
+    let mut people = smiths(1);
+    world.feed(&people).await;
+    world.onboard().await;
+    let stale = world.plan(Scope::Changed).await;
+    assert_eq!(planned_login(&world, &stale).await, "smithj");
+    people[0].department = "Finance".to_owned();
+    world.feed(&people).await;
+    let report = world.apply(stale.id).await;
+    assert_eq!((report.done, report.skipped), (0, 2), "the identity changed: {report:?}");
+    let fresh = world.plan(Scope::Changed).await;
+    assert_eq!(planned_login(&world, &fresh).await, "smithj");
+    let state = world.names().await[0].state.clone();
+    assert!(matches!(state, NameState::Reserved { plan, .. } if plan == fresh.id), "{state:?}");
+    assert!(world.apply(fresh.id).await.is_clean());
+    assert_eq!(logins(&world), ["smithj"]);
+}
+
+#[tokio::test]
+async fn an_expired_reservation_is_free_and_a_standing_one_is_not() {
+    let world = World::new(1).await;
+    let mut people = smiths(1);
+    world.feed(&people).await;
+    world.onboard().await;
+    let options = PlanOptions { valid_for: Some(Duration::from_secs(3_600)), ..PlanOptions::default() };
+    let first = world.engine.plan(&world.actor, Scope::Changed, options).await.unwrap();
+    assert_eq!(planned_login(&world, &first).await, "smithj");
+    // The person does not come after all; another John Smith does.
+    people[0].status = Status::Terminated;
+    people.push(person("50", "John", "Smith", "Sales"));
+    world.feed(&people).await;
+    let early = PlanOptions { preview: true, ..PlanOptions::default() };
+    let early = world.engine.plan(&world.actor, Scope::Changed, early).await.unwrap();
+    assert_eq!(planned_login(&world, &early).await, "smithj2", "reserved for an hour");
+    world.later(Duration::from_secs(3_601));
+    let late = world.plan(Scope::Changed).await;
+    assert_eq!(planned_login(&world, &late).await, "smithj");
+    assert!(world.apply(late.id).await.is_clean());
+    assert!(world.apply_with(&world.engine, first.id).await.is_err(), "the first plan has expired");
+    assert_eq!(world.accounts()["50"].0, "smithj");
+}
