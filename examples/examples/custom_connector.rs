@@ -9,8 +9,7 @@ use provision_core::plan::TargetSettings;
 use provision_core::schema::{AttributeSchema, Mutability, ObjectClass, Schema};
 use provision_core::value::Attributes;
 use provision_core::{Effect, Error, ErrorKind, Result};
-use provision_examples::json_table::JsonTable;
-use provision_examples::{company, tour};
+use provision_examples::{company, json_table::JsonTable, tour};
 use provision_policy::Bundle;
 
 /// A phone book. An entry's key is the number HR issued.
