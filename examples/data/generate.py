@@ -21,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 DAY_ONE, DAY_TWO, DAY_THREE = "2026-11-02", "2026-11-03", "2026-11-04"
 COLUMNS = [
     "employee_id", "first_name", "middle_name", "last_name", "first_name_romanized", "last_name_romanized",
-    "preferred_name", "department", "title", "manager_id", "employment_type", "status", "hire_date", "end_date",
-    "mobile", "location", "time_zone", "cost_center",
+    "preferred_name", "full_name", "department", "title", "manager_id", "employment_type", "status", "hire_date",
+    "end_date", "mobile", "location", "time_zone", "cost_center",
 ]
 TRUNCATED_ROWS = 180
 DOMAIN = "corp.example"
@@ -299,7 +299,7 @@ def seed_accounts(rows):
 def seed_groups(accounts):
     """Staff, Contractors, one group per department, and the privileged one."""
     def group(name, description, members):
-        return {"class": "group", "attributes": {"cn": name, "dn": f"CN={name},{GROUPS_BASE}", "sAMAccountName": name,
+        return {"class": "group", "attributes": {"cn": name, "dn": f"CN={name},{GROUPS_BASE}",
                                                  "description": description}, "members": members}
 
     people_dns = [(e["attributes"]["dn"], e["attributes"]) for e in accounts if "employeeNumber" in e["attributes"]]
@@ -318,7 +318,8 @@ def csv_text(rows):
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for person in rows:
+        writer.writerow(person | {"full_name": f"{person['first_name']} {person['last_name']}".strip()})
     return out.getvalue()
 
 

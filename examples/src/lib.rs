@@ -1,1 +1,8 @@
-//! Placeholder.
+#![doc = include_str!("../../README.md")]
+
+pub mod apply;
+pub mod company;
+pub mod directory;
+pub mod quickstart;
+pub mod screen;
+pub mod tour;

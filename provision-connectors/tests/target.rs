@@ -31,7 +31,8 @@ fn config(path: &Path) -> Json {
     json!({
         "path": path, "key": "employeeNumber", "naming": "displayName",
         "columns": ["employeeNumber", "displayName", {"name": "doors", "multi": true},
-                    {"name": "level", "type": "int"}, {"name": "mail", "unique": true}, {"name": "until", "type": "date"}],
+                    {"name": "level", "type": "int"}, {"name": "mail", "unique": true},
+                    {"name": "until", "type": "date"}],
         "enabled_column": "active"
     })
 }

@@ -1,4 +1,12 @@
 //! The Active Directory provisioning matrix.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 
@@ -34,14 +42,16 @@ fn bundle() -> Bundle {
     })
 }
 
+/// A person in Sales, unless the attributes say otherwise.
+fn sales(key: &str, attributes: &[(&str, &str)]) -> Identity {
+    let mut person = person(key, attributes);
+    if person.attributes.get("department").is_none() {
+        person.attributes.set("department", vec!["Sales".into()]);
+    }
+    person
+}
+
 fn matrix() -> Vec<(&'static str, Identity)> {
-    let sales = |key, attributes: &[(&str, &str)]| {
-        let mut person = person(key, attributes);
-        if person.attributes.get("department").is_none() {
-            person.attributes.set("department", vec!["Sales".into()]);
-        }
-        person
-    };
     let long = "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewis";
     assert_eq!(long.len(), 60);
     vec![

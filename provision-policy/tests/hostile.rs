@@ -1,4 +1,12 @@
 //! Hostile input, each in a child process: an abort (a stack overflow, memory) is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 
@@ -135,10 +143,11 @@ fn run(name: &str) {
 
 /// The child's side.
 #[test]
-#[ignore = "run by `nothing_hostile_gets_through`"]
 fn child() {
-    let name = std::env::var(CASE).expect("the parent names the case");
-    run(&name);
+    // Run by the harness itself it is nobody's child and has nothing to do.
+    if let Ok(name) = std::env::var(CASE) {
+        run(&name);
+    }
 }
 
 #[test]
@@ -146,7 +155,7 @@ fn nothing_hostile_gets_through() {
     let program = std::env::current_exe().unwrap();
     for (name, ..) in cases() {
         let output = Command::new(&program)
-            .args(["--ignored", "--exact", "child", "--nocapture"])
+            .args(["--exact", "child", "--nocapture"])
             .env(CASE, name)
             .output()
             .unwrap();

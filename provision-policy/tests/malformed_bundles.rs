@@ -1,4 +1,12 @@
 //! Malformed bundles and the exact diagnostics they get.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests fail loudly"
+)]
 
 mod support;
 
@@ -55,7 +63,9 @@ fn what_nothing_uses_is_a_warning() {
 #[test]
 fn two_files() {
     let first = "bundle: 1\nversion: a\nroles:\n  employee: {}\n  staff: {}\n";
-    let second = "bundle: 1\nversion: b\nroles:\n  employee: {}\nrules:\n  - { id: a, when: 'true', roles: [staff, x] }\n";
+    let rule = "  - { id: a, when: 'true', roles: [staff, x] }";
+    let second = format!("bundle: 1\nversion: b\nroles:\n  employee: {{}}\nrules:\n{rule}\n");
+    let second = second.as_str();
     golden("malformed/two_files.txt", &rendered(&[("a.yaml", first), ("b.yaml", second)]));
 }
 

@@ -326,7 +326,7 @@ impl Pass<'_> {
         let (encoding, remedy) = match self.config.encoding {
             None | Some(Encoding::Utf8) => (
                 "UTF-8",
-                "declare `encoding: windows-1252` if the file comes from an old Windows program, or ask for it in UTF-8",
+                "declare `encoding: windows-1252` if the file comes from an old Windows program, or ask for UTF-8",
             ),
             Some(_) => ("text of the declared encoding", "correct `encoding`"),
         };

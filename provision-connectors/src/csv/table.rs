@@ -42,7 +42,7 @@ impl Table {
     /// Reads a whole file that is already open.
     ///
     /// # Errors
-    /// `ConfigInvalid` for another header; `DataInvalid` for a file that is no table. Effect `None`: nothing is written.
+    /// `ConfigInvalid` for another header; `DataInvalid` for a file that is no table. Effect `None`.
     pub(super) fn read(shape: &Shape, path: &Path, file: &File) -> Result<Self> {
         let invalid = |line: u64, message: String| {
             Error::new(ErrorKind::DataInvalid, message)

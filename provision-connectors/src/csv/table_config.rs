@@ -58,7 +58,7 @@ pub struct TableColumn {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "an attribute name, or an object with `name` and optionally `column`, `type`, `multi`, `required`, `unique`"
+    expecting = "an attribute name, or an object with `name` and maybe `column`, `type`, `multi`, `required`, `unique`"
 )]
 pub enum TableColumnConfig {
     /// A single-valued text column named like its attribute.

@@ -84,6 +84,7 @@ impl Engine {
         progress.total(header.steps);
         let before = self.apply_report(&header).await?;
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let facts = self.facts().await?;
         let mut lanes = Vec::new();
         for name in header.targets.keys() {
             let target = match self.target(name).await {
@@ -91,9 +92,8 @@ impl Engine {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error),
             };
-            let stopped =
-                target.paused || target.quarantine.is_some() || target.settings.drive == Drive::Observe;
-            if stopped {
+            let stopped = facts.get(name).is_none_or(|facts| facts.stopped.is_some());
+            if stopped || target.settings.drive == Drive::Observe {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
@@ -108,6 +108,7 @@ impl Engine {
                 approved,
                 patience: options.patience,
                 groups: Default::default(),
+                not_before: std::sync::atomic::AtomicI64::new(0),
                 failures,
             });
         }
@@ -214,6 +215,13 @@ impl Engine {
         Ok(report)
     }
 
+    /// Plans in a state, oldest first: `Ready` ones to read, `Applying` ones to go on with after a crash.
+    pub async fn plans(&self, state: PlanState) -> Result<Vec<PlanHeader>> {
+        let select = Select::Equal("state", state.as_str().to_owned());
+        let (plans, _) = store::list_by::<PlanHeader>(self.store(), &self.realm, select, None, 1_000).await?;
+        Ok(plans.into_iter().map(|stored| stored.value).collect())
+    }
+
     /// What became of a plan's steps so far, from the journal.
     pub async fn apply_report(&self, header: &PlanHeader) -> Result<ApplyReport> {
         let mut report = ApplyReport {
@@ -262,7 +270,10 @@ impl Engine {
         Ok(report)
     }
 
-    async fn identities_with_open_steps(&self, header: &PlanHeader) -> Result<BTreeSet<IdentityId>> {
+    pub(super) async fn identities_with_open_steps(
+        &self,
+        header: &PlanHeader,
+    ) -> Result<BTreeSet<IdentityId>> {
         let mut open = BTreeSet::new();
         for number in 0..header.chunks {
             let Some(chunk) = self.plan_steps(header.id, number).await? else { continue };

@@ -16,11 +16,11 @@ const HOURS: i64 = 24;
 impl Engine {
     /// The targets as the planner sees them.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<TargetName, TargetFacts>> {
-        let epoch = self.store().epoch().await?;
+        let (epoch, now) = (self.store().epoch().await?, self.now());
         let targets = self.targets().await?;
         Ok(targets
             .into_iter()
-            .map(|target| (target.settings.name.clone(), facts_of(target, &epoch)))
+            .map(|target| (target.settings.name.clone(), facts_of(target, &epoch, now)))
             .collect())
     }
 
@@ -61,10 +61,10 @@ pub(crate) fn hour_of(now: Timestamp) -> i64 {
     now.as_micros().div_euclid(3_600_000_000)
 }
 
-fn facts_of(target: ConfiguredTarget, epoch: &str) -> TargetFacts {
+fn facts_of(target: ConfiguredTarget, epoch: &str, now: Timestamp) -> TargetFacts {
     let stopped = if target.paused {
         Some("the target is paused".to_owned())
-    } else if let Some(quarantine) = &target.quarantine {
+    } else if let Some(quarantine) = target.quarantine.as_ref().filter(|quarantine| quarantine.until > now) {
         Some(format!("the target is in quarantine since {}: {}", quarantine.since, quarantine.reason))
     } else if target.epoch.as_deref().is_some_and(|known| known != epoch) {
         Some(

@@ -1,15 +1,27 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod claim;
 mod configure;
+mod disputes;
+mod drive;
+mod ensure;
+mod explain;
+mod explanation;
+mod explanation_text;
 mod facts;
+mod find;
+mod history;
 mod holds;
 mod ingest;
 mod onboarding;
 mod planning;
 mod reconcile;
 mod references;
+mod retry;
 mod snapshot;
+mod status;
+mod submit;
 mod taken;
 mod work;
 
@@ -17,11 +29,23 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
+pub use disputes::Decision;
+pub use drive::{RunOptions, RunReport, RunUntil, Stop};
+pub use ensure::EnsureOutcome;
+pub use explain::ExplainOptions;
+pub use explanation::{
+    Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
+    ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
+};
 pub(crate) use facts::hour_of;
+pub use history::render_history;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
 pub use reconcile::ReconcileReport;
-pub(crate) use work::dirty;
+pub(crate) use references::Waiting;
+pub use retry::RetryFilter;
+pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
+pub use submit::{SubmitOutcome, SubmitRequest};
 
 use crate::error::Result;
 use crate::id::RealmId;

@@ -222,9 +222,30 @@ impl Engine {
                     (Situation::Disputed, vec![id], "the person has another account there already".to_owned())
                 }
             },
+            Match::Disputed(..) if self.is_decided(settings, class, object).await? => {
+                (Situation::Unmatched, Vec::new(), "a person has decided that it is nobody's".to_owned())
+            }
             Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
             Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
         })
+    }
+
+    /// Whether a person has decided the dispute about an object: a decision is not asked for twice.
+    async fn is_decided(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+    ) -> Result<bool> {
+        let about = DisputeAbout::Match {
+            target: settings.name.clone(),
+            class: class.clone(),
+            object: object.key.id.clone(),
+            candidates: Vec::new(),
+        };
+        let key = Dispute::row_key(&about);
+        let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
+        Ok(known.is_some_and(|known| !known.value.open))
     }
 
     async fn has_link(&self, settings: &TargetSettings, class: &ClassName, id: IdentityId) -> Result<bool> {

@@ -13,8 +13,8 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
-    Draft, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
-    WaitingReference, digest_steps, may_take, order_of, over_budget, plan_identity,
+    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
+    WaitingReference, digest_steps, may_take, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -38,6 +38,9 @@ pub struct PlanOptions {
     pub preview: bool,
     /// How long the plan may be applied; 7 days unless set.
     pub valid_for: Option<Duration>,
+    /// Write to these targets only; what the others need is a skip. The plan takes no identity's dirty mark away: who
+    /// asks for part of the work says when the rest is done.
+    pub only: Option<BTreeSet<TargetName>>,
 }
 
 /// What one planning run works with.
@@ -46,6 +49,8 @@ pub(super) struct Run {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) preview: bool,
+    /// Dirty marks stay: the plan does part of the work.
+    pub(super) partial: bool,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
     /// Names given out by a preview, which reserves nothing in the store.
@@ -79,12 +84,19 @@ impl Engine {
         }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
         let id = PlanId::from_uuid(self.inner.mint()?);
-        let facts = self.facts().await?;
+        let mut facts = self.facts().await?;
+        for (name, facts) in &mut facts {
+            let left_out = options.only.as_ref().is_some_and(|only| !only.contains(name));
+            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
+                facts.stopped = Some("the plan was not asked to write there".to_owned());
+            }
+        }
         let mut run = Run {
             id,
             now,
             until,
             preview,
+            partial: options.only.is_some(),
             policy: self.inner.policy(&self.realm)?,
             facts,
             provisional: Vec::new(),
@@ -151,7 +163,7 @@ impl Engine {
                     store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
                         .await?;
                 let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
-                let next = next.and_then(|_| page.last().map(order_of));
+                let next = next.and_then(|_| page.last().map(Identity::order));
                 (page, next)
             }
             Scope::Identities(ids) => {
@@ -159,14 +171,14 @@ impl Engine {
                 let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
                 let mut found: Vec<Identity> =
                     found.into_iter().flatten().map(|stored| stored.value).collect();
-                found.sort_by_key(order_of);
-                found.retain(|identity| after.is_none_or(|after| order_of(identity).as_str() > after));
-                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(order_of)).flatten();
+                found.sort_by_key(Identity::order);
+                found.retain(|identity| after.is_none_or(|after| identity.order().as_str() > after));
+                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(Identity::order)).flatten();
                 found.truncate(CHUNK);
                 (found, next)
             }
         };
-        identities.sort_by_key(order_of);
+        identities.sort_by_key(Identity::order);
         Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
     }
 
@@ -179,7 +191,7 @@ impl Engine {
         identities: Vec<Identity>,
     ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
-            let work_keys: Vec<String> = identities.iter().map(order_of).collect();
+            let work_keys: Vec<String> = identities.iter().map(Identity::order).collect();
             let work = store::get_many::<Work>(self.store(), &self.realm, &work_keys).await?;
             let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
             let drafted = self.draft(run, known).await?;
@@ -396,7 +408,10 @@ fn rests(drafted: &Drafted) -> bool {
 fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> PlanChunk {
     let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
         identity: drafted.known.identity.id,
-        work: work.as_ref().map(|work| (work.value.order.clone(), work.value.generation)),
+        work: work
+            .as_ref()
+            .filter(|_| !run.partial)
+            .map(|work| (work.value.order.clone(), work.value.generation)),
         next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
@@ -435,7 +450,12 @@ pub(super) fn count(header: &mut PlanHeader, chunk: &PlanChunk) {
             *counts.spends.entry(*kind).or_default() += 1;
         }
     }
+    // An account with two problems of a kind is one account left alone.
+    let mut counted = BTreeSet::new();
     for skip in &chunk.skips {
+        if !counted.insert((skip.identity, &skip.target, &skip.class, &skip.tag, skip.reason)) {
+            continue;
+        }
         let counts = header.targets.entry(skip.target.clone()).or_default();
         *counts.skipped.entry(skip.reason).or_default() += 1;
     }

@@ -253,7 +253,13 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
             continue;
         };
         let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
+        let set = attribute.multi && !attribute.ordered;
+        let lacks = |is: &Slot| {
+            written.values().iter().any(|value| !is.values().iter().any(|known| attribute.same(known, value)))
+        };
         let differs = match link.observed.get(name.as_str()) {
+            // Values that others added to a set are theirs.
+            _ if set => lacks(&is),
             Some(seen) => !attribute.same_slot(seen, &is),
             None => !attribute.same_slot(written, &is),
         };

@@ -11,10 +11,10 @@ use crate::error::Result;
 use crate::id::{IdentityId, Tag};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{
-    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps, order_of,
+    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
     reference_action, step_id,
 };
-use crate::store::{self, Changes, Record, Select, Table};
+use crate::store::{self, Changes, Record, Stored, Table};
 
 /// A reference that no plan can complete yet: the identity is planned again when the other's account appears.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl Engine {
                 Ok(identities.into_iter().filter(|identity| ids.contains(&identity.id)).collect())
             }
             crate::plan::Scope::Changed => {
-                let keys: Vec<String> = identities.iter().map(order_of).collect();
+                let keys: Vec<String> = identities.iter().map(Identity::order).collect();
                 let work = store::get_many::<crate::model::Work>(self.store(), &self.realm, &keys).await?;
                 let due = |work: &Option<store::Stored<crate::model::Work>>| {
                     work.as_ref().is_some_and(|work| work.value.due_at <= run.now)
@@ -171,7 +171,7 @@ impl Engine {
             tag: Tag::main(),
         };
         let (action, reasons) = reference_action(waiting, output);
-        let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &order_of(&identity), &action);
+        let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &identity.order(), &action);
         Ok(Some(Step {
             id: crate::id::StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
             identity: identity.id,
@@ -193,10 +193,13 @@ impl Engine {
         }))
     }
 
-    /// Identities that wait for the account of one that just got it.
-    pub(crate) async fn waiting_for(&self, identity: IdentityId) -> Result<Vec<Waiting>> {
-        let select = Select::Equal("waits_for", identity.to_string());
-        let (waiting, _) = store::list_by::<Waiting>(self.store(), &self.realm, select, None, 10_000).await?;
-        Ok(waiting.into_iter().map(|stored| stored.value).collect())
+    /// Who waits for the accounts of identities that just got them; those that nobody waits for are left out.
+    pub(crate) async fn waiting_for(
+        &self,
+        identities: &BTreeSet<IdentityId>,
+    ) -> Result<BTreeMap<IdentityId, Vec<Waiting>>> {
+        let rows = self.rows_of::<Waiting>("waits_for", identities).await?;
+        let values = |rows: Vec<Stored<Waiting>>| rows.into_iter().map(|stored| stored.value).collect();
+        Ok(rows.into_iter().map(|(identity, rows)| (identity, values(rows))).collect())
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::plan::{ReferenceKey, Resolved};
 use crate::policy::{DesiredSlot, Evaluation};
-use crate::store::{self, Record, Scan, Select};
+use crate::store::{self, Record, Scan, Select, Stored};
 use crate::value::Timestamp;
 
 /// Rows of one kind that one identity may have.
@@ -73,6 +73,34 @@ impl Engine {
         }
         self.load_memberships(&mut known).await?;
         Ok(known)
+    }
+
+    /// The names that identities own; those that own none are left out.
+    pub(crate) async fn names_of(
+        &self,
+        identities: &BTreeSet<IdentityId>,
+    ) -> Result<BTreeMap<IdentityId, Vec<Stored<Name>>>> {
+        self.rows_of("owner", identities).await
+    }
+
+    /// Rows by the identity that one of their columns names: all in one read.
+    pub(super) async fn rows_of<R: Record>(
+        &self,
+        column: &'static str,
+        identities: &BTreeSet<IdentityId>,
+    ) -> Result<BTreeMap<IdentityId, Vec<Stored<R>>>> {
+        if identities.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let scans: Vec<Scan> =
+            identities.iter().map(|identity| self.scan::<R>(column, &identity.to_string())).collect();
+        let pages = self.store().scan_all(&scans).await?;
+        let mut found = BTreeMap::new();
+        for (identity, page) in identities.iter().zip(&pages).filter(|(_, page)| !page.rows.is_empty()) {
+            let rows = page.rows.iter().map(store::decode::<R>).collect::<Result<Vec<_>>>()?;
+            found.insert(*identity, rows);
+        }
+        Ok(found)
     }
 
     fn scan<R: Record>(&self, column: &'static str, value: &str) -> Scan {

@@ -4,8 +4,7 @@ use super::Engine;
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{Identity, Lifecycle, Work};
-use crate::plan::order_of;
-use crate::store::{self, Changes, Commit, Cursor, Expect, Record, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// Identities marked in one commit.
@@ -47,11 +46,11 @@ impl Engine {
                 return Ok(());
             }
             let mut changes = Changes::in_realm(&self.realm);
-            let keys: Vec<String> = identities.iter().map(order_of).collect();
+            let keys: Vec<String> = identities.iter().map(Identity::order).collect();
             let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
             for (identity, known) in identities.iter().zip(known) {
                 let urgent = matches!(identity.lifecycle(self.now()), Ok((Lifecycle::Terminated, _)));
-                dirty(&mut changes, known, identity, urgent, due_at)?;
+                Work::mark(&mut changes, known, identity, urgent, due_at)?;
             }
             if self.store().commit(changes).await? == Commit::Committed {
                 return Ok(());
@@ -122,41 +121,6 @@ impl Engine {
                 changes.delete::<Work>(key);
                 Ok(())
             }
-        }
-    }
-}
-
-/// Adds the dirty mark of an identity to a commit.
-pub(crate) fn dirty(
-    changes: &mut Changes,
-    known: Option<Stored<Work>>,
-    identity: &Identity,
-    urgent: bool,
-    due_at: Timestamp,
-) -> Result<()> {
-    match known {
-        Some(Stored { version, value }) => {
-            let work = Work {
-                generation: value.generation + 1,
-                urgent: urgent || value.urgent,
-                due_at: due_at.min(value.due_at),
-                ..value
-            };
-            changes.replace(version, &work)
-        }
-        None => {
-            let work = Work {
-                realm: identity.realm.clone(),
-                identity: identity.id,
-                order: order_of(identity),
-                generation: 1,
-                urgent,
-                due_at,
-                lease: None,
-                fence: 0,
-            };
-            debug_assert_eq!(work.key(), order_of(identity));
-            changes.insert(&work)
         }
     }
 }

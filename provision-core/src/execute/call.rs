@@ -12,7 +12,7 @@ use crate::connector::{
 use std::sync::PoisonError;
 
 use crate::delta::Change;
-use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::filter::Filter;
 use crate::id::ClassName;
 use crate::model::Link;
@@ -25,6 +25,9 @@ use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 impl Lane<'_> {
     /// Makes one attempt at a unit.
     pub(super) async fn call(&self, unit: Unit) -> Vec<(Begun, Ended)> {
+        if let Some(left) = self.pause() {
+            return paused(unit, left);
+        }
         let ended = match unit {
             Unit::Step(begun) => {
                 let ended = self.call_step(&begun).await;
@@ -34,6 +37,12 @@ impl Lane<'_> {
         };
         for (_, ended) in &ended {
             match ended {
+                Ended::Failed(error) if error.kind() == ErrorKind::RateLimited => {
+                    self.pace(match error.retry() {
+                        Retry::After(Some(after)) => after,
+                        _ => PAUSE,
+                    })
+                }
                 Ended::Failed(error) => self.note(Some(error.kind())),
                 _ => self.note(None),
             }
@@ -371,6 +380,26 @@ pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {
         Error::new(ErrorKind::NotFound, "the step's object has no key: it was deleted or never created")
             .with_effect(Effect::None)
     })
+}
+
+/// How long a lane pauses when a target is overrun and does not say for how long.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Steps that are not sent because the target asked for a pause.
+fn paused(unit: Unit, left: std::time::Duration) -> Vec<(Begun, Ended)> {
+    let steps = match unit {
+        Unit::Step(begun) => vec![*begun],
+        Unit::Edges { steps, .. } => steps,
+    };
+    let ended = |begun: Begun| {
+        // What an earlier attempt did is still not known.
+        let effect = if begun.after_unknown { Effect::Unknown } else { Effect::None };
+        let error = Error::new(ErrorKind::RateLimited, "the target asked for a pause")
+            .with_effect(effect)
+            .with_retry(Retry::After(Some(left)));
+        (begun, Ended::Failed(error))
+    };
+    steps.into_iter().map(ended).collect()
 }
 
 fn ended(outcome: Outcome) -> Ended {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{JournalEntry, StepState};
@@ -38,6 +38,8 @@ pub(crate) struct Lane<'a> {
     /// Groups found so far, by class and name.
     pub(crate) groups:
         std::sync::Mutex<BTreeMap<(crate::id::ClassName, String), crate::connector::ObjectKey>>,
+    /// The target asked for a pause until then (microseconds since the Unix epoch).
+    pub(crate) not_before: AtomicI64,
     /// Failures in a row.
     pub(crate) failures: AtomicU32,
 }
@@ -72,6 +74,9 @@ impl<'a> Lane<'a> {
                     if self.stopped() {
                         return self.quarantine().await;
                     }
+                    if self.progress.is_stopped() {
+                        return Ok(());
+                    }
                     let pass = self.chunk(*number, *offboarding).await?;
                     if pass.open > 0 || *offboarding {
                         left.push(*number);
@@ -93,7 +98,8 @@ impl<'a> Lane<'a> {
             match round.next {
                 Some(next) if next.since(started) <= self.patience => {
                     let wait = next.since(now).max(Duration::from_millis(1));
-                    self.engine.inner.clock.sleep(wait).await;
+                    let sleep = self.engine.inner.clock.sleep(wait);
+                    futures_util::future::select(sleep, std::pin::pin!(self.progress.stopped())).await;
                 }
                 _ => return Ok(()),
             }
@@ -117,13 +123,13 @@ impl<'a> Lane<'a> {
             let (ready, open, next) = self.ready(&steps, &entries).await?;
             pass.open = open;
             pass.next = next;
-            if ready.is_empty() || self.stopped() {
+            if ready.is_empty() || self.stopped() || self.progress.is_stopped() {
                 return Ok(pass);
             }
             pass.moved = true;
             for wave in ready.chunks(WAVE) {
                 self.wave(number, wave, &entries).await?;
-                if self.stopped() {
+                if self.stopped() || self.progress.is_stopped() {
                     return Ok(pass);
                 }
             }
@@ -193,6 +199,18 @@ impl<'a> Lane<'a> {
 
     pub(super) fn timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.target.settings.timeout_seconds.max(1)))
+    }
+
+    /// How much longer the target wants to be left alone.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let until = Timestamp::from_micros(self.not_before.load(Ordering::Relaxed));
+        let left = until.since(self.engine.now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// The target asked for a pause: nobody on this lane calls it before that.
+    pub(super) fn pace(&self, after: Duration) {
+        self.not_before.fetch_max(self.engine.now().plus(after).as_micros(), Ordering::Relaxed);
     }
 
     /// Takes note of how a call ended, for the breaker.

@@ -6,14 +6,15 @@ use super::lane::{Entries, Lane};
 use super::wave::{Begun, expect_entry, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::audit::AuditEntry;
-use crate::engine::{dirty, purpose_of};
+use crate::engine::{Waiting, purpose_of};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::id::{IdentityId, Tag};
 use crate::model::{
     Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, Subject, Work,
 };
-use crate::plan::{Action, BudgetKind, Step, order_of};
+use crate::plan::{Action, BudgetKind, Step};
+use crate::schema::ObjectClass;
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Select, Stored, Table};
 use crate::value::{Attributes, Timestamp};
 
@@ -24,6 +25,10 @@ const TRIES_MAX: u32 = 20;
 struct Batch {
     now: Timestamp,
     links: BTreeMap<String, (Option<u64>, Link)>,
+    /// Names of those whose steps may settle them.
+    names: BTreeMap<IdentityId, Vec<Stored<Name>>>,
+    /// Who waits for the accounts that are there now.
+    waiting: BTreeMap<IdentityId, Vec<Waiting>>,
     touched: BTreeMap<String, ()>,
     refunds: BTreeMap<BudgetKind, u64>,
     dirty: Vec<IdentityId>,
@@ -135,9 +140,17 @@ impl Lane<'_> {
                 _ => changes.expect.push(Expect::Absent { table: Table::Journal, key: begun.entry.key() }),
             }
         }
+        let done = || {
+            let done = ended.iter().filter(|(_, ended)| matches!(ended, Ended::Done { .. }));
+            done.map(|(begun, _)| &begun.step)
+        };
+        let named = done().filter(|step| settles_names(step)).map(|step| step.identity).collect();
+        let there = done().filter(|step| is_main_create(step)).map(|step| step.identity).collect();
         Ok(Batch {
             now: self.engine.now(),
             links,
+            names: self.engine.names_of(&named).await?,
+            waiting: self.engine.waiting_for(&there).await?,
             touched: BTreeMap::new(),
             refunds: BTreeMap::new(),
             dirty: Vec::new(),
@@ -229,6 +242,9 @@ impl Lane<'_> {
                 if let Some(edge) = edge {
                     batch.changes.put(&edge)?;
                 }
+                if begun.link.as_ref().is_some_and(|link| link.state != LinkState::Active) {
+                    self.change_link(batch, begun, |link| link.state = LinkState::Active);
+                }
             }
             Action::RemoveMember { group, .. } => {
                 if let Some(link) = begun.entry.link {
@@ -236,9 +252,10 @@ impl Lane<'_> {
                 }
             }
             action => {
-                let class = self.discovery().schema.class(&step.class).cloned().unwrap_or_default();
+                let none = ObjectClass::default();
+                let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
                 self.change_link(batch, begun, |link| {
-                    after(link, step, action, &class, (*found, filled));
+                    after(link, step, action, class, (*found, filled));
                     if let Some(key) = key {
                         link.key = Some(key.clone());
                     }
@@ -263,10 +280,10 @@ impl Lane<'_> {
         }
         match observed {
             Some(observed) if *found => self.adopt_names(batch, begun, observed).await?,
-            _ => self.settle_names(batch, begun).await?,
+            _ => self.settle_names(batch, step)?,
         }
-        if makes_link(step) && step.tag == Tag::main() {
-            for waiting in self.engine.waiting_for(step.identity).await? {
+        if is_main_create(step) {
+            for waiting in batch.waiting.get(&step.identity).into_iter().flatten() {
                 batch.changes.delete.push((Table::Waiting, waiting.key()));
                 batch.dirty.push(waiting.identity);
             }
@@ -305,22 +322,11 @@ impl Lane<'_> {
     }
 
     /// Reservations become names held; a release makes them tombstones; a rename gives up the old name.
-    async fn settle_names(&self, batch: &mut Batch, begun: &Begun) -> Result<()> {
-        let step = &begun.step;
-        let act = matches!(
-            step.action,
-            Action::Create { .. }
-                | Action::Rename { .. }
-                | Action::Release
-                | Action::Update { .. }
-                | Action::Enable
-        );
-        if !act {
+    fn settle_names(&self, batch: &mut Batch, step: &Step) -> Result<()> {
+        if !settles_names(step) {
             return Ok(());
         }
-        let select = Select::Equal("owner", step.identity.to_string());
-        let (names, _) =
-            store::list_by::<Name>(self.engine.store(), &self.engine.realm, select, None, 10_000).await?;
+        let names = batch.names.get(&step.identity).map_or(&[][..], Vec::as_slice);
         let purpose = purpose_of(step);
         let ours: Vec<&Stored<Name>> =
             names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
@@ -360,8 +366,7 @@ impl Lane<'_> {
     /// An adopted account keeps its names: they become the person's, and what the plan had reserved is free again.
     async fn adopt_names(&self, batch: &mut Batch, begun: &Begun, observed: &Attributes) -> Result<()> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
-        let select = Select::Equal("owner", begun.step.identity.to_string());
-        let (names, _) = store::list_by::<Name>(store, realm, select, None, 10_000).await?;
+        let names = batch.names.get(&begun.step.identity).cloned().unwrap_or_default();
         let policy = self.engine.inner.policy(realm)?;
         let purpose = purpose_of(&begun.step);
         for Stored { version, value: name } in names {
@@ -509,10 +514,10 @@ impl Lane<'_> {
         let keys: Vec<String> = batch.dirty.iter().map(ToString::to_string).collect();
         let found = store::get_many::<Identity>(self.engine.store(), &self.engine.realm, &keys).await?;
         let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
-        let keys: Vec<String> = identities.iter().map(order_of).collect();
+        let keys: Vec<String> = identities.iter().map(Identity::order).collect();
         let work = store::get_many::<Work>(self.engine.store(), &self.engine.realm, &keys).await?;
         for (identity, work) in identities.iter().zip(work) {
-            dirty(&mut batch.changes, work, identity, false, batch.now)?;
+            Work::mark(&mut batch.changes, work, identity, false, batch.now)?;
         }
         Ok(())
     }
@@ -524,6 +529,8 @@ impl Lane<'_> {
             let mut batch = Batch {
                 now,
                 links: BTreeMap::new(),
+                names: BTreeMap::new(),
+                waiting: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 refunds: BTreeMap::new(),
                 dirty: Vec::new(),
@@ -586,6 +593,23 @@ fn is_in_use(name: &Name) -> bool {
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
 
+/// Whether the end of a step may change what its names are.
+fn settles_names(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::Create { .. }
+            | Action::Rename { .. }
+            | Action::Release
+            | Action::Update { .. }
+            | Action::Enable
+    )
+}
+
+/// A create of the account that references point at.
+fn is_main_create(step: &Step) -> bool {
+    makes_link(step) && step.tag == Tag::main()
+}
+
 /// The link that a create makes.
 fn new_link(begun: &Begun) -> Option<Link> {
     let step = &begun.step;
@@ -611,7 +635,7 @@ fn after(
     link: &mut Link,
     step: &Step,
     action: &Action,
-    class: &crate::schema::ObjectClass,
+    class: &ObjectClass,
     (found, filled): (bool, &Attributes),
 ) {
     let mut wrote = filled.clone();

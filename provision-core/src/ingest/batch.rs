@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
-use super::{Ingest, dirty, settle};
+use super::{Ingest, settle};
 use crate::audit::AuditEntry;
 use crate::error::Result;
 use crate::id::IdentityId;
@@ -369,10 +369,11 @@ impl<'a> Batch<'a> {
         if let (true, Some(index)) = (keys_changed, &self.index) {
             index.lock(&mut self.changes)?;
         }
-        let orders: Vec<String> = dirtied.iter().map(dirty::order).collect();
+        let orders: Vec<String> = dirtied.iter().map(|identity| identity.order()).collect();
         let works = store::get_many::<Work>(self.road.store, self.road.realm, &orders).await?;
         for (identity, work) in dirtied.iter().zip(works) {
-            dirty::mark(&mut self.changes, work, identity, self.now)?;
+            let urgent = identity.lifecycle(self.now)?.0 == Lifecycle::Terminated;
+            Work::mark(&mut self.changes, work, identity, urgent, self.now)?;
         }
         Ok(())
     }

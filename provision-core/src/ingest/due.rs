@@ -1,6 +1,6 @@
 //! Changes that come by the clock alone: first days, last days.
 
-use super::{Ingest, TRIES_MAX, conflict, dirty};
+use super::{Ingest, TRIES_MAX, conflict};
 use crate::audit::AuditEntry;
 use crate::error::Result;
 use crate::model::{Identity, Lifecycle, Work};
@@ -33,7 +33,7 @@ impl Ingest<'_> {
         if identities.is_empty() {
             return Ok(Some(0));
         }
-        let orders: Vec<String> = identities.iter().map(|identity| dirty::order(&identity.value)).collect();
+        let orders: Vec<String> = identities.iter().map(|identity| identity.value.order()).collect();
         let works = store::get_many::<Work>(self.store, self.realm, &orders).await?;
         let mut changes = Changes::in_realm(self.realm);
         let count = identities.len() as u64;
@@ -41,7 +41,7 @@ impl Ingest<'_> {
             let (lifecycle, next) = identity.value.lifecycle(now)?;
             identity.value.next_change_at = next;
             changes.replace(identity.version, &identity.value)?;
-            dirty::mark(&mut changes, work, &identity.value, now)?;
+            Work::mark(&mut changes, work, &identity.value, lifecycle == Lifecycle::Terminated, now)?;
             let event = match lifecycle {
                 Lifecycle::Terminated => "identity.terminated",
                 _ => "identity.changed",

@@ -7,7 +7,6 @@
 mod batch;
 mod compute;
 mod correlate;
-mod dirty;
 mod due;
 mod guard;
 mod hold;

@@ -299,7 +299,10 @@ impl<'a> Staging<'a> {
             self.problem(Diagnostic::new(
                 Severity::Warning,
                 "I0002",
-                format!("{missing} known records are missing, and {unusable} rows could not be used: absence does not count"),
+                format!(
+                    "{missing} known records are missing, and {unusable} rows could not be used: absence does \
+                     not count"
+                ),
                 "correct the rows and deliver the feed again",
             ));
             return Ok(());

@@ -42,6 +42,11 @@ impl Identity {
         self.employment.at(now, &self.zone)
     }
 
+    /// Source and key: the order in which names are allotted, and the key of the identity's work.
+    pub fn order(&self) -> String {
+        super::SourceRecord::row_key(&self.source, &self.key)
+    }
+
     /// A line people recognise the identity by: `hr:1042 (Jane Doe)`.
     pub fn label(&self) -> String {
         let name = self.attributes.text("displayName").map(str::to_owned).unwrap_or_else(|| {

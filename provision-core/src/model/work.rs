@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Identity;
 use crate::id::{IdentityId, RealmId};
 use crate::value::Timestamp;
+
+/// How the owner of a parked row begins; its generation follows.
+const PARKED: &str = "parked/";
 
 /// Somebody works on it until then; afterwards anybody may take it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,13 +42,57 @@ pub struct Work {
 }
 
 impl Work {
+    /// The dirty mark of an identity, over the one it may have: a newer generation, never later than it was due. A
+    /// worker that holds it keeps its lease and finds the newer generation at the end.
+    pub fn marked(existing: Option<Self>, identity: &Identity, urgent: bool, due_at: Timestamp) -> Self {
+        match existing {
+            Some(work) => Self {
+                generation: work.generation.saturating_add(1),
+                urgent: urgent || work.urgent,
+                due_at: due_at.min(work.due_at),
+                ..work
+            },
+            None => Self {
+                realm: identity.realm.clone(),
+                identity: identity.id,
+                order: identity.order(),
+                generation: 1,
+                urgent,
+                due_at,
+                lease: None,
+                fence: 0,
+            },
+        }
+    }
+
     /// The sortable column: leavers first, then by the instant it may be claimed.
     pub fn due_column(urgent: bool, at: Timestamp) -> String {
         format!("{}|{}", if urgent { 0 } else { 1 }, at.sortable())
     }
 
-    /// When it may be claimed: due, and not leased.
+    /// When it may be claimed: due, and not leased. A parked row may be claimed as soon as it is marked again.
     pub fn claimable_at(&self) -> Timestamp {
-        self.lease.as_ref().map_or(self.due_at, |lease| lease.until.max(self.due_at))
+        let marked_again =
+            |lease: &&Lease| lease.owner.starts_with(PARKED) && lease.owner != self.parked_owner();
+        let lease = self.lease.as_ref().filter(|lease| !marked_again(lease));
+        lease.map_or(self.due_at, |lease| lease.until.max(self.due_at))
+    }
+
+    /// Leaves the identity to a person (a review, an approval): dirty still, and not claimed before `until` unless it
+    /// is marked again.
+    #[must_use]
+    pub fn parked(mut self, until: Timestamp) -> Self {
+        let owner = self.parked_owner();
+        self.lease = Some(Lease { owner, until, fence: self.fence });
+        self
+    }
+
+    /// Whether it waits for a person, not for a worker.
+    pub fn is_parked(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.owner.starts_with(PARKED))
+    }
+
+    fn parked_owner(&self) -> String {
+        format!("{PARKED}{}", self.generation)
     }
 }

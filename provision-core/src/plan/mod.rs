@@ -29,4 +29,4 @@ pub(crate) use draft::step_id;
 pub(crate) use names::may_take;
 pub(crate) use pass::attributes_reference as reference_action;
 pub(crate) use pass::protected as is_protected;
-pub(crate) use planner::{digest_steps, order_of};
+pub(crate) use planner::digest_steps;

@@ -3,7 +3,6 @@
 use super::draft::Draft;
 use super::pass::{account, order, protect, stop};
 use super::{PlanInput, Step};
-use crate::model::SourceRecord;
 
 /// Plans one identity.
 ///
@@ -15,11 +14,6 @@ pub fn plan_identity(input: &PlanInput<'_>) -> Draft {
         pass(input, &mut draft);
     }
     draft
-}
-
-/// The order of identities in a plan, and the part of step ids that names the identity.
-pub(crate) fn order_of(identity: &crate::model::Identity) -> String {
-    SourceRecord::row_key(&identity.source, &identity.key)
 }
 
 /// Adds the canonical form of steps to a digest: independent of chunks and workers.

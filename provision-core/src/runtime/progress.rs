@@ -15,19 +15,22 @@ pub struct ProgressState {
     pub failed: u64,
 }
 
-/// Where an operation reports to. Nobody needs to listen.
+/// Where an operation reports to, and what ends it early. Nobody needs to listen.
 #[derive(Clone, Debug)]
-pub struct Progress(watch::Sender<ProgressState>);
+pub struct Progress {
+    state: watch::Sender<ProgressState>,
+    stop: watch::Sender<bool>,
+}
 
 impl Progress {
     /// A place to report to.
     pub fn new() -> Self {
-        Self(watch::Sender::new(ProgressState::default()))
+        Self { state: watch::Sender::new(ProgressState::default()), stop: watch::Sender::new(false) }
     }
 
     /// The states from now on, the latest always among them; slow listeners miss some in between.
     pub fn stream(&self) -> impl Stream<Item = ProgressState> + Send + Unpin + use<> {
-        let receiver = self.0.subscribe();
+        let receiver = self.state.subscribe();
         Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.changed().await.ok()?;
             let state = *receiver.borrow_and_update();
@@ -37,15 +40,29 @@ impl Progress {
 
     /// The state now.
     pub fn state(&self) -> ProgressState {
-        *self.0.borrow()
+        *self.state.borrow()
+    }
+
+    /// Ends the operation cleanly: what is under way is finished, nothing more is begun. Clones stop together.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    pub(crate) async fn stopped(&self) {
+        // The sender lives as long as we do: waiting ends with the flag and not before.
+        let _ = self.stop.subscribe().wait_for(|stopped| *stopped).await;
     }
 
     pub(crate) fn total(&self, total: u64) {
-        self.0.send_modify(|state| state.total = total);
+        self.state.send_modify(|state| state.total = total);
     }
 
     pub(crate) fn ended(&self, ended: u64, failed: u64) {
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             state.ended += ended;
             state.failed += failed;
         });

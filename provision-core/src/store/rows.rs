@@ -1,7 +1,8 @@
 //! How each record is keyed and indexed.
 
-use super::{Record, Table};
+use super::{Changes, Record, Stored, Table};
 use crate::audit::Seal;
+use crate::error::Result;
 use crate::execute::{JournalEntry, StepState};
 use crate::model::{
     ConfiguredSource, ConfiguredTarget, Dispute, FeedChange, FeedReport, Grant, Hold, Identity, Link,
@@ -9,6 +10,7 @@ use crate::model::{
 };
 use crate::onboard::OnboardingReport;
 use crate::plan::{PlanChunk, PlanHeader, Spending};
+use crate::value::Timestamp;
 
 type Columns = Vec<(&'static str, String)>;
 
@@ -184,6 +186,24 @@ impl Record for Name {
             columns.push(("plan", plan.to_string()));
         }
         columns
+    }
+}
+
+impl Work {
+    /// Adds the dirty mark of an identity to a commit, over the mark it has.
+    pub(crate) fn mark(
+        changes: &mut Changes,
+        known: Option<Stored<Self>>,
+        identity: &Identity,
+        urgent: bool,
+        due_at: Timestamp,
+    ) -> Result<()> {
+        match known {
+            Some(Stored { version, value }) => {
+                changes.replace(version, &Self::marked(Some(value), identity, urgent, due_at))
+            }
+            None => changes.insert(&Self::marked(None, identity, urgent, due_at)),
+        }
     }
 }
 

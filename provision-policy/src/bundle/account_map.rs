@@ -66,6 +66,11 @@ impl AccountMap {
         }
     }
 
+    /// True when the attribute is a generated name.
+    pub(crate) fn generates(&self, attribute: &str) -> bool {
+        self.names.iter().any(|group| group.has(attribute))
+    }
+
     /// Every expression of the map.
     pub(super) fn each_expression(&self, visit: &mut dyn FnMut(&Expression)) {
         self.exists.iter().chain(&self.enabled).for_each(&mut *visit);
@@ -187,7 +192,7 @@ fn attributes(
     for (name, key, node) in reader.entries(node, &path) {
         let id = format!("{path}.{name}");
         places.insert(id.clone(), key.place);
-        if account.names.iter().any(|group| group.has(name)) {
+        if account.generates(name) {
             let summary = format!("`{name}` is generated under `names` already");
             reader.error("P0003", key.place, &id, summary, "keep one of the two");
         }

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::NamespaceName;
-use provision_core::policy::{Namespace, NamespaceMember};
-use provision_core::schema::CaseRule;
-use sha2::{Digest, Sha256};
 
 use super::input::{ATTRIBUTES, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
-use super::{Content, account_map, rule};
+use super::{Content, account_map, namespace, rule};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
 use crate::expression::{Expression, Kind, Vocabulary};
 
@@ -87,6 +84,10 @@ const RESERVED: &[&str] = &[
 ];
 
 pub(super) fn load(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
+    if files.is_empty() {
+        let remedy = "name a file, or a directory with `*.yaml` files";
+        return Err(vec![Diagnostic::new(Severity::Error, "P0009", "a bundle of no files", remedy)]);
+    }
     let failed = |summary: &str| {
         vec![Diagnostic::new(Severity::Error, "P0008", summary, "report this with the bundle")]
     };
@@ -183,7 +184,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     let lookups = lookups(reader, &fields, &mut places);
     vocabulary.lookups = lookups.keys().cloned().collect();
     let shared = values(reader, &fields, &mut vocabulary, &mut places);
-    let mut namespaces = namespaces(reader, &fields, &mut places);
+    let mut namespaces = namespace::read(reader, &fields, &mut places);
     let names: BTreeSet<NamespaceName> = namespaces.keys().cloned().collect();
     let roles = roles(reader, &fields, &mut places);
     let rules = fields.get("rules").map(|node| rule::read(reader, node, &vocabulary)).unwrap_or_default();
@@ -201,10 +202,10 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
     let mut accounts = maps.accounts;
     accounts.values_mut().for_each(|account| account.complete(&shared));
-    members(&mut namespaces, &accounts);
+    namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
-        hash: hash(root),
+        hash: root.digest(),
         locale,
         reserved: reserved(reader, &fields),
         lookups,
@@ -271,42 +272,6 @@ fn values(
     shared
 }
 
-fn namespaces(
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    places: &mut BTreeMap<String, Place>,
-) -> BTreeMap<NamespaceName, Namespace> {
-    let Some(node) = fields.get("namespaces") else { return BTreeMap::new() };
-    let mut namespaces = BTreeMap::new();
-    for (name, key, node) in reader.entries(node, "namespaces") {
-        let path = format!("namespaces.{name}");
-        let inner = reader.fields(node, &path, &["description", "case", "reuse_after_days", "members"]);
-        let case = inner.get("case").and_then(|node| {
-            reader.word(node, &path, &[("ignore", CaseRule::Ignore), ("exact", CaseRule::Exact)])
-        });
-        let reuse = inner.get("reuse_after_days").filter(|node| !matches!(node.data, Data::Null));
-        let reuse_after_days = reuse.and_then(|node| reader.number(node, &path, 0, 36_500));
-        let mut members = Vec::new();
-        if let Some(node) = inner.get("members") {
-            for item in reader.list(node, &path) {
-                members.extend(member(reader, item, &path));
-            }
-        }
-        let name = NamespaceName::new(name);
-        let case = case.unwrap_or(CaseRule::Ignore);
-        namespaces.insert(name.clone(), Namespace { name, case, members, scoped: false, reuse_after_days });
-        places.insert(path, key.place);
-    }
-    namespaces
-}
-
-fn member(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<NamespaceMember> {
-    let fields = reader.fields(node, path, &["target", "class", "attribute"]);
-    let mut text = |key: &str| reader.required(&fields, key).and_then(|node| reader.text(node, path));
-    let (target, class, attribute) = (text("target"), text("class"), text("attribute"));
-    Some(NamespaceMember { target: target?.into(), class: class?.into(), attribute: attribute?.into() })
-}
-
 fn roles(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
@@ -320,27 +285,6 @@ fn roles(
         places.insert(path, key.place);
     }
     roles
-}
-
-/// An attribute whose names are generated in a namespace belongs to it without being listed.
-fn members(
-    namespaces: &mut BTreeMap<NamespaceName, Namespace>,
-    accounts: &BTreeMap<(provision_core::id::TargetName, provision_core::id::ClassName), super::AccountMap>,
-) {
-    for ((target, class), account) in accounts {
-        for pattern in account.names.iter().flat_map(|group| &group.patterns) {
-            let Some(namespace) = namespaces.get_mut(&pattern.namespace) else { continue };
-            let member = NamespaceMember {
-                target: target.clone(),
-                class: class.clone(),
-                attribute: pattern.attribute.clone(),
-            };
-            namespace.scoped |= pattern.scope.is_some();
-            if !namespace.members.contains(&member) {
-                namespace.members.push(member);
-            }
-        }
-    }
 }
 
 /// Looks at every expression once; warns of what nothing uses.
@@ -378,39 +322,5 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
         let name = id.split_once('.').map_or("", |(_, name)| name);
         let summary = format!("`{name}` is not used");
         reader.report(Severity::Warning, "P0030", *place, id, summary, "use it or remove it");
-    }
-}
-
-/// SHA-256 over the content: comments, layout, key order and the cut into files do not count.
-fn hash(root: &Node) -> String {
-    let mut hasher = Sha256::new();
-    feed(root, &mut hasher);
-    hex::encode(hasher.finalize())
-}
-
-fn feed(node: &Node, hasher: &mut Sha256) {
-    let mut add = |kind: &[u8], length: usize| {
-        hasher.update(kind);
-        hasher.update((length as u64).to_be_bytes());
-    };
-    match &node.data {
-        Data::Null => add(b"n", 0),
-        Data::Text { text, .. } => {
-            add(b"t", text.len());
-            hasher.update(text.as_bytes());
-        }
-        Data::List(items) => {
-            add(b"l", items.len());
-            items.iter().for_each(|item| feed(item, hasher));
-        }
-        Data::Map(entries) => {
-            add(b"m", entries.len());
-            let mut entries: Vec<_> = entries.iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.text().cmp(&b.text()));
-            for (key, value) in entries {
-                feed(key, hasher);
-                feed(value, hasher);
-            }
-        }
     }
 }

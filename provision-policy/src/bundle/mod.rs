@@ -6,6 +6,7 @@ mod input;
 mod load;
 mod lookup;
 mod name_pattern;
+mod namespace;
 mod role;
 mod rule;
 
@@ -29,7 +30,7 @@ use crate::expression::Expression;
 ///
 /// It is immutable and cheap to clone. As a [`provision_core::policy::Policy`] it is pure: the same input gives the
 /// same evaluation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bundle(pub(crate) Arc<Content>);
 
 /// What a bundle holds.
@@ -86,6 +87,13 @@ impl Bundle {
     /// Where the mapping, rule or role with this id is written.
     pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
         self.0.places.get(id.as_str()).map(|place| self.0.sources.span(*place))
+    }
+}
+
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let content = &*self.0;
+        f.debug_struct("Bundle").field("version", &content.label).field("hash", &content.hash).finish()
     }
 }
 

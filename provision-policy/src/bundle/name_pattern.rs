@@ -89,6 +89,20 @@ pub(super) fn read(
     groups
 }
 
+/// The keys of a name.
+const KEYS: [&str; 10] = [
+    "namespace",
+    "scope",
+    "max",
+    "allow",
+    "case",
+    "parts",
+    "separator",
+    "counter_separator",
+    "suffix",
+    "strength",
+];
+
 fn pattern(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -97,19 +111,7 @@ fn pattern(
     known: &Vocabulary,
     namespaces: &BTreeSet<NamespaceName>,
 ) -> Option<NamePattern> {
-    let allowed = [
-        "namespace",
-        "scope",
-        "max",
-        "allow",
-        "case",
-        "parts",
-        "separator",
-        "counter_separator",
-        "suffix",
-        "strength",
-    ];
-    let fields = reader.fields(node, id, &allowed);
+    let fields = reader.fields(node, id, &KEYS);
     let namespace = reader.required(&fields, "namespace").and_then(|node| {
         let name = reader.text(node, id)?;
         namespace_known(reader, node, name, id, namespaces);
@@ -140,6 +142,9 @@ fn pattern(
         for item in reader.list(node, &fields.path_of("parts")) {
             parts.extend(part(reader, item, &fields.path_of("parts"), known));
         }
+        if reader.list(node, &fields.path_of("parts")).is_empty() {
+            reader.error("P0005", node.place, id, "a name needs at least one part", "add an expression");
+        }
     }
     Some(NamePattern {
         id: PolicyRef::new(id),
@@ -147,7 +152,7 @@ fn pattern(
         namespace: namespace?,
         scope,
         max: max.unwrap_or(64) as usize,
-        lower: lower.unwrap_or(allow.is_some()),
+        lower: lower.unwrap_or(allow.as_ref().is_some_and(|allow| !('A'..='Z').any(|c| allow.has(c)))),
         allow,
         parts,
         separator,

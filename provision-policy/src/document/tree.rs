@@ -2,6 +2,7 @@
 
 use provision_core::diagnostic::{Diagnostic, Severity};
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span};
+use sha2::{Digest, Sha256};
 
 use super::{Place, Sources};
 
@@ -39,6 +40,13 @@ impl Node {
             Data::Text { text, .. } => Some(text),
             _ => None,
         }
+    }
+
+    /// SHA-256 over the content: comments, layout, key order and the cut into files do not count.
+    pub(crate) fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        feed(self, &mut hasher);
+        hex::encode(hasher.finalize())
     }
 
     /// What it is, for messages.
@@ -150,4 +158,31 @@ fn place_of(file: usize, text: &str, span: &Span) -> Place {
 /// The byte of the character with that number.
 fn byte_of(text: &str, index: usize, known: Option<usize>) -> usize {
     known.unwrap_or_else(|| text.char_indices().nth(index).map_or(text.len(), |(byte, _)| byte))
+}
+
+fn feed(node: &Node, hasher: &mut Sha256) {
+    let mut add = |kind: &[u8], length: usize| {
+        hasher.update(kind);
+        hasher.update((length as u64).to_be_bytes());
+    };
+    match &node.data {
+        Data::Null => add(b"n", 0),
+        Data::Text { text, .. } => {
+            add(b"t", text.len());
+            hasher.update(text.as_bytes());
+        }
+        Data::List(items) => {
+            add(b"l", items.len());
+            items.iter().for_each(|item| feed(item, hasher));
+        }
+        Data::Map(entries) => {
+            add(b"m", entries.len());
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.text().cmp(&b.text()));
+            for (key, value) in entries {
+                feed(key, hasher);
+                feed(value, hasher);
+            }
+        }
+    }
 }

@@ -3,15 +3,13 @@
 use provision_core::id::{PolicyRef, Tag};
 use provision_core::model::Lifecycle;
 use provision_core::policy::{
-    Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, NameRequest, NameResult,
-    PolicyInput, Refusal, RefusalReason,
+    Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, PolicyInput,
 };
 use provision_core::value::{AttrName, Slot};
 
-use super::name::{Candidates, Filled, Unfilled, request, scope};
 use super::roles::{Address, Decided, refusal};
 use super::{Alarm, inputs};
-use crate::bundle::{AccountMap, Content, Mapping, NameGroup, NamePattern, WhenNull};
+use crate::bundle::{AccountMap, Content, Mapping, WhenNull};
 use crate::expression::{Datum, Expression, Facts, Failure, Traced, Trouble, evaluate};
 
 /// What the accounts of one identity are decided from.
@@ -238,134 +236,6 @@ impl<'a> Draft<'_, 'a, '_> {
             }
         })
     }
-
-    /// Reports names that cannot be made from this person's data. True when the account is refused, by that or
-    /// already: then no name is taken for it, and only those it holds are shown.
-    fn unreadable<'f>(
-        &self,
-        address: &Address,
-        map: &'a AccountMap,
-        facts: &mut Facts<'f>,
-        allocator: &dyn NameAllocator,
-        account: &mut DesiredAccount,
-    ) -> bool
-    where
-        'a: 'f,
-    {
-        for group in &map.names {
-            let mut refusals = Vec::new();
-            let mut requests = Vec::new();
-            for pattern in &group.patterns {
-                match scope(pattern, facts) {
-                    Ok(scope) => requests.push(request(address, pattern, scope)),
-                    Err(why) => refusals.extend(unfilled(pattern, why)),
-                }
-                if let Err(why) = Filled::new(pattern, facts) {
-                    refusals.extend(unfilled(pattern, why));
-                }
-            }
-            // Who has names already keeps them, even if they could not be made today.
-            let complete = requests.len() == group.patterns.len();
-            let held = allocator.held(&requests).filter(|held| complete && held.len() == requests.len());
-            for (pattern, name) in group.patterns.iter().zip(held.iter().flatten()) {
-                facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name.clone()));
-            }
-            if held.is_none() {
-                account.refusals.extend(refusals);
-            }
-        }
-        !account.refusals.is_empty()
-    }
-
-    fn names<'f>(
-        &self,
-        address: &Address,
-        group: &'a NameGroup,
-        blocked: bool,
-        facts: &mut Facts<'f>,
-        allocator: &mut dyn NameAllocator,
-        account: &mut DesiredAccount,
-    ) where
-        'a: 'f,
-    {
-        let scopes: Option<Vec<_>> = group
-            .patterns
-            .iter()
-            .map(|pattern| scope(pattern, facts).ok().map(|scope| request(address, pattern, scope)))
-            .collect();
-        let Some(requests) = scopes else { return };
-        let held = allocator.held(&requests).filter(|held| held.len() == requests.len());
-        let found = match held {
-            Some(held) => Some((held, Some("kept: names are made once".to_owned()))),
-            None if blocked => None,
-            None => self.allocate(group, requests, facts, allocator, account),
-        };
-        let Some((names, note)) = found else { return };
-        for (pattern, name) in group.patterns.iter().zip(names) {
-            facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name.clone()));
-            account.values.push(DesiredValue {
-                attribute: pattern.attribute.clone(),
-                slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
-                strength: pattern.strength,
-                // A name is made once: only another name is a changed input.
-                inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
-                derivation: Derivation {
-                    mapping: Some(pattern.id.clone()),
-                    strength: Some(pattern.strength),
-                    inputs: inputs::references(&pattern.reads, facts),
-                    identity_version: self.input.identity.version,
-                    overridden: Vec::new(),
-                    note: note.clone(),
-                },
-            });
-        }
-    }
-
-    /// Takes names for a group; `None` after a refusal.
-    fn allocate<'f>(
-        &self,
-        group: &'a NameGroup,
-        mut requests: Vec<NameRequest>,
-        facts: &Facts<'f>,
-        allocator: &mut dyn NameAllocator,
-        account: &mut DesiredAccount,
-    ) -> Option<(Vec<String>, Option<String>)>
-    where
-        'a: 'f,
-    {
-        let mut filled = Vec::with_capacity(group.patterns.len());
-        for pattern in &group.patterns {
-            match Filled::new(pattern, facts) {
-                Ok(found) => filled.push(found),
-                Err(why) => account.refusals.extend(unfilled(pattern, why)),
-            }
-        }
-        if filled.len() < group.patterns.len() {
-            return None;
-        }
-        for (request, filled) in requests.iter_mut().zip(&filled) {
-            let namespace = self.content.namespaces.iter().find(|known| known.name == request.namespace);
-            request.stem = filled.stem(namespace.map(|namespace| namespace.case).unwrap_or_default());
-        }
-        let mut candidates = Candidates::new(self.content, &filled);
-        Some(match allocator.allocate(&requests, &mut |number| candidates.get(number)) {
-            NameResult::Held(names) => (names, Some("kept: names are made once".to_owned())),
-            NameResult::Allocated(names, 0) => (names, None),
-            NameResult::Allocated(names, taken) => {
-                (names, Some(format!("candidates taken before it: {taken}")))
-            }
-            NameResult::Pending => (candidates.get(1)?, Some("not looked up yet".to_owned())),
-            NameResult::Exhausted => {
-                account.refusals.push(Refusal {
-                    reason: RefusalReason::NameExhausted,
-                    attribute: group.patterns.first().map(|pattern| pattern.attribute.clone()),
-                    mapping: filled.first().map(|filled| filled.id().clone()),
-                    detail: "every candidate is taken".to_owned(),
-                });
-                return None;
-            }
-        })
-    }
 }
 
 fn desired(found: Datum<'_>) -> DesiredSlot {
@@ -373,13 +243,4 @@ fn desired(found: Datum<'_>) -> DesiredSlot {
         Datum::AccountOf(key) => DesiredSlot::AccountOf { key },
         other => DesiredSlot::Known(other.into_slot()),
     }
-}
-
-fn unfilled(pattern: &NamePattern, why: Unfilled) -> Option<Refusal> {
-    Some(Refusal {
-        reason: why.reason?,
-        attribute: Some(pattern.attribute.clone()),
-        mapping: Some(pattern.id.clone()),
-        detail: why.detail,
-    })
 }

@@ -31,12 +31,17 @@ pub(super) fn check(content: &Content, schemas: &BTreeMap<TargetName, Schema>) -
             }
         }
     }
+    checker.members(schemas);
     checker.found
 }
 
 impl Checker<'_> {
     fn error(&mut self, code: &str, id: &str, summary: String, remedy: String) {
-        let diagnostic = Diagnostic::new(Severity::Error, code, summary, remedy).at_path(id);
+        self.report(Severity::Error, code, id, summary, remedy);
+    }
+
+    fn report(&mut self, severity: Severity, code: &str, id: &str, summary: String, remedy: String) {
+        let diagnostic = Diagnostic::new(severity, code, summary, remedy).at_path(id);
         self.found.push(match self.content.locate(id) {
             Some(span) => diagnostic.at(span),
             None => diagnostic,
@@ -96,6 +101,18 @@ impl Checker<'_> {
                 }
             }
         }
+        let naming = class.naming.iter().map(|name| name.as_str()).find(|name| !mapped.contains(name));
+        if let Some(name) = naming {
+            let shown = provision_core::text::escape(name);
+            let summary = format!("`{shown}` names the objects of this class and is not mapped");
+            self.report(
+                Severity::Warning,
+                "P0047",
+                &map.id,
+                summary,
+                format!("add `{shown}` under `attributes`"),
+            );
+        }
         for (name, schema) in &class.attributes {
             let missing = schema.required && schema.mutability != Mutability::ReadOnly;
             if missing && !mapped.contains(&name.as_str()) {
@@ -105,6 +122,31 @@ impl Checker<'_> {
         }
     }
 
+    /// What namespaces list as members must be there, or their names would be overlooked.
+    fn members(&mut self, schemas: &BTreeMap<TargetName, Schema>) {
+        for namespace in &self.content.namespaces {
+            let id = format!("namespaces.{}", namespace.name.as_str());
+            for member in &namespace.members {
+                let generated = self.content.accounts.get(&(member.target.clone(), member.class.clone()));
+                if generated.is_some_and(|map| map.generates(member.attribute.as_str())) {
+                    continue;
+                }
+                if let Some(class) = self.class(schemas, &member.target, &member.class, &id)
+                    && class.attribute(member.attribute.as_str()).is_none()
+                {
+                    self.unknown(class, member.attribute.as_str(), &id);
+                }
+            }
+        }
+    }
+
+    fn unknown(&mut self, class: &ObjectClass, name: &str, id: &str) {
+        let known = suggestion(name, class.attributes.keys().map(|name| name.as_str()));
+        let remedy = meant(known, "use an attribute of the class's schema");
+        let shown = provision_core::text::escape(name);
+        self.error("P0042", id, format!("the target has no attribute `{shown}`"), remedy);
+    }
+
     fn attribute<'s>(
         &mut self,
         class: &'s ObjectClass,
@@ -112,10 +154,7 @@ impl Checker<'_> {
         id: &str,
     ) -> Option<(&'s str, &'s AttributeSchema)> {
         let Some((known, schema)) = class.attribute(name) else {
-            let known = suggestion(name, class.attributes.keys().map(|name| name.as_str()));
-            let remedy = meant(known, "use an attribute of the class's schema");
-            let shown = provision_core::text::escape(name);
-            self.error("P0042", id, format!("the target has no attribute `{shown}`"), remedy);
+            self.unknown(class, name, id);
             return None;
         };
         if schema.mutability == Mutability::ReadOnly {

@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod inputs;
 mod name;
+mod naming;
 mod roles;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ mod evaluate;
 mod fold;
 pub(crate) mod function;
 pub(crate) mod letters;
+mod operator;
 mod parse;
 mod scan;
 mod term;

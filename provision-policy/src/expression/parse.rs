@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue, SourceInfo, operators};
+use cel::common::ast::{Expr, LiteralValue, SourceInfo};
 use cel::parser::Expression as Parsed;
 
 use super::function::{self, Function, Kind};
 use super::scan::scan;
-use super::term::{Binary, Fold, Op, Term};
+use super::term::{Op, Term};
 use super::{Expression, Reads};
 use crate::document::suggestion;
 
@@ -81,12 +81,13 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
     Fault { code: "P0021", at, length: 1, summary, remedy: remedy.to_owned() }
 }
 
-struct Lowering<'a> {
+pub(super) struct Lowering<'a> {
     text: &'a str,
     source: SourceInfo,
     known: &'a Vocabulary,
     faults: Vec<Fault>,
-    locals: Vec<String>,
+    /// Variables of the loop around, if there is one.
+    pub(super) locals: Vec<String>,
 }
 
 impl Lowering<'_> {
@@ -112,7 +113,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn fault(
+    pub(super) fn fault(
         &mut self,
         code: &'static str,
         node: &Parsed,
@@ -123,17 +124,17 @@ impl Lowering<'_> {
         self.faults.push(Fault { code, at, length, summary: summary.into(), remedy: remedy.into() });
     }
 
-    fn term(&self, node: &Parsed, op: Op, kind: Kind) -> Option<(Term, Kind)> {
+    pub(super) fn term(&self, node: &Parsed, op: Op, kind: Kind) -> Option<(Term, Kind)> {
         let (at, _) = self.range(node);
         Some((Term { at, op }, kind))
     }
 
-    fn unsupported(&mut self, node: &Parsed, what: &str) -> Option<(Term, Kind)> {
+    pub(super) fn unsupported(&mut self, node: &Parsed, what: &str) -> Option<(Term, Kind)> {
         self.fault("P0025", node, format!("{what} are not part of this language"), "write it without them");
         None
     }
 
-    fn lower(&mut self, node: &Parsed) -> Option<(Term, Kind)> {
+    pub(super) fn lower(&mut self, node: &Parsed) -> Option<(Term, Kind)> {
         match &node.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Null => self.term(node, Op::Null, Kind::Null),
@@ -164,6 +165,11 @@ impl Lowering<'_> {
             Expr::List(list) => {
                 let items: Vec<_> = list.elements.iter().map(|item| self.lower(item)).collect();
                 let items = items.into_iter().collect::<Option<Vec<_>>>()?;
+                for (element, (_, kind)) in list.elements.iter().zip(&items) {
+                    if *kind == Kind::Account {
+                        self.fault("P0026", element, "an account cannot stand in a list", "map it by itself");
+                    }
+                }
                 self.term(node, Op::List(items.into_iter().map(|(term, _)| term).collect()), Kind::List)
             }
             Expr::Call(call) => match &call.target {
@@ -337,125 +343,10 @@ impl Lowering<'_> {
         }
     }
 
-    fn expect(&mut self, node: &Parsed, wanted: Kind, found: Kind, user: &str) {
+    pub(super) fn expect(&mut self, node: &Parsed, wanted: Kind, found: Kind, user: &str) {
         if !wanted.admits(found) {
             let summary = format!("{user} needs {}, this is {}", wanted.name(), found.name());
             self.fault("P0026", node, summary, "convert it, or use another part");
         }
-    }
-
-    /// Operators; `None` when the name is not one.
-    fn operator(&mut self, node: &Parsed, name: &str, args: &[&Parsed]) -> Option<Option<(Term, Kind)>> {
-        let binary = match name {
-            operators::EQUALS => Binary::Equal,
-            operators::NOT_EQUALS => Binary::NotEqual,
-            operators::LESS => Binary::Less,
-            operators::LESS_EQUALS => Binary::LessOrEqual,
-            operators::GREATER => Binary::Greater,
-            operators::GREATER_EQUALS => Binary::GreaterOrEqual,
-            operators::ADD => Binary::Add,
-            operators::SUBSTRACT => Binary::Subtract,
-            operators::MULTIPLY => Binary::Multiply,
-            operators::DIVIDE => Binary::Divide,
-            operators::MODULO => Binary::Remainder,
-            operators::IN => Binary::In,
-            operators::INDEX => Binary::Index,
-            operators::LOGICAL_AND
-            | operators::LOGICAL_OR
-            | operators::LOGICAL_NOT
-            | operators::NEGATE
-            | operators::CONDITIONAL
-            | operators::NOT_STRICTLY_FALSE => {
-                return Some(self.logic(node, name, args));
-            }
-            _ => return None,
-        };
-        let [a, b] = args else { return Some(self.unsupported(node, "operators of this form")) };
-        let (left, right) = (self.lower(a), self.lower(b));
-        let (Some((left, x)), Some((right, y))) = (left, right) else { return Some(None) };
-        let mixed = !x.admits(y) && !y.admits(x);
-        let kind = match binary {
-            Binary::Equal | Binary::NotEqual | Binary::In => Kind::Bool,
-            Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => Kind::Bool,
-            Binary::Index => Kind::Any,
-            Binary::Add if x == Kind::Any => y,
-            Binary::Add => x,
-            _ => Kind::Int,
-        };
-        match binary {
-            Binary::In => self.expect(b, Kind::List, y, "`in`"),
-            Binary::Index => self.expect(a, Kind::List, x, "`[ ]`"),
-            Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => {
-                self.expect(a, Kind::Int, x, "the operator");
-                self.expect(b, Kind::Int, y, "the operator");
-            }
-            Binary::Add if matches!(x, Kind::Bool | Kind::Date | Kind::Account) => {
-                self.expect(a, Kind::Text, x, "`+`");
-            }
-            _ if mixed => {
-                let summary = format!("{} and {} do not go together", x.name(), y.name());
-                self.fault("P0026", node, summary, "convert one of them, as in `string(..)`");
-            }
-            _ => {}
-        }
-        Some(self.term(node, Op::Binary(binary, Box::new(left), Box::new(right)), kind))
-    }
-
-    fn logic(&mut self, node: &Parsed, name: &str, args: &[&Parsed]) -> Option<(Term, Kind)> {
-        let lowered: Vec<_> = args.iter().map(|arg| self.lower(arg)).collect();
-        let lowered = lowered.into_iter().collect::<Option<Vec<_>>>()?;
-        let wanted = if name == operators::NEGATE { Kind::Int } else { Kind::Bool };
-        let checked = if name == operators::CONDITIONAL { 1 } else { lowered.len() };
-        for (arg, (_, kind)) in args.iter().zip(&lowered).take(checked) {
-            self.expect(arg, wanted, *kind, "this place");
-        }
-        let mut terms = lowered.into_iter();
-        let (first, kind) = terms.next()?;
-        match (name, terms.next(), terms.next()) {
-            (operators::LOGICAL_NOT, None, None) => self.term(node, Op::Not(Box::new(first)), Kind::Bool),
-            (operators::NEGATE, None, None) => self.term(node, Op::Negate(Box::new(first)), Kind::Int),
-            (operators::NOT_STRICTLY_FALSE, None, None) => Some((first, kind)),
-            (operators::LOGICAL_AND, Some((b, _)), None) => {
-                self.term(node, Op::And(Box::new(first), Box::new(b)), Kind::Bool)
-            }
-            (operators::LOGICAL_OR, Some((b, _)), None) => {
-                self.term(node, Op::Or(Box::new(first), Box::new(b)), Kind::Bool)
-            }
-            (operators::CONDITIONAL, Some((b, x)), Some((c, y))) => {
-                let kind = match (x, y) {
-                    (Kind::Null, other) | (other, Kind::Null) => other,
-                    (x, y) if x == y => x,
-                    _ => Kind::Any,
-                };
-                self.term(node, Op::If(Box::new(first), Box::new(b), Box::new(c)), kind)
-            }
-            _ => self.unsupported(node, "operators of this form"),
-        }
-    }
-
-    fn fold(&mut self, node: &Parsed, fold: &ComprehensionExpr) -> Option<(Term, Kind)> {
-        if !self.locals.is_empty() || fold.iter_var2.is_some() {
-            return self.unsupported(node, "loops inside loops");
-        }
-        let (range, kind) = self.lower(&fold.iter_range)?;
-        self.expect(&fold.iter_range, Kind::List, kind, "a loop");
-        self.locals = vec![fold.iter_var.clone(), fold.accu_var.clone()];
-        let parts = [&fold.accu_init, &fold.loop_cond, &fold.loop_step, &fold.result];
-        let parts: Vec<_> = parts.into_iter().map(|part| self.lower(part)).collect();
-        self.locals.clear();
-        let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
-        let (start, kind) = parts.next()?;
-        let (go_on, step, end) = (parts.next()?.0, parts.next()?.0, parts.next()?.0);
-        let kind = if kind == Kind::Int { Kind::Bool } else { kind };
-        let fold = Fold {
-            range,
-            item: fold.iter_var.clone(),
-            result: fold.accu_var.clone(),
-            start,
-            go_on,
-            step,
-            end,
-        };
-        self.term(node, Op::Fold(Box::new(fold)), kind)
     }
 }

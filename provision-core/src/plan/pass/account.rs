@@ -6,7 +6,6 @@ use crate::filter::Filter;
 use crate::id::{ClassName, Tag, TargetName};
 use crate::model::{Lifecycle, Link, LinkState};
 use crate::plan::draft::{Draft, step_id};
-use crate::plan::planner::order_of;
 use crate::plan::{Action, BudgetKind, PlanInput, Precondition, Reason, Step, TargetFacts};
 use crate::policy::{DesiredAccount, RefusalReason};
 
@@ -27,7 +26,7 @@ impl Case<'_> {
     pub(super) fn step(&self, action: Action, budgets: Vec<BudgetKind>, reasons: Vec<Reason>) -> Step {
         let (target, class, tag) = self.at();
         Step {
-            id: step_id(target, class, tag, &order_of(self.input.identity), &action),
+            id: step_id(target, class, tag, &self.input.identity.order(), &action),
             identity: self.input.identity.id,
             label: self.input.identity.label(),
             target: target.clone(),

@@ -86,7 +86,15 @@ pub(super) fn changes(case: &Case<'_>, draft: &mut Draft) {
         step.inputs = inputs;
         draft.steps.push(step);
     }
-    let delta = Delta { changes: Delta::diff(class, &baseline(link, &wanted), &wanted).changes };
+    let mut delta = Delta::diff(class, &baseline(link, &wanted), &wanted);
+    for (name, slot) in wanted.iter() {
+        if let Some(schema) = class.attributes.get(name).filter(|schema| schema.multi && !schema.ordered) {
+            match set_change(link, name, schema, slot) {
+                Some(change) => delta.changes.insert(name.clone(), change),
+                None => delta.changes.remove(name),
+            };
+        }
+    }
     if !delta.is_empty() {
         let clears = delta.changes.values().filter(|change| matches!(change, Change::Clear)).count();
         let budgets = vec![BudgetKind::AttributeClear; clears];
@@ -131,10 +139,12 @@ fn writes(
 ) -> bool {
     let current = current(link, name);
     let same = match current {
+        // An account we adopted and have not written: its foreign values are not ours to take away.
+        Some(current) if link.applied.get(name.as_str()).is_none() => holds(schema, current, slot),
         Some(current) => schema.same_slot(current, slot),
         None => slot.values().is_empty(),
     };
-    let drifted = link.drift.get(name.as_str()).is_some_and(|now| !schema.same_slot(now, slot));
+    let drifted = link.drift.get(name.as_str()).is_some_and(|now| !holds(schema, now, slot));
     match value.strength {
         Strength::Strong => !same || drifted,
         Strength::Normal => !same && link.inputs.get(name) != Some(&value.inputs),
@@ -145,6 +155,17 @@ fn writes(
         }
         Strength::CreateOnly => false,
     }
+}
+
+/// Whether an attribute holds what is wanted; a set may hold foreign values besides.
+fn holds(schema: &AttributeSchema, now: &Slot, wanted: &Slot) -> bool {
+    if schema.multi && !schema.ordered && !wanted.values().is_empty() {
+        return wanted
+            .values()
+            .iter()
+            .all(|value| now.values().iter().any(|known| schema.same(known, value)));
+    }
+    schema.same_slot(now, wanted)
 }
 
 /// What the attribute is now, as far as we know: what we wrote, else what we saw.
@@ -159,6 +180,31 @@ fn baseline(link: &crate::model::Link, wanted: &Attributes) -> Attributes {
         .filter(|name| link.drift.get(name.as_str()).is_none())
         .filter_map(|name| current(link, name).map(|slot| (name.clone(), slot.clone())))
         .collect()
+}
+
+/// The change of a set: what we wrote and do not want any more goes, what is missing comes, foreign values stay.
+fn set_change(
+    link: &crate::model::Link,
+    name: &AttrName,
+    schema: &AttributeSchema,
+    slot: &Slot,
+) -> Option<Change> {
+    let written = link.applied.values(name.as_str());
+    let seen = link.drift.get(name.as_str()).or_else(|| link.observed.get(name.as_str())).map(Slot::values);
+    let has = |values: &[Value], value: &Value| values.iter().any(|known| schema.same(known, value));
+    let there = |value: &Value| match (seen, link.drift.get(name.as_str())) {
+        (Some(seen), Some(_)) => has(seen, value),
+        (seen, _) => has(written, value) || seen.is_some_and(|seen| has(seen, value)),
+    };
+    let add: Vec<Value> = slot.values().iter().filter(|value| !there(value)).cloned().collect();
+    let remove: Vec<Value> = written.iter().filter(|value| !has(slot.values(), value)).cloned().collect();
+    let foreign =
+        seen.unwrap_or_default().iter().any(|value| !has(written, value) && !has(slot.values(), value));
+    match (add.is_empty() && remove.is_empty(), slot.values().is_empty() && !foreign) {
+        (true, _) => None,
+        (false, true) => Some(Change::Clear),
+        (false, false) => Some(Change::Edit { add, remove }),
+    }
 }
 
 /// The value, with references resolved; `None` when it is not known yet and the attribute is left alone.

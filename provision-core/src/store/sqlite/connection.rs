@@ -54,7 +54,7 @@ pub(super) fn configure_writer(connection: &Connection, options: &SqliteOptions)
     }
     switch_to_log(connection, options)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000).or_explain(doing)?;
-    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).or_explain(doing)?;
+    connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024).or_explain(doing)?;
     if let Some(pages) = options.max_pages {
         connection
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))

@@ -83,6 +83,11 @@ impl StoreFile {
         }
     }
 
+    /// Bytes of the write-ahead log.
+    pub(super) fn log_length(&self) -> u64 {
+        std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len())
+    }
+
     /// Writes the epoch beside the store, if another is there or none. True when there was another: the store is a
     /// restored copy.
     pub(super) fn note_epoch(&self, epoch: &str, random: &dyn Random) -> Result<bool> {

@@ -98,7 +98,7 @@ impl SqliteStore {
             tracing::warn!(path = %path.display(), "the store is a restored copy");
         }
         let statements = Arc::new(Statements::new());
-        let writer = Writer::new(connection, Arc::clone(&statements), file);
+        let writer = Writer::new(connection, Arc::clone(&statements), file, options.busy_timeout);
         let driver = if options.inline {
             Driver::Inline(Mutex::new(writer))
         } else {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +20,10 @@ const GROUP_CHANGES: usize = 256;
 const GROUP_ROWS: usize = 16 * 1024;
 /// At most so many changes wait; further callers wait to be let in.
 const QUEUE: usize = 1024;
+/// A log of so many bytes is made to start over.
+const LOG: u64 = 64 * 1024 * 1024;
+/// So long it waits for the reads that need the log.
+const LOG_WAIT: Duration = Duration::from_millis(100);
 
 /// The connection that writes.
 #[derive(Debug)]
@@ -26,6 +31,7 @@ pub(super) struct Writer {
     connection: Connection,
     statements: Arc<Statements>,
     file: StoreFile,
+    busy_timeout: Duration,
 }
 
 /// Why nothing of a group was written (or, at COMMIT, perhaps all of it).
@@ -37,8 +43,32 @@ struct Failure {
 
 impl Writer {
     /// Writes through this connection.
-    pub(super) fn new(connection: Connection, statements: Arc<Statements>, file: StoreFile) -> Self {
-        Self { connection, statements, file }
+    pub(super) fn new(
+        connection: Connection,
+        statements: Arc<Statements>,
+        file: StoreFile,
+        busy_timeout: Duration,
+    ) -> Self {
+        Self { connection, statements, file, busy_timeout }
+    }
+
+    /// Makes a log longer than `limit` start over; gives the length at which to try again.
+    ///
+    /// By itself SQLite does so only when a commit meets no reader. With several threads that read without a pause this
+    /// may not happen for a long time, and the log grows with every write.
+    fn shorten_log(&self, limit: u64, next: u64) -> u64 {
+        let length = self.file.log_length();
+        if length < limit {
+            return limit;
+        }
+        if length < next {
+            return next;
+        }
+        // Whether it worked or not: the commit is done, and a log that stays long is tried again.
+        let _ = self.connection.busy_timeout(LOG_WAIT);
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        let _ = self.connection.busy_timeout(self.busy_timeout);
+        length.saturating_add(limit)
     }
 
     /// The connection, for reads of a store without threads.
@@ -239,6 +269,7 @@ impl Drop for WriterThread {
 }
 
 fn serve(writer: &Writer, mut requests: mpsc::Receiver<Request>) {
+    let mut log = LOG;
     while let Some(first) = requests.blocking_recv() {
         let mut rows = first.rows();
         let mut group = vec![first];
@@ -253,5 +284,45 @@ fn serve(writer: &Writer, mut requests: mpsc::Receiver<Request>) {
             // A caller that stopped waiting has chosen not to know.
             let _ = request.reply.send(answer);
         }
+        log = writer.shorten_log(LOG, log);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{SqliteOptions, connection};
+    use crate::store::{Append, Stream};
+
+    #[test]
+    fn a_long_log_starts_over_and_is_not_tried_at_every_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let options = SqliteOptions::default();
+        let file = StoreFile::prepare(&path).unwrap();
+        let connection = connection::open(&path, &options).unwrap();
+        connection::configure_writer(&connection, &options).unwrap();
+        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        let reader = connection::open(&path, &options).unwrap();
+        let writer = Writer::new(connection, Arc::new(Statements::new()), file, options.busy_timeout);
+        let write = |bytes: usize| {
+            let row = Append { stream: Stream::Audit, columns: Vec::new(), body: "x".repeat(bytes) };
+            let changes = Changes { append: vec![row], ..Changes::in_realm(&RealmId::new("r")) };
+            assert_eq!(writer.commit(&changes).unwrap(), Commit::Committed);
+            writer.file.log_length()
+        };
+        let limit = 1024 * 1024;
+        assert_eq!(writer.shorten_log(limit, limit), limit, "a short log is left alone");
+        let long = write(2 * 1024 * 1024);
+        // A read that goes on keeps the log as it is.
+        reader.execute_batch("BEGIN; SELECT count(*) FROM audit").unwrap();
+        let next = writer.shorten_log(limit, limit);
+        assert_eq!(next, long + limit);
+        let longer = write(1);
+        assert!(longer > long);
+        assert_eq!(writer.shorten_log(limit, next), next, "not before it has grown");
+        reader.execute_batch("COMMIT").unwrap();
+        writer.shorten_log(limit, limit);
+        assert_eq!(write(1), longer, "written from the start again");
     }
 }

@@ -1,0 +1,100 @@
+//! A journalled apply of 20,000 creates into the in-memory target, against inserting the rows that it wrote with
+//! nothing but SQLite: the least that anybody must do who keeps a durable record of each of them.
+//!
+//! `--smoke`: 300 creates, one round. `--creates N`, `--rounds N`: other sizes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use provision_benches::{
+    Outcome, People, Size, TARGET, Table, World, Written, bare_insert, expect, median, number_of, position,
+    run, seconds, timed, write_csv, written_since,
+};
+use provision_core::engine::{ApplyOptions, PlanOptions};
+use provision_core::plan::{PlanState, Scope};
+use provision_core::runtime::Progress;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let smoke = Size::asked(&arguments) == Size::Smoke;
+    let (creates, rounds) = if smoke { (300, 1) } else { (20_000, 5) };
+    let creates = number_of(&arguments, "--creates").unwrap_or(creates);
+    let rounds = number_of(&arguments, "--rounds").unwrap_or(rounds);
+    let prepared = tempfile::tempdir()?;
+    run(prepare(prepared.path(), creates))?;
+    let mut all = Vec::new();
+    for _ in 0..rounds {
+        all.push(round(prepared.path(), creates)?);
+    }
+    show(creates, &all);
+    Ok(())
+}
+
+/// What one round came to.
+struct Round {
+    plan: Duration,
+    apply: Duration,
+    bare: Duration,
+    rows: usize,
+    bytes: usize,
+}
+
+/// Everybody is known and the target is onboarded; nothing is planned.
+async fn prepare(folder: &Path, creates: usize) -> Outcome<()> {
+    write_csv(&folder.join("hr.csv"), People { count: creates, day: 0, changed: 0 })?;
+    let world = World::open(folder).await?;
+    world.set_policy().await?;
+    expect("rows added", world.ingest().await?.counts.added, creates as u64)?;
+    world.engine.onboard(&world.actor, &TARGET.into()).await?;
+    Ok(())
+}
+
+/// Plans and applies on a copy of the store, then inserts the same rows without the engine.
+fn round(prepared: &Path, creates: usize) -> Outcome<Round> {
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("store.db");
+    std::fs::copy(prepared.join("store.db"), &store)?;
+    let (plan, apply, before) = run(engine(folder.path(), &store, creates))?;
+    let written = written_since(&store, &before)?;
+    let rows: usize = written.iter().map(Written::len).sum();
+    if rows < creates * 4 {
+        return Err(format!("an apply of {creates} creates wrote {rows} rows only").into());
+    }
+    let (inserted, bare) = run(async {
+        Ok(timed(async { bare_insert(&store, &folder.path().join("bare.db"), &written) }).await)
+    })?;
+    inserted?;
+    let bytes = written.iter().map(Written::bytes).sum();
+    Ok(Round { plan, apply, bare, rows, bytes })
+}
+
+async fn engine(folder: &Path, store: &Path, creates: usize) -> Outcome<(Duration, Duration, Vec<i64>)> {
+    let world = World::open(folder).await?;
+    world.set_policy().await?;
+    let (engine, actor) = (&world.engine, &world.actor);
+    let (planned, plan) = timed(engine.plan(actor, Scope::All, PlanOptions::default())).await;
+    let planned = planned?;
+    expect("steps planned", planned.steps, creates as u64)?;
+    let before = position(store)?;
+    let (options, progress) = (ApplyOptions::default(), Progress::new());
+    let (report, apply) = timed(engine.apply(actor, planned.id, &options, &progress)).await;
+    let report = report?;
+    expect("the plan's state", report.state, PlanState::Applied)?;
+    expect("steps done", (report.done, report.is_clean()), (creates as u64, true))?;
+    expect("accounts on the target", world.directory.dump("user")?.len(), creates)?;
+    Ok((plan, apply, before))
+}
+
+fn show(creates: usize, all: &[Round]) {
+    let of = |time: fn(&Round) -> Duration| median(&all.iter().map(time).collect::<Vec<_>>());
+    let (plan, apply, bare) = (of(|round| round.plan), of(|round| round.apply), of(|round| round.bare));
+    let (rows, bytes) = all.last().map_or((0, 0), |round| (round.rows, round.bytes));
+    let mut table = Table::new(&["creates", "median", "creates per second"]);
+    let rate = |time: Duration| format!("{:.0}", creates as f64 / time.as_secs_f64());
+    table.row([format!("plan of {creates} creates"), seconds(plan), rate(plan)]);
+    table.row([format!("journalled apply of {creates} creates"), seconds(apply), rate(apply)]);
+    let same = format!("bare inserts of the same {rows} rows ({:.0} MB)", bytes as f64 / 1e6);
+    table.row([same, seconds(bare), rate(bare)]);
+    println!("{table}");
+    println!("ratio: {:.2}x ({} rounds)\n", apply.as_secs_f64() / bare.as_secs_f64(), all.len());
+}

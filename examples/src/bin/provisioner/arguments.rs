@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use provision_core::value::Timestamp;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  clean: nothing to do, or everything done
+  1  error: nothing more was done than the message says
+  2  changes pending: a plan has steps, or an apply left steps waiting for their retry
+  3  held: something waits for approval (see `holds`)
+  4  some steps failed, were skipped or are in dispute, or a feed was refused
+  5  bad configuration, policy or usage
+
+Secrets stand in the configuration as ${env:NAME} and are never printed.";
+
+/// Provisions accounts: takes HR feeds in, plans, applies.
+#[derive(Debug, Parser)]
+#[command(name = "provisioner", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// The configuration.
+    #[arg(long, short, global = true, default_value = "provisioner.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Answer as JSON on standard output; messages go to standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Who asks [default: $USER].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read configuration and policy, reach every target and try its credentials; changes nothing.
+    Check,
+    /// Read a target that already has accounts and report whose they are; writes nothing to it.
+    Onboard {
+        /// Only this target; all that are not onboarded otherwise.
+        target: Option<String>,
+    },
+    /// Read a target again and note what others changed there; writes nothing to it.
+    Reconcile {
+        /// Only this target.
+        target: Option<String>,
+    },
+    /// Take the feeds in that sources have ready.
+    Ingest {
+        /// Only this source.
+        source: Option<String>,
+    },
+    /// Make a plan and show it; writes nothing to any target.
+    Plan(PlanArguments),
+    /// Show what a plan would do for one person.
+    Preview {
+        /// An id, `source:key`, a key, a name or a mail address.
+        person: String,
+        /// For this instant instead of now.
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        as_of: Option<Timestamp>,
+    },
+    /// Carry out a plan, exactly as it was shown; again to go on after a stop.
+    Apply {
+        /// The plan; otherwise the one under way, or the newest.
+        plan: Option<String>,
+        /// Seconds to wait, in all, for steps whose next attempt is due later.
+        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        patience: u64,
+    },
+    /// Take feeds in, plan and apply, on targets whose drive is `enforce`, until stopped.
+    Run {
+        /// End as soon as nothing is left to do.
+        #[arg(long)]
+        once: bool,
+        /// Identities worked on at once.
+        #[arg(long, default_value_t = 4)]
+        workers: u32,
+    },
+    /// Try again what failed or was skipped.
+    Retry {
+        /// Only on this target.
+        #[arg(long)]
+        target: Option<String>,
+        /// Only for this person.
+        #[arg(long)]
+        person: Option<String>,
+    },
+    /// Tell why a person has what they have.
+    Explain {
+        /// An id, `source:key`, a key, a name or a mail address.
+        person: String,
+        /// For this instant instead of now.
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        as_of: Option<Timestamp>,
+        /// Only on this target.
+        #[arg(long)]
+        target: Option<String>,
+    },
+    /// Tell what was done for a person, oldest first.
+    History {
+        /// An id, `source:key`, a key, a name or a mail address.
+        person: String,
+    },
+    /// Show matches that a person must decide.
+    Disputes,
+    /// Show what waits for approval.
+    Holds,
+    /// Approve exactly what a hold's digest names, once; not what you asked for yourself.
+    Approve {
+        /// The hold.
+        hold: String,
+        /// Its digest, as shown by `holds`.
+        #[arg(long)]
+        digest: String,
+    },
+    /// Reject what is held: a feed's changes are dropped, a plan is discarded.
+    Reject {
+        /// The hold.
+        hold: String,
+    },
+    /// Show where everything stands.
+    Status,
+    /// Stop writing to a target.
+    Pause {
+        /// The target.
+        target: String,
+    },
+    /// Write to a target again; ends a quarantine too.
+    Resume {
+        /// The target.
+        target: String,
+    },
+    /// Verify the history.
+    Verify,
+    /// Write a consistent copy of the store.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
+}
+
+/// How to plan.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Look at everybody, not only at those who changed.
+    #[arg(long, conflicts_with = "person")]
+    pub(crate) all: bool,
+    /// Look at this person only.
+    #[arg(long)]
+    pub(crate) person: Option<String>,
+    /// For this instant instead of now: shows, and cannot be applied.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) as_of: Option<Timestamp>,
+    /// Steps to show; 0: all.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Show the reason of every value.
+    #[arg(long)]
+    pub(crate) why: bool,
+}
+
+/// An instant, or a date: 00:00 UTC of that day.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let date_only = text.len() == 10;
+    let full = if date_only { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    full.parse().map_err(|_| "expected 2026-11-20T08:00:00Z or 2026-11-20".to_owned())
+}

@@ -1,0 +1,94 @@
+//! `provisioner`: a complete small host to start from. One YAML file names its store, sources, targets and bundle.
+
+mod answer;
+mod arguments;
+mod config;
+mod drive;
+mod feeds;
+mod holds;
+mod host;
+mod people;
+mod plans;
+mod secrets;
+mod store;
+mod targets;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use answer::{Answer, Exit, Failure};
+use arguments::{Arguments, Command};
+use clap::Parser;
+use host::Host;
+use provision_examples::screen::{Screen, warn};
+use secrets::Secrets;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers; anything else is wrong usage.
+            let wrong = error.use_stderr();
+            let _ = error.print();
+            return if wrong { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let secrets = Arc::new(Secrets::default());
+    trace(&secrets);
+    let json = arguments.json;
+    match run(arguments, &secrets).await {
+        Ok(answer) => {
+            answer.print(json, &secrets);
+            answer.exit.into()
+        }
+        Err(failure) => {
+            failure.print(json, &secrets);
+            failure.exit.into()
+        }
+    }
+}
+
+async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Failure> {
+    let screen = if arguments.json { Screen::plain() } else { Screen::stdout() };
+    let host = Host::open(&arguments, screen, secrets).await?;
+    match arguments.command {
+        Command::Check => targets::check(&host).await,
+        Command::Onboard { target } => targets::onboard(&host, target.as_deref()).await,
+        Command::Reconcile { target } => targets::reconcile(&host, target.as_deref()).await,
+        Command::Pause { target } => targets::pause(&host, &target).await,
+        Command::Resume { target } => targets::resume(&host, &target).await,
+        Command::Ingest { source } => feeds::ingest(&host, source.as_deref()).await,
+        Command::Plan(options) => plans::plan(&host, &options).await,
+        Command::Preview { person, as_of } => plans::preview(&host, &person, as_of).await,
+        Command::Apply { plan, patience } => plans::apply(&host, plan.as_deref(), patience).await,
+        Command::Run { once, workers } => drive::run(&host, once, workers).await,
+        Command::Retry { target, person } => drive::retry(&host, target.as_deref(), person.as_deref()).await,
+        Command::Explain { person, as_of, target } => {
+            people::explain(&host, &person, as_of, target.as_deref()).await
+        }
+        Command::History { person } => people::history(&host, &person).await,
+        Command::Disputes => people::disputes(&host).await,
+        Command::Holds => holds::list(&host).await,
+        Command::Approve { hold, digest } => holds::approve(&host, &hold, &digest).await,
+        Command::Reject { hold } => holds::reject(&host, &hold).await,
+        Command::Status => store::status(&host).await,
+        Command::Verify => store::verify(&host).await,
+        Command::Backup { file } => store::backup(&host, &file).await,
+    }
+}
+
+/// Logs go to standard error, without secrets; `RUST_LOG` says how much.
+fn trace(secrets: &Arc<Secrets>) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let writer = secrets::Scrubbed(Arc::clone(secrets));
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .try_init();
+    if let Err(error) = started {
+        warn(format!("no logs: {error}"));
+    }
+}

@@ -1,0 +1,236 @@
+//! The provisioner as an operator and a script use it.
+
+mod support;
+
+use support::{Host, golden};
+
+#[test]
+fn road_from_check_to_a_clean_plan() {
+    let host = Host::with(12, "");
+    host.expect(0, &["check"]);
+    assert_eq!(host.expect(0, &["plan"]).stdout.matches("nothing to do").count(), 1, "nobody is known yet");
+    host.expect(0, &["ingest"]);
+    let early = host.expect(0, &["plan", "--json"]).json();
+    assert_eq!(early["plan"]["steps"], 0, "nothing is created before the onboarding: {early:#}");
+    host.expect(0, &["onboard"]);
+
+    let plan = host.expect(2, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["steps"], 24);
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 24);
+    let applied = host.expect(0, &["apply", "--json"]).json();
+    assert_eq!(applied["report"]["done"], 24);
+    assert_eq!(host.read("badges.csv").lines().count(), 13);
+
+    host.expect(0, &["plan", "--all"]);
+    let status = host.expect(0, &["status", "--json"]).json();
+    assert_eq!(status["identities"], 12);
+    assert_eq!(status["targets"].as_array().unwrap().len(), 2);
+    let verdict = host.expect(0, &["verify", "--json"]).json();
+    assert_eq!(verdict["broken"], serde_json::Value::Null);
+    assert_eq!(host.expect(0, &["holds", "--json"]).json()["holds"].as_array().unwrap().len(), 0);
+
+    let again = host.expect(0, &["ingest"]);
+    assert!(again.stdout.contains("seen before, not read"), "{again:?}");
+}
+
+#[test]
+fn one_person_is_explained_previewed_and_has_a_history() {
+    let host = Host::with(5, "");
+    for command in ["ingest", "onboard"] {
+        host.expect(0, &[command]);
+    }
+    let preview = host.expect(2, &["preview", "1003", "--json"]).json();
+    assert_eq!(preview["steps"].as_array().unwrap().len(), 2);
+    assert_eq!(preview["plan"]["state"], "preview");
+    host.expect(2, &["plan"]);
+    host.expect(0, &["apply"]);
+    host.expect(0, &["preview", "hr:1003"]);
+    let why = host.expect(0, &["explain", "hr:1003"]);
+    assert!(why.stdout.contains("rules.all"), "{why:?}");
+    let history = host.expect(0, &["history", "1003", "--json"]).json();
+    let events: Vec<&str> =
+        history["entries"].as_array().unwrap().iter().filter_map(|entry| entry["event"].as_str()).collect();
+    assert_eq!(events, ["identity.created", "step.create.done", "step.create.done"]);
+    let nobody = host.expect(1, &["explain", "nobody", "--json"]);
+    assert_eq!(nobody.json()["error"]["kind"], "not_found");
+}
+
+#[test]
+fn over_budget_waits_for_somebody_else() {
+    let host = Host::with(30, "    budgets: { disable: { always: 2, percent: 0 } }");
+    for (code, command) in [(0, "ingest"), (0, "onboard"), (2, "plan"), (0, "apply")] {
+        host.expect(code, &[command]);
+    }
+    host.feed("2026-01-06", 0..24);
+    host.expect(0, &["ingest"]);
+    let plan = host.expect(3, &["plan", "--json"]).json();
+    let (hold, digest) = (plan["plan"]["hold"].as_str().unwrap(), plan["plan"]["digest"].as_str().unwrap());
+    let before = host.read("badges.csv");
+    host.expect(3, &["apply"]);
+    host.expect(3, &["holds"]);
+
+    let own = host.expect(1, &["approve", hold, "--digest", digest, "--json"]).json();
+    assert_eq!(own["error"]["kind"], "permission_denied");
+    host.expect(1, &["approve", hold, "--digest", "0123", "--actor", "bob"]);
+    host.expect(3, &["apply"]);
+    assert_eq!(host.read("badges.csv"), before, "nothing of a held plan is written");
+
+    host.expect(0, &["approve", hold, "--digest", digest, "--actor", "bob"]);
+    host.expect(0, &["apply"]);
+    assert_eq!(host.read("badges.csv").lines().count(), 25);
+    host.expect(1, &["approve", hold, "--digest", digest, "--actor", "bob"]);
+    host.expect(0, &["holds"]);
+    host.expect(0, &["plan"]);
+}
+
+#[test]
+fn rejected_plan_is_gone_and_its_people_are_planned_again() {
+    let host = Host::with(10, "    budgets: { create: { always: 3, percent: 0 } }");
+    host.expect(0, &["ingest"]);
+    host.expect(0, &["onboard"]);
+    let plan = host.expect(3, &["plan", "--json"]).json();
+    host.expect(0, &["reject", plan["plan"]["hold"].as_str().unwrap(), "--actor", "bob"]);
+    host.expect(1, &["apply", plan["plan"]["id"].as_str().unwrap()]);
+    host.expect(3, &["plan"]);
+}
+
+#[test]
+fn as_of_shows_the_future_and_cannot_be_applied() {
+    let host = Host::with(0, "");
+    let config = host.read("provisioner.yaml");
+    let dated = config.replace("      sequence:", "      employment: { end: until }\n      sequence:");
+    host.write("provisioner.yaml", &dated);
+    host.write("hr/2026-01-05.csv", "id,first,last,name,title,until\n1,Ann,Wu,Ann Wu,Engineer,2040-06-30\n");
+    for (code, command) in [(0, "ingest"), (0, "onboard"), (2, "plan"), (0, "apply"), (0, "plan")] {
+        host.expect(code, &[command]);
+    }
+    let later = host.expect(2, &["plan", "--all", "--as-of", "2040-07-02", "--json"]).json();
+    let words: Vec<&str> =
+        later["steps"].as_array().unwrap().iter().filter_map(|step| step["action"]["do"].as_str()).collect();
+    assert!(words.contains(&"disable") && words.contains(&"delete"), "{words:?}");
+    host.expect(1, &["apply", later["plan"]["id"].as_str().unwrap()]);
+    let why = host.expect(0, &["explain", "1", "--as-of", "2040-07-02T00:00:00Z", "--json"]).json();
+    assert_eq!(why["lifecycle"], "terminated");
+    assert_eq!(host.expect(0, &["explain", "1", "--json"]).json()["lifecycle"], "active");
+    host.expect(5, &["plan", "--as-of", "yesterday"]);
+}
+
+#[test]
+fn paused_target_is_left_alone() {
+    let host = Host::with(3, "");
+    host.expect(0, &["ingest"]);
+    host.expect(0, &["onboard"]);
+    host.expect(0, &["pause", "badges"]);
+    let plan = host.expect(2, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["steps"], 3, "{plan:#}");
+    host.expect(0, &["apply"]);
+    assert!(!host.folder.path().join("badges.csv").exists());
+    host.expect(0, &["resume", "badges"]);
+    host.expect(2, &["plan"]);
+    host.expect(0, &["apply"]);
+    assert_eq!(host.read("badges.csv").lines().count(), 4);
+    host.expect(0, &["retry"]);
+    host.expect(1, &["pause", "nowhere"]);
+}
+
+#[test]
+fn continuous_drive_takes_in_plans_and_applies() {
+    let host = Host::with(9, "");
+    let config = host.read("provisioner.yaml").replace("drive: review", "drive: enforce");
+    host.write("provisioner.yaml", &config);
+    host.expect(0, &["onboard"]);
+    let report = host.expect(0, &["run", "--once", "--json"]).json();
+    assert_eq!(report["report"]["done"], 18, "{report:#}");
+    assert_eq!(host.read("badges.csv").lines().count(), 10);
+    host.expect(0, &["plan"]);
+}
+
+#[test]
+fn backup_is_a_store_of_its_own() {
+    let host = Host::with(2, "");
+    host.expect(0, &["ingest"]);
+    let copy = host.folder.path().join("copy.db");
+    host.expect(0, &["backup", copy.to_str().unwrap()]);
+    assert!(copy.metadata().unwrap().len() > 0);
+    host.expect(1, &["backup", copy.to_str().unwrap()]);
+}
+
+#[test]
+fn secret_is_in_nothing_that_is_printed_or_kept() {
+    const SECRET: &str = "hunter2-planted-in-the-environment";
+    let host = Host::with(3, "");
+    // A file's name stands in for a password here: what matters is that it came from the environment.
+    let config = host.read("provisioner.yaml").replace("path: badges.csv", "path: ${env:BADGES_FILE}");
+    host.write("provisioner.yaml", &config);
+    let secret = host.folder.path().join(SECRET);
+    let mut printed = String::new();
+    for arguments in [
+        &["check"][..],
+        &["ingest"],
+        &["onboard"],
+        &["plan", "--why"],
+        &["plan", "--json"],
+        &["apply"],
+        &["status", "--json"],
+        &["explain", "1001"],
+        &["history", "1001", "--json"],
+    ] {
+        let mut command = host.command(arguments);
+        let ran = command.env("BADGES_FILE", &secret).env("RUST_LOG", "debug").output().unwrap();
+        printed.push_str(&String::from_utf8_lossy(&ran.stdout));
+        printed.push_str(&String::from_utf8_lossy(&ran.stderr));
+    }
+    assert!(secret.exists(), "the reference was resolved: {printed}");
+    // A folder in the way makes the connector complain about the very path.
+    std::fs::remove_file(&secret).unwrap();
+    std::fs::create_dir(&secret).unwrap();
+    let ran = host.command(&["check"]).env("BADGES_FILE", &secret).output().unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    printed.push_str(&String::from_utf8_lossy(&ran.stdout));
+    printed.push_str(&String::from_utf8_lossy(&ran.stderr));
+    assert!(printed.contains("[secret]"), "the complaint named the path: {printed}");
+    assert!(!printed.contains(SECRET), "{printed}");
+    for file in std::fs::read_dir(host.folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() {
+            let bytes = std::fs::read(&file).unwrap();
+            let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+            assert!(!found, "{}", file.display());
+        }
+    }
+    let unset = host.expect(5, &["check"]);
+    assert!(unset.stderr.contains("BADGES_FILE"), "{unset:?}");
+}
+
+#[test]
+fn bad_configuration_is_told_exactly() {
+    let good = Host::with(1, "").read("provisioner.yaml");
+    let mut told = String::new();
+    for (what, config) in [
+        ("not YAML", "realm: [corp".to_owned()),
+        ("a field that is missing", good.replace("realm: corp\n", "")),
+        ("a field nobody knows", good.replace("settle_ms", "setle_ms")),
+        ("a kind nobody registered", good.replace("kind: memory", "kind: ldap")),
+        ("a drive that does not exist", good.replacen("drive: review", "drive: reviewed", 1)),
+        ("a setting the connector does not have", good.replace("state_file", "state_fil")),
+        ("a column setting that is wrong", good.replace("mode: full", "mode: whole")),
+        ("a policy that is not there", good.replace("bundle: bundle.yaml", "bundle: policy.yaml")),
+    ] {
+        let host = Host::with(1, "");
+        host.write("provisioner.yaml", &config);
+        let ran = host.expect(5, &["check"]);
+        assert_eq!(ran.stdout, "");
+        let said = ran.stderr.replace(&host.folder.path().display().to_string(), "HOST");
+        told.push_str(&format!("# {what}\n{said}\n"));
+    }
+    let host = Host::with(1, "");
+    host.write(
+        "bundle.yaml",
+        &host.read("bundle.yaml").replace("user.title", "user.tittle").replace("[staff]", "[staf]"),
+    );
+    let ran = host.expect(5, &["plan"]);
+    let said = ran.stderr.replace(&host.folder.path().display().to_string(), "HOST");
+    told.push_str(&format!("# a policy with two problems\n{said}"));
+    golden("bad_configuration.txt", &told);
+    host.expect(5, &["no-such-command"]);
+    host.expect(5, &["approve", "not-an-id", "--digest", "x"]);
+}

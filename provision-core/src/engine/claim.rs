@@ -1,0 +1,293 @@
+//! Claims: who works on which dirty identity, for how long. Leases go by the store's clock; fences refuse the late.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::IdentityId;
+use crate::model::{Lease, Work};
+use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
+use crate::value::Timestamp;
+
+/// Tries against others who claim or mark the same rows.
+const TRIES_MAX: u32 = 20;
+
+/// What becomes of a claimed identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing is left to do until then; `None`: until something changes.
+    Done(Option<Timestamp>),
+    /// Look again then.
+    Later(Timestamp),
+    /// A person decides first; look again then at the latest.
+    Parked(Timestamp),
+}
+
+impl Engine {
+    /// Claims dirty identities that are due: leavers first, then the longest due.
+    pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        let now = self.store().now().await?;
+        let mut found = Vec::new();
+        for urgent in [true, false] {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            if left == 0 {
+                break;
+            }
+            let select = Select::AtMost("due", Work::due_column(urgent, now));
+            // Urgent rows sort before the others, due or not: passed over in the second round.
+            let after = (!urgent).then(|| Cursor { column: "0|\u{10FFFF}".to_owned(), key: String::new() });
+            let (page, _) = store::list_by::<Work>(self.store(), &self.realm, select, after, left).await?;
+            found.extend(page);
+        }
+        let claimed = self.claim(&found, owner, now.plus(lease)).await?;
+        if claimed.is_some() || found.len() < 2 {
+            return Ok(claimed.unwrap_or_default());
+        }
+        // Somebody else was faster with one of them: take those that are left.
+        let mut claimed = Vec::new();
+        for work in found {
+            claimed.extend(self.claim(&[work], owner, now.plus(lease)).await?.unwrap_or_default());
+        }
+        Ok(claimed)
+    }
+
+    /// Claims one identity, dirty, parked or neither; `None` while somebody else has it.
+    pub(super) async fn claim_one(
+        &self,
+        who: IdentityId,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Option<Work>> {
+        let Some(identity) = self.identity(who).await? else {
+            return Err(super::find::nobody(&who.to_string()));
+        };
+        for _ in 0..TRIES_MAX {
+            let now = self.store().now().await?;
+            let Some(known) = store::get::<Work>(self.store(), &self.realm, &identity.order()).await? else {
+                self.mark_dirty(&[who]).await?;
+                continue;
+            };
+            let leased = known.value.lease.as_ref().is_some_and(|lease| lease.until > now);
+            if leased && !known.value.is_parked() {
+                return Ok(None);
+            }
+            if let Some(mut claimed) = self.claim(&[known], owner, now.plus(lease)).await? {
+                return Ok(claimed.pop());
+            }
+        }
+        Err(busy())
+    }
+
+    /// Takes the rows as they were read; `None` when somebody else changed one of them.
+    async fn claim(
+        &self,
+        found: &[Stored<Work>],
+        owner: &str,
+        until: Timestamp,
+    ) -> Result<Option<Vec<Work>>> {
+        if found.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut claimed = Vec::with_capacity(found.len());
+        for Stored { version, value } in found {
+            let fence = value.fence + 1;
+            let lease = Some(Lease { owner: owner.to_owned(), until, fence });
+            let work = Work { lease, fence, ..value.clone() };
+            changes.replace(*version, &work)?;
+            claimed.push(work);
+        }
+        let committed = self.store().commit(changes).await? == Commit::Committed;
+        Ok(committed.then_some(claimed))
+    }
+
+    /// Gives a claim back. A newer mark stays. False when the claim was lost: the lease ended and somebody else took
+    /// the identity over, so that nothing is written.
+    pub(super) async fn give_back(&self, claimed: &Work, rest: Rest) -> Result<bool> {
+        let Some(lease) = &claimed.lease else { return Ok(false) };
+        for _ in 0..TRIES_MAX {
+            let known = store::get::<Work>(self.store(), &self.realm, &claimed.order).await?;
+            let Some(Stored { version, value }) = known else { return Ok(false) };
+            if value.lease.as_ref() != Some(lease) {
+                return Ok(false);
+            }
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.expect.push(Expect::Column {
+                table: Table::Work,
+                key: claimed.order.clone(),
+                column: "fence",
+                value: lease.fence.to_string(),
+            });
+            let free = Work { lease: None, ..value };
+            match rest {
+                _ if free.generation != claimed.generation => changes.replace(version, &free)?,
+                Rest::Done(None) => {
+                    let key = claimed.order.clone();
+                    changes.expect.push(Expect::Version { table: Table::Work, key: key.clone(), version });
+                    changes.delete::<Work>(key);
+                }
+                Rest::Done(Some(at)) => {
+                    changes.replace(version, &Work { due_at: at, urgent: false, ..free })?;
+                }
+                Rest::Later(at) => changes.replace(version, &Work { due_at: at, ..free })?,
+                Rest::Parked(until) => changes.replace(version, &free.parked(until))?,
+            }
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(true);
+            }
+        }
+        Err(busy())
+    }
+}
+
+fn busy() -> Error {
+    Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
+        .with_effect(Effect::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::connector::Registry;
+    use crate::model::{Employment, Identity, Status};
+    use crate::runtime::{FixedClock, Runtime};
+    use crate::store::MemoryStore;
+    use crate::value::{Attributes, Zone};
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    struct Realm {
+        engine: Engine,
+        clock: Arc<FixedClock>,
+    }
+
+    fn realm() -> Realm {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock.clone()).build().realm("main");
+        Realm { engine, clock }
+    }
+
+    impl Realm {
+        async fn dirty(&self, number: u128, gone: bool) -> IdentityId {
+            let id = IdentityId::from_uuid(uuid::Uuid::from_u128(number));
+            let status = if gone { Status::Terminated } else { Status::Active };
+            let identity = Identity {
+                id,
+                realm: self.engine.realm.clone(),
+                attributes: Attributes::new(),
+                provenance: Default::default(),
+                employment: Employment { status, ..Employment::default() },
+                zone: Zone::utc(),
+                source: "hr".into(),
+                key: format!("{number:04}"),
+                version: 1,
+                next_change_at: None,
+            };
+            let mut changes = Changes::in_realm(&self.engine.realm);
+            changes.put(&identity).unwrap();
+            self.engine.commit(changes).await.unwrap();
+            self.engine.mark_dirty(&[id]).await.unwrap();
+            id
+        }
+
+        async fn claim(&self, owner: &str) -> Vec<Work> {
+            self.engine.claim_due(owner, LEASE, 100).await.unwrap()
+        }
+
+        fn wait(&self, duration: Duration) {
+            self.clock.set(self.engine.now().plus(duration));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_late_worker_is_refused_after_a_takeover() {
+        let realm = realm();
+        realm.dirty(1, false).await;
+        let late = realm.claim("a").await.remove(0);
+        assert!(realm.claim("b").await.is_empty(), "leased");
+        realm.wait(LEASE);
+        let taken = realm.claim("b").await.remove(0);
+        assert_eq!(taken.fence, late.fence + 1);
+        assert!(!realm.engine.give_back(&late, Rest::Done(None)).await.unwrap());
+        assert!(realm.claim("c").await.is_empty(), "the second worker has it still");
+        assert!(realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap());
+        assert_eq!(realm.engine.due_count(realm.engine.now()).await.unwrap(), 0);
+        assert!(!realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap(), "given back once");
+    }
+
+    #[tokio::test]
+    async fn a_mark_made_while_somebody_works_is_not_lost() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let claimed = realm.claim("a").await.remove(0);
+        realm.engine.mark_dirty(&[id]).await.unwrap();
+        assert!(realm.engine.give_back(&claimed, Rest::Done(None)).await.unwrap());
+        assert_eq!(realm.claim("b").await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_parked_row_waits_for_its_instant_or_for_the_next_mark() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let later = realm.engine.now().plus(LEASE * 10);
+        let claimed = realm.claim("a").await.remove(0);
+        assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
+        assert!(realm.claim("b").await.is_empty());
+        let due = realm.engine.due_work(realm.engine.now(), None, 10).await.unwrap();
+        assert_eq!(due.len(), 1, "a person's plan sees it");
+        realm.engine.mark_dirty(&[id]).await.unwrap();
+        let claimed = realm.claim("b").await.remove(0);
+        assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
+        realm.wait(LEASE * 10);
+        assert_eq!(realm.claim("c").await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_identity_is_claimed_by_one_worker() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let claimed = realm.engine.claim_one(id, "a", LEASE).await.unwrap().unwrap();
+        assert!(realm.engine.claim_one(id, "b", LEASE).await.unwrap().is_none());
+        assert!(realm.engine.give_back(&claimed, Rest::Done(None)).await.unwrap());
+        assert!(realm.engine.claim_one(id, "b", LEASE).await.unwrap().is_some(), "also when it is not dirty");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever the order of marks and the size of batches: every leaver is claimed before anybody else, and
+        /// nobody twice.
+        #[test]
+        fn leavers_are_claimed_first(gone in prop::collection::vec(any::<bool>(), 1..30), batch in 1u32..10) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let realm = realm();
+                for (number, gone) in gone.iter().enumerate() {
+                    realm.dirty(number as u128 + 1, *gone).await;
+                    realm.wait(Duration::from_millis(3));
+                }
+                let mut claimed: Vec<Work> = Vec::new();
+                loop {
+                    let page = realm.engine.claim_due("a", LEASE, batch).await.unwrap();
+                    if page.is_empty() {
+                        break;
+                    }
+                    claimed.extend(page);
+                }
+                let urgent: Vec<bool> = claimed.iter().map(|work| work.urgent).collect();
+                let leavers = gone.iter().filter(|gone| **gone).count();
+                prop_assert_eq!(urgent.iter().take_while(|urgent| **urgent).count(), leavers);
+                let mut orders: Vec<&str> = claimed.iter().map(|work| work.order.as_str()).collect();
+                orders.sort();
+                orders.dedup();
+                prop_assert_eq!(orders.len(), gone.len());
+                Ok(())
+            })?;
+        }
+    }
+}

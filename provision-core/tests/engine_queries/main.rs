@@ -1,0 +1,14 @@
+//! What a host asks of an engine, and the continuous drive: on the real store, planner, executor and an in-memory
+//! target. Identities are put into the store as records.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code: a failed preparation is a failed test"
+)]
+
+mod answers;
+mod continuous;
+mod decisions;
+mod realm;
+mod requests;
