@@ -68,8 +68,14 @@
 //! # #[derive(Debug)] struct Handed;
 //! # #[async_trait::async_trait]
 //! # impl Source for Handed {
-//! #     async fn feeds(&self, _: &provision_core::connector::Context) -> provision_core::Result<Vec<Feed>> { Ok(vec![]) }
-//! #     async fn get(&self, _: &provision_core::connector::Context, _: &str) -> provision_core::Result<Option<FeedRecord>> { Ok(None) }
+//! #     async fn feeds(&self, _: &provision_core::connector::Context) -> provision_core::Result<Vec<Feed>> {
+//! #         Ok(vec![])
+//! #     }
+//! #     async fn get(
+//! #         &self, _: &provision_core::connector::Context, _: &str,
+//! #     ) -> provision_core::Result<Option<FeedRecord>> {
+//! #         Ok(None)
+//! #     }
 //! # }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> provision_core::Result<()> {

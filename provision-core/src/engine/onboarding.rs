@@ -231,7 +231,12 @@ impl Engine {
     }
 
     /// Whether a person has decided the dispute about an object: a decision is not asked for twice.
-    async fn is_decided(&self, settings: &TargetSettings, class: &ClassName, object: &Object) -> Result<bool> {
+    async fn is_decided(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+    ) -> Result<bool> {
         let about = DisputeAbout::Match {
             target: settings.name.clone(),
             class: class.clone(),

@@ -12,9 +12,9 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, ConfiguredTarget, Link, LinkState};
 use crate::runtime::Operation;
-use crate::schema::ObjectClass;
+use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Select, Stored};
-use crate::value::Timestamp;
+use crate::value::{Slot, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
@@ -252,9 +252,9 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
         let Some(attribute) = schema.attributes.get(name).filter(|attribute| attribute.returned) else {
             continue;
         };
-        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(crate::value::Slot::Null);
+        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
         let set = attribute.multi && !attribute.ordered;
-        let lacks = |is: &crate::value::Slot| {
+        let lacks = |is: &Slot| {
             written.values().iter().any(|value| !is.values().iter().any(|known| attribute.same(known, value)))
         };
         let differs = match link.observed.get(name.as_str()) {
@@ -272,6 +272,20 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
         // Exactly what we wrote is the best measure there is.
         if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {
             now.observed.insert(name.clone(), is);
+        }
+    }
+    // What we never wrote, because the account had it when it was adopted, changes too: the policy says whether that
+    // matters.
+    for (name, attribute) in &schema.attributes {
+        let ours = link.applied.get(name.as_str()).is_some();
+        let writable = !matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
+        if ours || !writable || !attribute.returned {
+            continue;
+        }
+        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
+        if link.observed.get(name.as_str()).is_some_and(|seen| !attribute.same_slot(seen, &is)) {
+            now.observed.insert(name.clone(), is);
+            drifts = true;
         }
     }
     for (name, slot) in object.attributes.iter() {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use provision_core::connector::{Edge, MembershipFacet, MembershipRequest, ObjectKey};
+use provision_core::connector::{Edge, MembershipFacet, MembershipRequest, ObjectKey, UpdateRequest, Writer};
+use provision_core::delta::{Change, Delta};
 use provision_core::memory::{Fault, FaultRule, Faults, MemoryConnector, Operation};
 use provision_core::model::{DisputeAbout, Link};
 use provision_core::onboard::Situation;
@@ -215,4 +216,33 @@ async fn a_restored_store_only_observes_until_it_has_read_the_target_once() {
     assert!(report.completeness.is_complete());
     world.settle_down(5).await;
     assert_eq!(world.picture(), expected, "nobody has a second account");
+}
+
+#[tokio::test]
+async fn what_an_adopted_account_already_had_right_is_kept_right() {
+    for (department, writes) in [(Some("Elsewhere"), 1), (None, 1), (Some("SALES"), 0)] {
+        let world = World::new(1).await;
+        let (mut attributes, enabled) = existing("smithj", Some("1"), None);
+        attributes.set("department", vec!["Sales".into()]);
+        let key = world.directory.seed("user", [(attributes, enabled)]).unwrap().remove(0);
+        world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+        world.onboard().await;
+        world.converge(3).await;
+        let change = match department {
+            Some(department) => Change::Replace(vec![department.into()]),
+            None => Change::Clear,
+        };
+        let mut delta = Delta::new();
+        delta.changes.insert("department".into(), change);
+        let request = UpdateRequest { class: "user".into(), key, delta };
+        Writer::update(&world.directory, &MemoryConnector::context(), request).await.unwrap();
+        let report = world.reconcile().await;
+        assert_eq!(report.drifted, writes, "{department:?}");
+        let plan = world.plan(Scope::Changed).await;
+        assert_eq!(plan.steps, writes, "{department:?}");
+        world.apply(plan.id).await;
+        assert_eq!(world.accounts()["1"].2.to_lowercase(), "sales");
+        assert_eq!(world.reconcile().await.drifted, 0);
+        assert!(world.plan(Scope::All).await.is_empty());
+    }
 }
