@@ -3,9 +3,10 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{Host, Ran, golden};
+use support::{Host, Ran, golden, quiet};
 
 #[test]
 fn road_from_check_to_a_clean_plan() {
@@ -299,4 +300,36 @@ fn bad_configuration_is_told_exactly() {
     golden("bad_configuration.txt", &told);
     host.expect(5, &["no-such-command"]);
     host.expect(5, &["approve", "not-an-id", "--digest", "x"]);
+}
+
+#[test]
+fn shipped_configuration_does_what_the_readme_says() {
+    let folder = tempfile::tempdir().unwrap();
+    // As deep as it is in the workspace: its state lies two folders up.
+    let data = folder.path().join("examples/data");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    for part in ["", "hr", "bundle"] {
+        std::fs::create_dir_all(data.join(part)).unwrap();
+        for entry in std::fs::read_dir(shipped.join(part)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), data.join(part).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let expect = |code: i32, arguments: &[&str]| -> Ran {
+        let mut command = quiet(env!("CARGO_BIN_EXE_provisioner"));
+        command.arg("--config").arg(data.join("provisioner.yaml")).args(arguments);
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, code, "{arguments:?}: {ran:#?}");
+        ran
+    };
+    expect(0, &["check"]);
+    expect(3, &["ingest"]);
+    assert!(expect(0, &["onboard"]).stdout.contains("directory: 30 linked, 0 known, 5 disputed"));
+    expect(2, &["plan", "--why"]);
+    expect(0, &["apply"]);
+    assert!(expect(0, &["explain", "1501"]).stdout.contains("john.smith2@corp.example"));
+    expect(0, &["plan", "--all"]);
+    expect(0, &["status"]);
+    assert!(folder.path().join("provisioner-state/badges.csv").exists());
 }
