@@ -150,7 +150,8 @@ fn dispute_is_decided_and_the_account_kept() {
     host.write("provisioner.yaml", &config);
     host.write(
         "seed.json",
-        r#"[{"class": "user", "attributes": {"cn": "Ann", "dn": "CN=Ann", "sAMAccountName": "ann", "displayName": "Ann Smith"},
+        r#"[{"class": "user", "attributes": {"cn": "Ann", "dn": "CN=Ann", "sAMAccountName": "ann",
+             "displayName": "Ann Smith"},
              "enabled": true}]"#,
     );
     host.expect(0, &["ingest"]);
