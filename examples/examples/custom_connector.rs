@@ -1,83 +1,35 @@
-//! A connector of your own: a phone book kept in a JSON file. Run it with `cargo run --example custom_connector`.
-//!
-//! A connector translates and nothing else: it never maps, matches, retries or decides. What it must keep to is
-//! numbered in `docs/spec/connector.md`.
+//! A connector of your own: a phone book in a JSON file. A connector translates: it never maps, matches, retries or
+//! decides. `docs/spec/connector.md` numbers its duties.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream;
-use provision_core::connector::{
-    Capabilities, ClassCapabilities, Completeness, Connector, ConnectorInfo, Context, CreateRequest,
-    DeleteRequest, DeleteStyle, Discovery, FilterSupport, GetRequest, ListEvent, ListRequest, Listing,
-    Object, ObjectKey, Outcome, RenameRequest, UpdateRequest, Writer,
-};
+use provision_core::connector::*;
 use provision_core::plan::TargetSettings;
 use provision_core::schema::{AttributeSchema, Mutability, ObjectClass, Schema};
-use provision_core::value::{AttrName, Attributes};
+use provision_core::value::Attributes;
 use provision_core::{Effect, Error, ErrorKind, Result};
-use provision_examples::{company, tour};
+use provision_examples::{company, json_table::JsonTable, tour};
 use provision_policy::Bundle;
 
 /// A phone book. An entry's key is the number HR issued.
 #[derive(Debug)]
-struct PhoneBook {
-    file: PathBuf,
-    /// One call at a time reads, changes and writes the file.
-    turn: Mutex<()>,
+struct PhoneBook(JsonTable);
+
+fn class() -> ObjectClass {
+    let text = AttributeSchema::text;
+    let id = AttributeSchema { required: true, unique: true, mutability: Mutability::CreateOnly, ..text() };
+    let attributes = [("employeeNumber".into(), id), ("name".into(), text()), ("phone".into(), text())];
+    ObjectClass { attributes: attributes.into(), ..ObjectClass::default() }
 }
 
-type Entries = BTreeMap<String, Attributes>;
-
-impl PhoneBook {
-    fn class() -> ObjectClass {
-        let id = AttributeSchema {
-            required: true,
-            unique: true,
-            mutability: Mutability::CreateOnly,
-            ..AttributeSchema::text()
-        };
-        let text = AttributeSchema::text;
-        let attributes = [("employeeNumber", id), ("name", text()), ("phone", text())];
-        let attributes = attributes.into_iter().map(|(name, schema)| (AttrName::new(name), schema));
-        ObjectClass { attributes: attributes.collect(), ..ObjectClass::default() }
-    }
-
-    fn read(&self) -> Result<Entries> {
-        match std::fs::read(&self.file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| broken(&error)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Entries::new()),
-            Err(error) => Err(broken(&error)),
-        }
-    }
-
-    /// Reads, changes and writes the file whole; a reader never sees half of it.
-    fn change<T>(&self, change: impl FnOnce(&mut Entries) -> Result<T>) -> Result<T> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = self.read()?;
-        let result = change(&mut entries)?;
-        let text = serde_json::to_vec_pretty(&entries).map_err(|error| broken(&error))?;
-        let beside = self.file.with_extension("new");
-        std::fs::write(&beside, text).map_err(|error| broken(&error))?;
-        // Nobody knows whether a rename that failed has happened: the engine will look.
-        std::fs::rename(&beside, &self.file).map_err(|error| broken(&error).with_effect(Effect::Unknown))?;
-        Ok(result)
-    }
+fn object((id, attributes): (String, Attributes)) -> Object {
+    Object { class: "entry".into(), key: ObjectKey::id(id), attributes, enabled: None }
 }
 
-/// Every error of a write says what it did: nothing, unless another effect is stated.
+/// Every error of a write says what it did: here nothing, ever.
 fn refused(kind: ErrorKind, why: &str) -> Error {
     Error::new(kind, why).with_effect(Effect::None)
-}
-
-fn broken(error: &dyn std::error::Error) -> Error {
-    refused(ErrorKind::Unavailable, &format!("the phone book's file: {error}"))
-}
-
-fn object(id: &str, attributes: Attributes) -> Object {
-    Object { class: "entry".into(), key: ObjectKey::id(id), attributes, enabled: None }
 }
 
 #[async_trait]
@@ -88,7 +40,7 @@ impl Connector for PhoneBook {
     }
 
     async fn check(&self, _cx: &Context) -> Result<()> {
-        self.read().map(|_| ())
+        self.0.read().map(drop)
     }
 
     async fn discover(&self, _cx: &Context) -> Result<Discovery> {
@@ -99,29 +51,25 @@ impl Connector for PhoneBook {
             list_complete: true,
             page_size_max: u32::MAX,
             filter: FilterSupport::full(),
+            // The key of the table: two creates of one number cannot both succeed.
             unique: ["employeeNumber".into()].into(),
             ..ClassCapabilities::default()
         };
-        Ok(Discovery {
-            schema: Schema { classes: [("entry".into(), Self::class())].into() },
-            capabilities: Capabilities { classes: [("entry".into(), can)].into() },
-        })
+        let schema = Schema { classes: [("entry".into(), class())].into() };
+        Ok(Discovery { schema, capabilities: Capabilities { classes: [("entry".into(), can)].into() } })
     }
 
     async fn get(&self, _cx: &Context, request: GetRequest) -> Result<Option<Object>> {
-        Ok(self.read()?.remove(&request.key.id).map(|attributes| object(&request.key.id, attributes)))
+        Ok(self.0.read()?.remove_entry(&request.key.id).map(object))
     }
 
     fn list(&self, _cx: &Context, request: ListRequest) -> Result<Listing> {
-        let entries = self.read()?;
-        let matches = |attributes: &Attributes| {
-            request.filter.as_ref().is_none_or(|filter| filter.matches(&Self::class(), attributes))
-        };
-        let found = entries.into_iter().filter(|(_, attributes)| matches(attributes));
-        let found = found.map(|(id, attributes)| object(&id, attributes)).collect();
+        let mut rows = self.0.read()?;
+        rows.retain(|_, row| request.filter.as_ref().is_none_or(|filter| filter.matches(&class(), row)));
         // Absence counts only because the listing says how it knows that it is whole.
         let end = Completeness::Complete { proof: "the file was read to its end".to_owned() };
-        Ok(Box::pin(stream::iter([Ok(ListEvent::Objects(found)), Ok(ListEvent::End(end))])))
+        let events = [ListEvent::Objects(rows.into_iter().map(object).collect()), ListEvent::End(end)];
+        Ok(Box::pin(futures_util::stream::iter(events.map(Ok))))
     }
 
     fn writer(&self) -> Option<&dyn Writer> {
@@ -133,26 +81,21 @@ impl Connector for PhoneBook {
 impl Writer for PhoneBook {
     async fn create(&self, _cx: &Context, request: CreateRequest) -> Result<Outcome> {
         let id = request.attributes.text("employeeNumber").unwrap_or_default().to_owned();
-        if id.is_empty() {
-            return Err(refused(ErrorKind::InvalidAttribute, "an entry needs an `employeeNumber`"));
-        }
-        self.change(|entries| match entries.contains_key(&id) {
+        self.0.change(|rows| match rows.contains_key(&id) {
             true => Err(refused(ErrorKind::AlreadyExists, "there is an entry of that number")),
-            false => {
-                entries.insert(id.clone(), request.attributes);
-                Ok(Outcome::done(ObjectKey::id(id)))
-            }
-        })
+            false => Ok(rows.insert(id.clone(), request.attributes)),
+        })?;
+        Ok(Outcome::done(ObjectKey::id(id)))
     }
 
     async fn update(&self, _cx: &Context, request: UpdateRequest) -> Result<Outcome> {
-        self.change(|entries| match entries.get_mut(&request.key.id) {
-            None => Err(refused(ErrorKind::NotFound, "there is no such entry")),
-            Some(attributes) => {
-                *attributes = request.delta.apply(&Self::class(), attributes);
-                Ok(Outcome::done(request.key))
-            }
-        })
+        self.0.change(|rows| {
+            let row = rows.get_mut(&request.key.id);
+            let row = row.ok_or_else(|| refused(ErrorKind::NotFound, "there is no such entry"))?;
+            *row = request.delta.apply(&class(), row);
+            Ok(())
+        })?;
+        Ok(Outcome::done(request.key))
     }
 
     async fn rename(&self, _cx: &Context, _request: RenameRequest) -> Result<Outcome> {
@@ -160,42 +103,18 @@ impl Writer for PhoneBook {
     }
 
     async fn delete(&self, _cx: &Context, request: DeleteRequest) -> Result<Outcome> {
-        self.change(|entries| {
-            entries.remove(&request.key.id);
-            Ok(Outcome::done(request.key))
-        })
+        self.0.change(|rows| Ok(rows.remove(&request.key.id)))?;
+        Ok(Outcome::done(request.key))
     }
 }
 
-const POLICY: &str = r#"
-bundle: 1
-version: phone-book
-inputs: [mobile]
-roles:
-  staff: { grants: [{ account: phones/entry }] }
-rules:
-  - { id: everybody, when: 'lifecycle == "active" && !empty(user.mobile)', roles: [staff] }
-targets:
-  phones:
-    entry:
-      attributes:
-        employeeNumber: { value: key, strength: create_only }
-        name: user.displayName
-        phone: user.mobile
-"#;
-
 #[tokio::main]
 async fn main() -> Result<()> {
-    let policy = Bundle::load(&[("policy.yaml", POLICY)])
+    let policy = Bundle::load_path(company::data().join("phone-book.yaml"))
         .map_err(|problems| Error::new(ErrorKind::ConfigInvalid, format!("{problems:?}")))?;
-    let clock = tour::clock()?;
+    let (clock, file) = (tour::clock()?, tour::folder()?.join("phones.json"));
     // Registering the kind is all it takes.
-    let registry = company::registry(&clock).with_connector("phone-book", |config| {
-        let path = config.get("path").and_then(serde_json::Value::as_str);
-        let path = path.ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, "`path` must name a file"))?;
-        Ok(Arc::new(PhoneBook { file: path.into(), turn: Mutex::new(()) }))
-    });
-    let config = serde_json::json!({ "path": tour::folder()?.join("phones.json") });
-    let target = TargetSettings { config, ..TargetSettings::new("phones", "phone-book") };
-    tour::tour(clock, registry, Arc::new(policy), target, "entry").await
+    let registry = company::registry(&clock)
+        .with_connector("phone-book", move |_| Ok(Arc::new(PhoneBook(JsonTable::new(&file)))));
+    tour::tour(clock, registry, Arc::new(policy), TargetSettings::new("phones", "phone-book"), "entry").await
 }

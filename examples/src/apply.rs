@@ -10,6 +10,8 @@ use provision_core::id::PlanId;
 use provision_core::model::Actor;
 use provision_core::runtime::{Progress, ProgressState};
 
+use crate::screen::warn;
+
 /// Applies a plan; draws a bar on standard error if that is a terminal, and nothing otherwise. Ctrl-C finishes what is
 /// under way and begins nothing more.
 ///
@@ -25,13 +27,19 @@ pub async fn apply(
     let bar = bar();
     let mut states = progress.stream();
     let work = engine.apply(actor, plan, options, &progress);
-    tokio::pin!(work);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(work, interrupted);
+    let mut stopping = false;
     let report = loop {
         tokio::select! {
             report = &mut work => break report,
             Some(state) = states.next() => show(&bar, state),
             // Nothing is lost by a harder stop either: the journal knows what was under way.
-            Ok(()) = tokio::signal::ctrl_c() => progress.stop(),
+            Ok(()) = &mut interrupted, if !stopping => {
+                stopping = true;
+                progress.stop();
+                warn("stopping: what is under way is finished first");
+            }
         }
     };
     show(&bar, progress.state());

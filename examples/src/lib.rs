@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod company;
 pub mod directory;
+pub mod json_table;
 pub mod quickstart;
 pub mod screen;
 pub mod tour;

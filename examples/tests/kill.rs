@@ -1,4 +1,5 @@
 //! `kill -9` of the real `provisioner apply` at random points: resumed, it comes to the state of an undisturbed run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod support;
 
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use provision_core::runtime::{Clock, SeededRandom, SystemClock};
-use support::Host;
+use support::{Host, differing};
 
 /// How often the program is killed.
 const KILLS: usize = 50;
@@ -93,19 +94,6 @@ fn resume(host: &Host) {
     panic!("not done after ten times: {:#?}", host.run(&["status"]));
 }
 
-#[track_caller]
-fn same(scene: Scene, what: &str, expected: &str, actual: &str) {
-    if expected == actual {
-        return;
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for (a, b) in expected.lines().zip(actual.lines()).filter(|(a, b)| a != b).take(20) {
-        lines.push(format!("- {a}\n+ {b}"));
-    }
-    let (before, after) = (expected.lines().count(), actual.lines().count());
-    panic!("{scene:?}, {what}: {before} lines became {after}:\n{}", lines.join("\n"));
-}
-
 #[test]
 fn killed_apply_resumes_to_the_state_of_an_undisturbed_one() {
     let mut undisturbed = Vec::new();
@@ -138,7 +126,8 @@ fn killed_apply_resumes_to_the_state_of_an_undisturbed_one() {
                     let running = killed(&host, delay);
                     println!("{number}: {scene:?} killed after {delay:?}, still running: {running}");
                     resume(&host);
-                    same(*scene, &format!("kill {number} after {delay:?}"), expected, &dump(&host));
+                    let differ = differing(expected, &dump(&host));
+                    assert!(differ.is_empty(), "{scene:?}, kill {number} after {delay:?}:\n{differ}");
                     hits.lock().unwrap().push(running);
                 }
             });

@@ -1,8 +1,11 @@
 //! The provisioner as an operator and a script use it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod support;
 
-use support::{Host, golden};
+use std::process::{Command, Stdio};
+
+use support::{Host, Ran, golden};
 
 #[test]
 fn road_from_check_to_a_clean_plan() {
@@ -134,6 +137,41 @@ fn paused_target_is_left_alone() {
 }
 
 #[test]
+fn dispute_is_decided_and_the_account_kept() {
+    let host = Host::with(2, "");
+    let config = host.read("provisioner.yaml");
+    let config = config.replace("kind: memory", "kind: demo-directory");
+    let config = config.replace("directory.json }", "directory.json, seed_file: seed.json }");
+    let config = config.replace(
+        "{ user: { marker: employeeNumber } }",
+        "{ user: { marker: employeeNumber, correlate: { displayName: displayName } } }",
+    );
+    host.write("provisioner.yaml", &config);
+    host.write(
+        "seed.json",
+        r#"[{"class": "user", "attributes": {"cn": "Ann", "dn": "CN=Ann", "sAMAccountName": "ann", "displayName": "Ann Smith"},
+             "enabled": true}]"#,
+    );
+    host.expect(0, &["ingest"]);
+    host.expect(0, &["onboard"]);
+    let plan = host.expect(2, &["plan", "--json"]).json();
+    assert_eq!(plan["skips"][0]["reason"], "disputed", "{plan:#}");
+    let listed = host.expect(0, &["disputes"]).stdout;
+    let key = listed.split_whitespace().next().unwrap();
+    host.expect(5, &["decide", key]);
+    host.expect(1, &["decide", "match/directory/user/nothing", "--not-the-same"]);
+    host.expect(0, &["decide", key, "--link", "1000"]);
+    assert!(host.expect(0, &["disputes"]).stdout.contains("no dispute is open"));
+    host.expect(2, &["plan"]);
+    host.expect(0, &["apply"]);
+    host.expect(0, &["plan", "--all"]);
+    let why = host.expect(0, &["explain", "1000", "--target", "directory", "--json"]).json();
+    assert_eq!(why["accounts"][0]["link"]["state"], "active", "{why:#}");
+    assert!(host.expect(0, &["check"]).stdout.contains("user"));
+    assert_eq!(host.read("directory.json").matches("\"employeeNumber\"").count(), 2, "one account each");
+}
+
+#[test]
 fn continuous_drive_takes_in_plans_and_applies() {
     let host = Host::with(9, "");
     let config = host.read("provisioner.yaml").replace("drive: review", "drive: enforce");
@@ -143,6 +181,34 @@ fn continuous_drive_takes_in_plans_and_applies() {
     assert_eq!(report["report"]["done"], 18, "{report:#}");
     assert_eq!(host.read("badges.csv").lines().count(), 10);
     host.expect(0, &["plan"]);
+}
+
+#[test]
+fn interrupt_finishes_what_is_under_way_and_leaves_the_rest() {
+    let host = Host::with(600, "");
+    let slow = "directory.json, faults: { rules: [{ on: [create], fault: { delay: 10 } }] } }";
+    host.write("provisioner.yaml", &host.read("provisioner.yaml").replace("directory.json }", slow));
+    host.expect(0, &["ingest"]);
+    host.expect(0, &["onboard"]);
+    host.expect(2, &["plan"]);
+    let log = host.folder.path().join("directory.json.log");
+    let idle = log.metadata().unwrap().len();
+    let mut command = host.command(&["apply", "--json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // From its first write on there is something under way.
+    while log.metadata().map_or(0, |log| log.len()) <= idle {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("stopping"), "{ran:?}");
+    let report = ran.json()["report"].clone();
+    assert!(report["open"].as_u64().unwrap() > 0 && report["done"].as_u64().unwrap() > 0, "{report:#}");
+    let status = host.expect(0, &["status", "--json"]).json();
+    assert_eq!(status["steps"]["under_way"], 0, "nobody needs to find out how a call ended: {status:#}");
+    host.expect(0, &["apply"]);
+    host.expect(0, &["plan", "--all"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The quickstart as a newcomer runs it, twice.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Running the real programs as a person would, and what they printed.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -78,7 +79,7 @@ targets:
       attributes:
         cn: 'user.displayName + \" \" + key'
         dn: '\"CN=\" + rdn(user.displayName + \" \" + key) + \",OU=People,DC=corp,DC=example\"'
-        employeeNumber: { value: key, strength: create_only }
+        employeeNumber: { value: key, strength: weak }
         displayName: user.displayName
         title: user.title
   badges:
@@ -215,5 +216,17 @@ pub fn golden(name: &str, actual: &str) {
         return;
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(actual, expected, "differs from {}; look, then set UPDATE_GOLDEN=1", path.display());
+    let differ = differing(&expected, actual);
+    assert!(differ.is_empty(), "{}, then set UPDATE_GOLDEN=1:\n{differ}", path.display());
+}
+
+/// The first lines that differ.
+pub fn differing(expected: &str, actual: &str) -> String {
+    let (old, new) = (expected.lines().count(), actual.lines().count());
+    let pairs = expected.lines().zip(actual.lines()).filter(|(old, new)| old != new).take(20);
+    let mut lines: Vec<String> = pairs.map(|(old, new)| format!("- {old}\n+ {new}")).collect();
+    if old != new {
+        lines.push(format!("{old} lines became {new}"));
+    }
+    lines.join("\n")
 }

@@ -18,7 +18,7 @@ Secrets stand in the configuration as ${env:NAME} and are never printed.";
 
 /// Provisions accounts: takes HR feeds in, plans, applies.
 #[derive(Debug, Parser)]
-#[command(name = "provisioner", version, about, after_help = EXIT_CODES)]
+#[command(name = "provisioner", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// The configuration.
     #[arg(long, short, global = true, default_value = "provisioner.yaml", value_name = "FILE")]
@@ -108,6 +108,8 @@ pub(crate) enum Command {
     },
     /// Show matches that a person must decide.
     Disputes,
+    /// Decide one of them.
+    Decide(DecideArguments),
     /// Show what waits for approval.
     Holds,
     /// Approve exactly what a hold's digest names, once; not what you asked for yourself.
@@ -162,6 +164,37 @@ pub(crate) struct PlanArguments {
     /// Show the reason of every value.
     #[arg(long)]
     pub(crate) why: bool,
+}
+
+/// A dispute, and how it is decided.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArguments {
+    /// The dispute, as shown by `disputes`.
+    pub(crate) dispute: String,
+    /// How it is decided.
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// With --link, for a create whose answer was lost: the object's id.
+    #[arg(long, requires = "link", value_name = "ID")]
+    pub(crate) object: Option<String>,
+}
+
+/// Exactly one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Choice {
+    /// The object is this person's account.
+    #[arg(long, value_name = "PERSON")]
+    pub(crate) link: Option<String>,
+    /// The object belongs to none of the candidates.
+    #[arg(long)]
+    pub(crate) not_the_same: bool,
+    /// A create whose answer was lost made nothing: the next plan creates the account.
+    #[arg(long)]
+    pub(crate) create_again: bool,
+    /// The source's data has been put right.
+    #[arg(long)]
+    pub(crate) accept: bool,
 }
 
 /// An instant, or a date: 00:00 UTC of that day.

@@ -27,12 +27,13 @@ pub(crate) async fn run(host: &Host, once: bool, workers: u32) -> Result<Answer,
         ..RunOptions::default()
     };
     let work = host.engine.run(&host.actor, &options);
-    tokio::pin!(work);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(work, interrupted);
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + SOURCES_EVERY, SOURCES_EVERY);
     let report = loop {
         tokio::select! {
             report = &mut work => break report?,
-            Ok(()) = tokio::signal::ctrl_c(), if !stop.is_stopped() => {
+            Ok(()) = &mut interrupted, if !stop.is_stopped() => {
                 warn("stopping: what is under way is finished first");
                 stop.stop();
             }

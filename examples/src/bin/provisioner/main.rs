@@ -3,6 +3,7 @@
 mod answer;
 mod arguments;
 mod config;
+mod disputes;
 mod drive;
 mod feeds;
 mod holds;
@@ -68,7 +69,8 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
             people::explain(&host, &person, as_of, target.as_deref()).await
         }
         Command::History { person } => people::history(&host, &person).await,
-        Command::Disputes => people::disputes(&host).await,
+        Command::Disputes => disputes::list(&host).await,
+        Command::Decide(decision) => disputes::decide(&host, &decision).await,
         Command::Holds => holds::list(&host).await,
         Command::Approve { hold, digest } => holds::approve(&host, &hold, &digest).await,
         Command::Reject { hold } => holds::reject(&host, &hold).await,

@@ -1,8 +1,7 @@
-//! Commands about one person, and matches that a person must decide.
+//! Commands about one person.
 
 use provision_core::engine::{ExplainOptions, render_history};
 use provision_core::id::TargetName;
-use provision_core::text::escape;
 use provision_core::value::Timestamp;
 use serde_json::json;
 
@@ -27,18 +26,4 @@ pub(crate) async fn history(host: &Host, person: &str) -> Result<Answer, Failure
     let identity = host.engine.find(person).await?;
     let entries = host.engine.history(identity.id).await?;
     Answer::new(render_history(&entries), json!({ "identity": identity.id, "entries": entries }), Exit::Clean)
-}
-
-/// Open disputes.
-pub(crate) async fn disputes(host: &Host) -> Result<Answer, Failure> {
-    let disputes = host.engine.disputes().await?;
-    let mut text = String::new();
-    for dispute in &disputes {
-        let key = provision_core::model::Dispute::row_key(&dispute.about);
-        text.push_str(&format!("{}  {}\n", escape(&key), escape(&dispute.detail)));
-    }
-    if disputes.is_empty() {
-        text.push_str("no dispute is open\n");
-    }
-    Answer::new(text, json!({ "disputes": disputes }), Exit::Clean)
 }
