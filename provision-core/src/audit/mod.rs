@@ -83,7 +83,20 @@ impl AuditEntry {
 
     /// The row to append.
     pub fn append(&self) -> crate::Result<crate::store::Append> {
-        let body = serde_json::to_string(self).map_err(|error| {
+        self.row(self)
+    }
+
+    /// The row to append, with a change and reasons that are only borrowed: they are most of the entry of a step.
+    pub(crate) fn append_change(
+        &self,
+        change: &impl Serialize,
+        reasons: &[Reason],
+    ) -> crate::Result<crate::store::Append> {
+        self.row(&Told { entry: self, change, reasons })
+    }
+
+    fn row(&self, content: &impl Serialize) -> crate::Result<crate::store::Append> {
+        let body = serde_json::to_string(content).map_err(|error| {
             crate::Error::new(crate::ErrorKind::Unexpected, "cannot encode an audit entry").with_source(error)
         })?;
         let mut columns = Vec::new();
@@ -95,4 +108,14 @@ impl AuditEntry {
         }
         Ok(crate::store::Append { stream: crate::store::Stream::Audit, columns, body })
     }
+}
+
+/// An entry whose own `change` and `reasons` are empty, with others in their place.
+#[derive(Serialize)]
+struct Told<'a, C> {
+    #[serde(flatten)]
+    entry: &'a AuditEntry,
+    change: &'a C,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasons: &'a [Reason],
 }

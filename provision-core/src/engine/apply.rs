@@ -11,7 +11,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::{JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
-use crate::plan::{Drive, PlanHeader, PlanState};
+use crate::plan::{Drive, PlanHeader, PlanState, Planned};
 use crate::runtime::{Operation, Progress};
 use crate::store::{self, Changes, Commit, Select, Stored};
 
@@ -55,6 +55,12 @@ impl ApplyReport {
     pub fn is_clean(&self) -> bool {
         self.failed + self.skipped + self.disputed + self.open == 0
     }
+}
+
+/// Whom a chunk looked at: what is left to do of it when its steps have ended.
+#[derive(Deserialize)]
+struct LookedAt {
+    planned: Vec<Planned>,
 }
 
 /// Messages kept for each target in a report.
@@ -172,9 +178,13 @@ impl Engine {
     /// Ends the plan if every step has ended, and the work of the identities whose steps have.
     async fn finish_apply(&self, actor: &Actor, mut header: PlanHeader) -> Result<ApplyReport> {
         let mut report = self.apply_report(&header).await?;
-        let open = self.identities_with_open_steps(&header).await?;
+        let open = match report.open {
+            0 => BTreeSet::new(),
+            _ => self.identities_with_open_steps(&header).await?,
+        };
         for number in 0..header.chunks {
-            let Some(chunk) = self.plan_steps(header.id, number).await? else { continue };
+            let chunk = self.plan_chunk_part::<LookedAt>(header.id, number).await?;
+            let Some(chunk) = chunk else { continue };
             let planned: Vec<_> =
                 chunk.planned.iter().filter(|planned| !open.contains(&planned.identity)).collect();
             let keys: Vec<String> = planned

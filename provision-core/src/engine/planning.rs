@@ -385,6 +385,18 @@ impl Engine {
         found.map(|stored| stored.value).ok_or_else(|| super::configure::missing("plan", &plan.to_string()))
     }
 
+    /// A part of a chunk: whoever needs no steps need not build them.
+    pub(crate) async fn plan_chunk_part<T: serde::de::DeserializeOwned>(
+        &self,
+        plan: PlanId,
+        chunk: u32,
+    ) -> Result<Option<T>> {
+        let key = PlanChunk::row_key(plan, chunk);
+        let rows = self.store().get(&self.realm, PlanChunk::TABLE, &[key]).await?;
+        let row = rows.into_iter().flatten().next();
+        row.map(|row| store::decode_part(PlanChunk::TABLE, &row)).transpose()
+    }
+
     /// A chunk of a plan, from 0; `None` after the last.
     pub async fn plan_steps(&self, plan: PlanId, chunk: u32) -> Result<Option<PlanChunk>> {
         let key = PlanChunk::row_key(plan, chunk);

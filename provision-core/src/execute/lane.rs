@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
 use crate::engine::Engine;
@@ -46,6 +48,12 @@ pub(crate) struct Lane<'a> {
 
 /// What a step came to in the journal, with the version to write over.
 pub(super) type Entries = BTreeMap<StepId, Stored<JournalEntry>>;
+
+/// Whether a chunk has leavers. Its steps are not built to learn that: most plans have none.
+#[derive(Deserialize)]
+struct Urgency {
+    offboarding: bool,
+}
 
 /// What a pass over the steps found.
 #[derive(Default)]
@@ -109,14 +117,19 @@ impl<'a> Lane<'a> {
     /// Executes what is ready of one chunk.
     async fn chunk(&self, number: u32, offboarding: bool) -> Result<Pass> {
         let mut pass = Pass::default();
-        let Some(chunk) = self.engine.plan_steps(self.header.id, number).await? else { return Ok(pass) };
-        if offboarding && !chunk.offboarding {
-            return Ok(pass);
+        let plan = self.header.id;
+        if offboarding {
+            let urgency = self.engine.plan_chunk_part::<Urgency>(plan, number).await?;
+            if !urgency.is_some_and(|urgency| urgency.offboarding) {
+                return Ok(pass);
+            }
         }
-        let steps: Vec<Step> = chunk
+        let Some(chunk) = self.engine.plan_steps(plan, number).await? else { return Ok(pass) };
+        let steps: Vec<Arc<Step>> = chunk
             .steps
             .into_iter()
             .filter(|step| step.target == self.target.settings.name && (!offboarding || step.offboarding))
+            .map(Arc::new)
             .collect();
         loop {
             let entries = self.entries(&steps).await?;
@@ -137,7 +150,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The journal of steps and of everything they need.
-    async fn entries(&self, steps: &[Step]) -> Result<Entries> {
+    async fn entries(&self, steps: &[Arc<Step>]) -> Result<Entries> {
         let ids = steps.iter().flat_map(|step| step.needs.iter().chain([&step.id]));
         let mut keys: Vec<String> = ids.map(|id| JournalEntry::row_key(self.header.id, id)).collect();
         keys.sort();
@@ -147,10 +160,14 @@ impl<'a> Lane<'a> {
     }
 
     /// Steps that can be tried now, how many have not ended, and when the next of those may be tried.
-    async fn ready(&self, steps: &[Step], entries: &Entries) -> Result<(Vec<Step>, u64, Option<Timestamp>)> {
+    async fn ready(
+        &self,
+        steps: &[Arc<Step>],
+        entries: &Entries,
+    ) -> Result<(Vec<Arc<Step>>, u64, Option<Timestamp>)> {
         let now = self.engine.now();
         let (mut ready, mut open, mut next) = (Vec::new(), 0, None);
-        let mut blocked: Vec<(Step, String)> = Vec::new();
+        let mut blocked: Vec<(Arc<Step>, String)> = Vec::new();
         for step in steps {
             let entry = entries.get(&step.id).map(|entry| &entry.value);
             if entry.is_some_and(|entry| entry.state.has_ended()) {

@@ -1,6 +1,7 @@
 //! Settling: what an attempt came to becomes rows, in one commit with its audit entry and its event.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::lane::{Entries, Lane};
 use super::wave::{Begun, expect_entry, link_key, makes_link};
@@ -124,21 +125,10 @@ impl Lane<'_> {
             }
         }
         let mut changes = Changes::in_realm(realm);
-        let entries: Vec<String> = ended.iter().map(|(begun, _)| begun.entry.key()).collect();
         // The intent must be the one we wrote: nobody took the step over.
-        let known = store::get_many::<JournalEntry>(store, realm, &entries).await?;
-        for (known, (begun, _)) in known.iter().zip(ended) {
-            match known {
-                Some(known) if known.value.attempts == begun.entry.attempts => {
-                    let key = begun.entry.key();
-                    changes.expect.push(Expect::Version {
-                        table: Table::Journal,
-                        key,
-                        version: known.version,
-                    });
-                }
-                _ => changes.expect.push(Expect::Absent { table: Table::Journal, key: begun.entry.key() }),
-            }
+        for (begun, _) in ended {
+            let (table, key, version) = (Table::Journal, begun.entry.key(), begun.version);
+            changes.expect.push(Expect::Version { table, key, version });
         }
         let done = || {
             let done = ended.iter().filter(|(_, ended)| matches!(ended, Ended::Done { .. }));
@@ -487,13 +477,11 @@ impl Lane<'_> {
         audit.step = Some(step.id.clone());
         audit.policy = Some(self.header.policy.clone());
         audit.object = entry.key.as_ref().or(step.key.as_ref()).map(|key| key.id.clone());
-        audit.change = serde_json::to_value(&step.action).ok();
-        audit.reasons = step.reasons.clone();
         audit.error = entry.error.clone();
         if entry.read_back {
             audit.note = "known by reading back".to_owned();
         }
-        batch.changes.append.push(audit.append()?);
+        batch.changes.append.push(audit.append_change(&step.action, &step.reasons)?);
         if entry.state == StepState::Done && step.action != Action::Release {
             let event = Event {
                 realm: self.engine.realm.clone(),
@@ -523,7 +511,12 @@ impl Lane<'_> {
     }
 
     /// Journals steps that are not tried. Stale ones make their identity dirty: the next plan looks again.
-    pub(super) async fn skip(&self, steps: &[(Step, String)], entries: &Entries, stale: bool) -> Result<()> {
+    pub(super) async fn skip(
+        &self,
+        steps: &[(Arc<Step>, String)],
+        entries: &Entries,
+        stale: bool,
+    ) -> Result<()> {
         for steps in steps.chunks(SKIPS) {
             let now = self.engine.now();
             let mut batch = Batch {

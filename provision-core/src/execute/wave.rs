@@ -2,9 +2,11 @@
 //! as they come.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde::Deserialize;
 
 use super::lane::{Entries, Lane};
 use super::{Ended, JournalEntry, StepState, Unit};
@@ -13,18 +15,20 @@ use crate::error::Result;
 use crate::id::LinkId;
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
-use crate::store::{self, Changes, Commit, Expect, Record, Stored, Table};
+use crate::store::{self, Changes, Commit, Expect, Record, Row, Stored, Table};
 
-/// Outcomes journalled in one commit, at most.
-const SETTLE: usize = 64;
+/// Outcomes journalled in one commit, at most: those that are there when one of them is. None waits for another.
+const SETTLE: usize = 256;
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
 
 /// A step about to be called.
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
-    pub(super) step: Step,
+    pub(super) step: Arc<Step>,
     pub(super) entry: JournalEntry,
+    /// The version its journal row has once the intent is written.
+    pub(super) version: u64,
     pub(super) link: Option<Link>,
     /// The attempt before may have changed something: read back first.
     pub(super) after_unknown: bool,
@@ -34,7 +38,7 @@ pub(super) struct Begun {
 
 impl Lane<'_> {
     /// Begins, calls and settles steps.
-    pub(super) async fn wave(&self, chunk: u32, steps: &[Step], entries: &Entries) -> Result<()> {
+    pub(super) async fn wave(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
         let begun = self.begin(chunk, steps, entries).await?;
         if begun.is_empty() {
             return Ok(());
@@ -73,7 +77,7 @@ impl Lane<'_> {
     }
 
     /// Checks preconditions, reserves budgets and journals the intents.
-    async fn begin(&self, chunk: u32, steps: &[Step], entries: &Entries) -> Result<Vec<Begun>> {
+    async fn begin(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
         let mut entries = entries.clone();
         for _ in 0..TRIES_MAX {
             let (mut begun, stale) = self.check(chunk, steps, &entries).await?;
@@ -85,7 +89,7 @@ impl Lane<'_> {
             if let Some(why) = over {
                 let (stop, go): (Vec<Begun>, Vec<Begun>) =
                     begun.into_iter().partition(|begun| !begun.step.budgets.is_empty());
-                let stop: Vec<(Step, String)> =
+                let stop: Vec<(Arc<Step>, String)> =
                     stop.into_iter().map(|begun| (begun.step, why.clone())).collect();
                 self.skip(&stop, &entries, true).await?;
                 begun = go;
@@ -106,14 +110,14 @@ impl Lane<'_> {
             // Another process works on the same plan: look again, and leave alone what it has begun.
             entries = self.reload(steps).await?;
             let now = self.engine.now();
-            let free = |step: &&Step| {
+            let free = |step: &&Arc<Step>| {
                 entries.get(&step.id).is_none_or(|entry| match &entry.value.state {
                     StepState::Intent => entry.value.deadline.plus(self.engine.inner.settle) <= now,
                     StepState::Waiting { until } | StepState::Pending { until, .. } => *until <= now,
                     _ => false,
                 })
             };
-            let free: Vec<Step> = steps.iter().filter(free).cloned().collect();
+            let free: Vec<Arc<Step>> = steps.iter().filter(free).cloned().collect();
             if free.len() < steps.len() {
                 return Box::pin(self.begin(chunk, &free, &entries)).await;
             }
@@ -121,7 +125,7 @@ impl Lane<'_> {
         Ok(Vec::new())
     }
 
-    async fn reload(&self, steps: &[Step]) -> Result<Entries> {
+    async fn reload(&self, steps: &[Arc<Step>]) -> Result<Entries> {
         let keys: Vec<String> =
             steps.iter().map(|step| JournalEntry::row_key(self.header.id, &step.id)).collect();
         let found = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
@@ -132,18 +136,18 @@ impl Lane<'_> {
     async fn check(
         &self,
         chunk: u32,
-        steps: &[Step],
+        steps: &[Arc<Step>],
         entries: &Entries,
-    ) -> Result<(Vec<Begun>, Vec<(Step, String)>)> {
+    ) -> Result<(Vec<Begun>, Vec<(Arc<Step>, String)>)> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
         let identity_keys: Vec<String> = steps.iter().map(|step| step.identity.to_string()).collect();
-        let identities = store::get_many::<Identity>(store, realm, &identity_keys).await?;
-        let link_keys: Vec<String> = steps.iter().map(link_key).collect();
+        let identities = store.get(realm, Identity::TABLE, &identity_keys).await?;
+        let link_keys: Vec<String> = steps.iter().map(|step| link_key(step)).collect();
         let links = store::get_many::<Link>(store, realm, &link_keys).await?;
         let (mut begun, mut stale) = (Vec::new(), Vec::new());
         for ((step, identity), link) in steps.iter().zip(identities).zip(links) {
             let link = link.map(|link| link.value);
-            let version = identity.map(|identity| identity.value.version);
+            let version = identity.as_ref().map(identity_version).transpose()?;
             if let Some(why) = self.stale(step, version, link.as_ref()) {
                 stale.push((step.clone(), why));
                 continue;
@@ -167,11 +171,12 @@ impl Lane<'_> {
     fn begun(
         &self,
         chunk: u32,
-        step: &Step,
+        step: &Arc<Step>,
         link: Option<Link>,
         known: Option<&Stored<JournalEntry>>,
     ) -> Result<Begun> {
         let now = self.engine.now();
+        let version = known.map_or(1, |known| known.version + 1);
         let known = known.map(|known| &known.value);
         let link_id = match (&link, known.and_then(|known| known.link)) {
             (Some(link), _) => link.id,
@@ -203,7 +208,7 @@ impl Lane<'_> {
             read_back: false,
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
-        Ok(Begun { step: step.clone(), entry, link, after_unknown, ticket })
+        Ok(Begun { step: Arc::clone(step), entry, version, link, after_unknown, ticket })
     }
 
     /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
@@ -281,6 +286,15 @@ impl Lane<'_> {
         // Between half and the whole, so that many steps do not come back together.
         Ok(Duration::from_millis(millis / 2 + millis / 2 * u64::from(byte) / 255))
     }
+}
+
+/// The version of an identity: all that a precondition asks of it.
+fn identity_version(row: &Row) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
 }
 
 /// The key of the link a step is about.

@@ -17,6 +17,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 pub use memory::MemoryStore;
+pub(crate) use record::decode_part;
 pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};

@@ -39,11 +39,19 @@ pub fn put<R: Record>(record: &R) -> Result<Put> {
 
 /// Reads a record from a row.
 pub fn decode<R: Record>(row: &Row) -> Result<Stored<R>> {
-    serde_json::from_str(&row.body).map(|value| Stored { version: row.version, value }).map_err(|error| {
-        Error::new(ErrorKind::StoreUnusable, format!("cannot read a row of `{}`", R::TABLE.name()))
-            .with_context("key", row.key.clone())
-            .with_source(error)
-    })
+    let value = serde_json::from_str(&row.body).map_err(|error| unreadable(R::TABLE, row, error))?;
+    Ok(Stored { version: row.version, value })
+}
+
+/// Reads a part of a record: fields that the part does not name are passed over, not built.
+pub(crate) fn decode_part<T: DeserializeOwned>(table: Table, row: &Row) -> Result<T> {
+    serde_json::from_str(&row.body).map_err(|error| unreadable(table, row, error))
+}
+
+fn unreadable(table: Table, row: &Row, error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::StoreUnusable, format!("cannot read a row of `{}`", table.name()))
+        .with_context("key", row.key.clone())
+        .with_source(error)
 }
 
 /// One record by key.
