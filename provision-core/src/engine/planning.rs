@@ -271,7 +271,7 @@ impl Engine {
             .map(|known| &known.identity)
             .zip(evaluated.iter().map(|(evaluation, _)| evaluation))
             .collect();
-        let mut resolved = self.resolve_references(&pairs).await?;
+        let mut resolved = self.resolve_references(&pairs, &run.facts, run.now).await?;
         let mut drafted = Vec::with_capacity(known.len());
         for (known, (evaluation, names)) in known.into_iter().zip(evaluated) {
             let references = resolved.remove(&known.identity.id).unwrap_or_default();

@@ -9,11 +9,12 @@ use super::Engine;
 use super::planning::{CHUNK, Run, count};
 use crate::error::Result;
 use crate::id::{IdentityId, Tag};
-use crate::model::{Identity, Link, Subject};
+use crate::model::{Identity, Link, LinkState, Subject, Work};
 use crate::plan::{
     Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
     reference_action, step_id,
 };
+use crate::policy::RefusalReason;
 use crate::store::{self, Changes, Record, Stored, Table};
 
 /// A reference that no plan can complete yet: the identity is planned again when the other's account appears.
@@ -64,6 +65,7 @@ impl Engine {
                     None => {}
                 }
             }
+            let waited = chunk;
             let chunk = PlanChunk {
                 plan: run.id,
                 number: header.chunks,
@@ -81,8 +83,56 @@ impl Engine {
                 count(header, &chunk);
                 digest_steps(hasher, &chunk.steps)?;
             }
+            if !run.preview {
+                self.rest(&waited, &chunk).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Ends the work of identities that have nothing to do but wait: the account they wait for makes them dirty.
+    ///
+    /// The waiting rows are durable by now. An account that appeared before is seen here; one that appears later finds
+    /// the row, and its mark is newer than the work ended here.
+    async fn rest(&self, chunk: &PlanChunk, references: &PlanChunk) -> Result<()> {
+        let mut busy: BTreeSet<IdentityId> =
+            chunk.steps.iter().chain(&references.steps).map(|step| step.identity).collect();
+        let pending = chunk.skips.iter().filter(|skip| skip.reason == RefusalReason::Pending);
+        busy.extend(pending.map(|skip| skip.identity));
+        let keys: Vec<String> = chunk
+            .waiting
+            .iter()
+            .map(|(_, waiting)| {
+                let subject = Subject::Identity(waiting.to);
+                Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject)
+            })
+            .collect();
+        let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
+        for ((identity, _), link) in chunk.waiting.iter().zip(links) {
+            let there = link.is_some_and(|link| {
+                link.value.state == LinkState::Active && link.value.key.is_some() && !link.value.missing
+            });
+            if there {
+                busy.insert(*identity);
+            }
+        }
+        let waits: BTreeSet<IdentityId> = chunk.waiting.iter().map(|(identity, _)| *identity).collect();
+        let resting: Vec<_> = chunk
+            .planned
+            .iter()
+            .filter(|planned| waits.contains(&planned.identity) && !busy.contains(&planned.identity))
+            .filter_map(|planned| {
+                planned.work.as_ref().map(|(key, seen)| (key, *seen, planned.next_change_at))
+            })
+            .collect();
+        let keys: Vec<String> = resting.iter().map(|(key, ..)| (*key).clone()).collect();
+        let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        for ((_, seen, next), work) in resting.iter().zip(&work) {
+            Self::finish_work(&mut changes, work.as_ref(), *seen, *next)?;
+        }
+        // Somebody marked one of them meanwhile: they all stay dirty and are looked at again.
+        self.store().commit(changes).await.map(drop)
     }
 
     /// Which of the accounts referred to this plan creates: their identities are planned once more, which gives the
@@ -126,8 +176,8 @@ impl Engine {
             }
             crate::plan::Scope::Changed => {
                 let keys: Vec<String> = identities.iter().map(Identity::order).collect();
-                let work = store::get_many::<crate::model::Work>(self.store(), &self.realm, &keys).await?;
-                let due = |work: &Option<store::Stored<crate::model::Work>>| {
+                let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+                let due = |work: &Option<store::Stored<Work>>| {
                     work.as_ref().is_some_and(|work| work.value.due_at <= run.now)
                 };
                 Ok(identities

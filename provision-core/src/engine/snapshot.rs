@@ -10,7 +10,7 @@ use crate::model::{
     Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, LinkState, Membership, Name, SourceRecord,
     Subject,
 };
-use crate::plan::{ReferenceKey, Resolved};
+use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts};
 use crate::policy::{DesiredSlot, Evaluation};
 use crate::store::{self, Record, Scan, Select, Stored};
 use crate::value::Timestamp;
@@ -146,10 +146,13 @@ impl Engine {
         }
     }
 
-    /// Resolves the references of evaluations to keys of accounts.
+    /// Resolves the references of evaluations to keys of accounts. The account of somebody who has gone is not there
+    /// where leavers are deleted: the same plan takes it away before anything could refer to it.
     pub(crate) async fn resolve_references(
         &self,
         evaluated: &[(&Identity, &Evaluation)],
+        facts: &BTreeMap<TargetName, TargetFacts>,
+        now: Timestamp,
     ) -> Result<BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>> {
         let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
         for (identity, evaluation) in evaluated {
@@ -166,6 +169,23 @@ impl Engine {
         let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &record_keys).await?;
         let to: Vec<Option<IdentityId>> =
             records.into_iter().map(|record| record.map(|record| record.value.identity)).collect();
+        let deletes = |target: &TargetName, class: &ClassName| {
+            facts.get(target).is_some_and(|facts| facts.settings.class(class).on_delete == OnDelete::Delete)
+        };
+        let leaving: Vec<String> = asked
+            .iter()
+            .zip(&to)
+            .filter(|((_, (_, target, class), _), _)| deletes(target, class))
+            .filter_map(|(_, to)| to.map(|to| to.to_string()))
+            .collect();
+        let mut gone: BTreeSet<IdentityId> = BTreeSet::new();
+        for identity in
+            store::get_many::<Identity>(self.store(), &self.realm, &leaving).await?.into_iter().flatten()
+        {
+            if identity.value.lifecycle(now)?.0 == Lifecycle::Terminated {
+                gone.insert(identity.value.id);
+            }
+        }
         let link_keys: Vec<String> = asked
             .iter()
             .zip(&to)
@@ -177,8 +197,10 @@ impl Engine {
         let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
         let mut resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>> = BTreeMap::new();
         for (((identity, reference, _), to), link) in asked.into_iter().zip(to).zip(links) {
-            let active =
-                link.map(|link| link.value).filter(|link| link.state == LinkState::Active && !link.missing);
+            let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| gone.contains(&to));
+            let active = link
+                .map(|link| link.value)
+                .filter(|link| link.state == LinkState::Active && !link.missing && !deleted);
             let value = match (to, active.and_then(|link| link.key)) {
                 (None, _) => Resolved::Unknown,
                 (Some(_), Some(key)) => Resolved::Key(key),

@@ -145,6 +145,12 @@ impl World {
         links
     }
 
+    /// The accounts as they are and where the links stand, whoever wrote what: an account that was found again is not
+    /// recorded as written.
+    pub(crate) async fn standing(&self) -> (Vec<String>, Vec<String>) {
+        (self.picture(), stand(&self.links().await))
+    }
+
     /// One call of apply, by any engine.
     pub(crate) async fn apply_with(
         &self,
@@ -201,6 +207,11 @@ pub(crate) fn same(seen: &(Vec<String>, Vec<String>), expected: &(Vec<String>, V
         assert!(less.is_empty() && more.is_empty(), "{why}\n wanted {less:#?}\n got {more:#?}");
         assert_eq!(seen.len(), expected.len(), "{why}");
     }
+}
+
+/// Links without what was written to their objects.
+pub(crate) fn stand(links: &[String]) -> Vec<String> {
+    links.iter().map(|link| link.split(")) ").next().unwrap_or_default().to_owned()).collect()
 }
 
 fn is_pending(skip: &Skip) -> bool {

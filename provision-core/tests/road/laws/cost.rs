@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use provision_core::memory::Operation;
+use provision_core::model::Status;
 use provision_core::plan::Scope;
 
-use crate::world::{Person, Setup, World, generous, person};
+use crate::world::{Person, Setup, TestPolicy, World, generous, person};
 
 /// Names whose stems have nothing in common.
 fn people(many: usize) -> Vec<Person> {
@@ -64,4 +65,33 @@ async fn law_13_cost_follows_change_no_read_and_no_commit_grows_with_the_populat
         largest.push(world.paced.largest());
     }
     assert_eq!(largest[0], largest[1]);
+}
+
+#[tokio::test]
+async fn law_13_cost_follows_change_who_waits_for_another_is_not_looked_at_again_and_again() {
+    let world = World::new(1).await;
+    let mut people = vec![person("1", "Jane", "Smith", "Sales"), person("2", "Al", "Kim", "Sales")];
+    people[0].manager = Some("2".to_owned());
+    people[1].status = Status::Terminated;
+    world.feed(&people).await;
+    world.onboard().await;
+    let first = world.plan(Scope::Changed).await;
+    world.apply(first.id).await;
+    people[0].department = "Finance".to_owned();
+    world.feed(&people).await;
+    let second = world.plan(Scope::Changed).await;
+    world.apply(second.id).await;
+    // Everybody is marked once more, by a policy that says the same.
+    let policy = TestPolicy { label: "test-2".to_owned(), ..world.policy.clone() };
+    world.engine.set_policy(&world.actor, std::sync::Arc::new(policy)).await.unwrap();
+    assert!(world.plan(Scope::Changed).await.is_empty());
+    assert_eq!(world.dirty().await, [], "nothing is left to look at");
+    // When the other has an account, the reference follows.
+    people[1].status = Status::Active;
+    world.feed(&people).await;
+    world.settle_down(4).await;
+    assert!(world.picture().iter().any(|account| account.contains("manager=user 2")));
+    let plan = world.plan(Scope::Changed).await;
+    world.apply(plan.id).await;
+    assert_eq!(world.dirty().await, []);
 }
