@@ -48,7 +48,8 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open(folder: &Path) -> Outcome<Self> {
-        let store = SqliteStore::open(folder.join("store.db"), SqliteOptions::default(), Arc::new(SystemClock))?;
+        let store =
+            SqliteStore::open(folder.join("store.db"), SqliteOptions::default(), Arc::new(SystemClock))?;
         let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
         let shared: Arc<dyn Connector> = Arc::new(directory.clone());
         let registry = Registry::new()
