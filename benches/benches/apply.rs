@@ -4,11 +4,10 @@
 //! `--smoke`: 300 creates, one round. `--creates N`, `--rounds N`: other sizes.
 
 use std::path::Path;
-use std::time::Duration;
 
 use provision_benches::{
-    Outcome, People, Size, TARGET, Table, World, Written, bare_insert, expect, median, number_of, position,
-    run, seconds, timed, write_csv, written_since,
+    Outcome, People, Size, Spent, TARGET, Table, World, Written, expect, insert_all, median, number_of,
+    open_like, position, run, timed, write_csv, written_since,
 };
 use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::plan::{PlanState, Scope};
@@ -32,9 +31,9 @@ fn main() -> Outcome<()> {
 
 /// What one round came to.
 struct Round {
-    plan: Duration,
-    apply: Duration,
-    bare: Duration,
+    plan: Spent,
+    apply: Spent,
+    bare: Spent,
     rows: usize,
     bytes: usize,
 }
@@ -60,15 +59,14 @@ fn round(prepared: &Path, creates: usize) -> Outcome<Round> {
     if rows < creates * 4 {
         return Err(format!("an apply of {creates} creates wrote {rows} rows only").into());
     }
-    let (inserted, bare) = run(async {
-        Ok(timed(async { bare_insert(&store, &folder.path().join("bare.db"), &written) }).await)
-    })?;
+    let mut bare = open_like(&store, &folder.path().join("bare.db"))?;
+    let (inserted, bare) = run(async { Ok(timed(async { insert_all(&mut bare, &written) }).await) })?;
     inserted?;
     let bytes = written.iter().map(Written::bytes).sum();
     Ok(Round { plan, apply, bare, rows, bytes })
 }
 
-async fn engine(folder: &Path, store: &Path, creates: usize) -> Outcome<(Duration, Duration, Vec<i64>)> {
+async fn engine(folder: &Path, store: &Path, creates: usize) -> Outcome<(Spent, Spent, Vec<i64>)> {
     let world = World::open(folder).await?;
     world.set_policy().await?;
     let (engine, actor) = (&world.engine, &world.actor);
@@ -86,15 +84,14 @@ async fn engine(folder: &Path, store: &Path, creates: usize) -> Outcome<(Duratio
 }
 
 fn show(creates: usize, all: &[Round]) {
-    let of = |time: fn(&Round) -> Duration| median(&all.iter().map(time).collect::<Vec<_>>());
+    let of = |time: fn(&Round) -> Spent| median(&all.iter().map(time).collect::<Vec<_>>());
     let (plan, apply, bare) = (of(|round| round.plan), of(|round| round.apply), of(|round| round.bare));
     let (rows, bytes) = all.last().map_or((0, 0), |round| (round.rows, round.bytes));
-    let mut table = Table::new(&["creates", "median", "creates per second"]);
-    let rate = |time: Duration| format!("{:.0}", creates as f64 / time.as_secs_f64());
-    table.row([format!("plan of {creates} creates"), seconds(plan), rate(plan)]);
-    table.row([format!("journalled apply of {creates} creates"), seconds(apply), rate(apply)]);
+    let mut table = Table::new(&["creates", "median", "processor", "creates per second"]);
+    table.row(plan.cells(format!("plan of {creates} creates"), creates));
+    table.row(apply.cells(format!("journalled apply of {creates} creates"), creates));
     let same = format!("bare inserts of the same {rows} rows ({:.0} MB)", bytes as f64 / 1e6);
-    table.row([same, seconds(bare), rate(bare)]);
+    table.row(bare.cells(same, creates));
     println!("{table}");
-    println!("ratio: {:.2}x ({} rounds)\n", apply.as_secs_f64() / bare.as_secs_f64(), all.len());
+    println!("ratio: {} ({} rounds)\n", apply.ratio(bare), all.len());
 }

@@ -5,11 +5,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use provision_benches::{
-    Outcome, People, REALM, SOURCE, Size, Table, World, expect, median, number_of, peak_memory_kib, run,
-    seconds, timed, write_csv,
+    Outcome, People, REALM, SOURCE, Size, Spent, Table, World, expect, median, number_of, peak_memory_kib,
+    run, timed, write_csv,
 };
 use rusqlite::{Connection, OpenFlags};
 
@@ -58,15 +57,14 @@ fn speed(rows: usize, rounds: usize) -> Outcome<()> {
     Ok(())
 }
 
-fn show_speed(rows: usize, changed: usize, first: Duration, ours: &[Duration], theirs: &[Duration]) {
+fn show_speed(rows: usize, changed: usize, first: Spent, ours: &[Spent], theirs: &[Spent]) {
     let (ours, theirs, rounds) = (median(ours), median(theirs), ours.len());
-    let mut table = Table::new(&["feed", "median", "rows per second"]);
-    let rate = |time: Duration| format!("{:.0}", rows as f64 / time.as_secs_f64());
-    table.row([format!("first ingest of {rows} rows (once)"), seconds(first), rate(first)]);
-    table.row([format!("ingest of {rows} rows, {changed} changed"), seconds(ours), rate(ours)]);
-    table.row(["`csv` read and a point lookup per row".to_owned(), seconds(theirs), rate(theirs)]);
+    let mut table = Table::new(&["feed", "median", "processor", "rows per second"]);
+    table.row(first.cells(format!("first ingest of {rows} rows (once)"), rows));
+    table.row(ours.cells(format!("ingest of {rows} rows, {changed} changed"), rows));
+    table.row(theirs.cells("`csv` read and a point lookup per row".to_owned(), rows));
     println!("{table}");
-    println!("ratio: {:.2}x ({rounds} rounds)\n", ours.as_secs_f64() / theirs.as_secs_f64());
+    println!("ratio: {} ({rounds} rounds)\n", ours.ratio(theirs));
 }
 
 /// Reads the file with `csv` and each row's record from the store; how many were found.

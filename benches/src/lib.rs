@@ -9,10 +9,10 @@ mod policy;
 mod rows;
 mod world;
 
-pub use measure::{Table, median, peak_memory_kib, seconds, timed};
+pub use measure::{Spent, Table, median, peak_memory_kib, seconds, timed};
 pub use people::{People, write_csv};
 pub use policy::BenchPolicy;
-pub use rows::{Written, bare_insert, position, written_since};
+pub use rows::{Written, insert_all, open_like, position, written_since};
 pub use world::{REALM, SOURCE, TARGET, World};
 
 /// How a bench fails: any error, shown and no more.

@@ -3,19 +3,56 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// Waits for work to end and says how long that took by the clock on the wall.
-pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+/// What work took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// By the clock on the wall.
+    pub wall: Duration,
+    /// Of the processors, all threads together; hundredths of a second. Zero where the system does not tell.
+    pub processor: Duration,
+}
+
+/// Waits for work to end and says what it took.
+pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Spent) {
+    let before = processor_time();
     #[allow(clippy::disallowed_methods, reason = "a bench measures the time that really passes")]
     let began = Instant::now();
     let done = work.await;
-    (done, began.elapsed())
+    (done, Spent { wall: began.elapsed(), processor: processor_time().saturating_sub(before) })
 }
 
-/// The middle of several times; of an even number, the upper one of the two.
-pub fn median(times: &[Duration]) -> Duration {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+/// What this process has used so far, in user and system mode.
+fn processor_time() -> Duration {
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which ends with the last parenthesis: fields 3 and on; 14 and 15 are the times, in ticks.
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The middle of several, for wall and processor each; of an even number, the upper one of the two.
+pub fn median(all: &[Spent]) -> Spent {
+    let middle = |of: fn(&Spent) -> Duration| {
+        let mut sorted: Vec<Duration> = all.iter().map(of).collect();
+        sorted.sort();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    };
+    Spent { wall: middle(|spent| spent.wall), processor: middle(|spent| spent.processor) }
+}
+
+impl Spent {
+    /// How many times as much as another: wall, processor.
+    pub fn ratio(self, other: Self) -> String {
+        let times = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(0.001);
+        let (wall, processor) = (times(self.wall, other.wall), times(self.processor, other.processor));
+        format!("{wall:.2}x by the wall clock, {processor:.2}x in processor time")
+    }
+
+    /// Cells of a table: wall, processor, and how many of `count` things in a second of the wall clock.
+    pub fn cells(self, what: String, count: usize) -> [String; 4] {
+        let rate = count as f64 / self.wall.as_secs_f64().max(0.001);
+        [what, seconds(self.wall), format!("{:.2} s", self.processor.as_secs_f64()), format!("{rate:.0}")]
+    }
 }
 
 /// `1.234 s`.

@@ -81,18 +81,11 @@ fn read(connection: &Connection, table: &str, after: i64, counted: &str) -> Outc
     Ok(Written { insert, rows })
 }
 
-/// Inserts the rows into a new file with the schema and the durability of the engine's: write-ahead log, synchronous
-/// FULL, one prepared statement per table, 1,000 rows per transaction. Give [`written_since`]'s rows: reading them is
-/// not part of the work.
+/// A new file with the schema and the durability of the engine's store: write-ahead log, synchronous FULL.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn bare_insert(schema_of: &Path, file: &Path, written: &[Written]) -> Outcome<()> {
-    let mut connection = open_like(schema_of, file)?;
-    insert_all(&mut connection, written)
-}
-
-fn open_like(store: &Path, file: &Path) -> Outcome<Connection> {
+pub fn open_like(store: &Path, file: &Path) -> Outcome<Connection> {
     let schema: Vec<String> = {
         let connection = Connection::open(store)?;
         let sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' \
@@ -105,11 +98,16 @@ fn open_like(store: &Path, file: &Path) -> Outcome<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -16 * 1_024)?;
-    connection.execute_batch(&schema.join(";\n"))?;
+    connection.execute_batch(&format!("BEGIN; {}; COMMIT", schema.join(";\n")))?;
     Ok(connection)
 }
 
-fn insert_all(connection: &mut Connection, written: &[Written]) -> Outcome<()> {
+/// Inserts rows with one prepared statement per table, 1,000 rows per transaction. Give [`written_since`]'s rows:
+/// reading them is not part of the work.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn insert_all(connection: &mut Connection, written: &[Written]) -> Outcome<()> {
     for table in written {
         for batch in table.rows.chunks(BATCH) {
             let transaction = connection.transaction()?;

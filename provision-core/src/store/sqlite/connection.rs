@@ -39,7 +39,13 @@ fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     set("cell_size_check", "ON")?;
     set("temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib)).or_explain(doing)?;
-    Ok(())
+    keep_plans(connection).or_explain(doing)
+}
+
+/// Makes SQLite keep the plan of a prepared statement whatever values are bound. Otherwise it looks at them when it
+/// chooses a partial index, which all of ours are, and parses and plans the statement anew at every scan.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 /// Settings of the connection that writes, and those of the file.

@@ -193,6 +193,7 @@ mod tests {
     fn every_select_is_answered_by_one_index_in_order() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        crate::store::sqlite::connection::keep_plans(&connection).unwrap();
         let cursor = Cursor { column: "c".into(), key: "k".into() };
         for table in Table::ALL {
             let mut selects = vec![Select::KeyPrefix("a".into())];
@@ -215,6 +216,29 @@ mod tests {
                 // Two terms of the index at least: never all rows of the realm.
                 assert!(plan.contains(" AND "), "{query}: {plan}");
             }
+        }
+    }
+
+    #[test]
+    fn a_prepared_scan_is_not_planned_again_for_other_values() {
+        use rusqlite::StatementStatus::RePrepare;
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        crate::store::sqlite::connection::keep_plans(&connection).unwrap();
+        for (table, select) in [
+            (Table::Link, Select::Equal("identity", "v".into())),
+            (Table::Work, Select::AtMost("due", "v".into())),
+            (Table::Identity, Select::ColumnPrefix("source_key", "v".into())),
+        ] {
+            let Condition { sql, order, binds, .. } = condition(table, &select, None);
+            let (name, count) = (table.name(), binds.len());
+            let sql = format!("SELECT key FROM \"{name}\" WHERE realm = ? AND {sql} ORDER BY {order}");
+            let mut statement = connection.prepare(&sql).unwrap();
+            for value in ["a", "b", "c"] {
+                let values = std::iter::once("realm").chain(std::iter::repeat_n(value, count));
+                statement.exists(params_from_iter(values)).unwrap();
+            }
+            assert_eq!(statement.get_status(RePrepare), 0, "{sql}");
         }
     }
 }
