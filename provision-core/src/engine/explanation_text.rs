@@ -10,6 +10,7 @@ use super::explanation::{
 use crate::execute::StepState;
 use crate::model::{Dispute, OriginKind};
 use crate::plan::Drive;
+use crate::plan::render_derivation;
 use crate::policy::{Derivation, Strength};
 use crate::text::escape;
 
@@ -299,25 +300,7 @@ fn list(ids: &[crate::id::PolicyRef]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A derivation in words: mapping, inputs with their sources, note.
+/// A derivation in words.
 fn why(derivation: &Derivation) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    if let Some(mapping) = &derivation.mapping {
-        parts.push(mapping.to_string());
-    }
-    let inputs: Vec<String> = derivation
-        .inputs
-        .iter()
-        .map(|input| match &input.source {
-            Some(source) => format!("{}@{source}", input.attribute),
-            None => input.attribute.to_string(),
-        })
-        .collect();
-    if !inputs.is_empty() {
-        parts.push(format!("from {}", inputs.join(", ")));
-    }
-    if let Some(note) = &derivation.note {
-        parts.push(escape(note));
-    }
-    if parts.is_empty() { "the policy".to_owned() } else { parts.join("; ") }
+    render_derivation(derivation, &[])
 }

@@ -20,6 +20,7 @@ pub use header::{PlanChunk, PlanHeader, PlanState, Planned, Scope, Skip, TargetC
 pub use input::{PlanInput, ReferenceKey, Resolved, TargetFacts};
 pub use names::{NameIndex, StemQuery};
 pub use planner::plan_identity;
+pub(crate) use render::render_derivation;
 pub use render::{render_header, render_skip, render_step};
 pub use settings::{ClassSettings, Drive, OnDelete, RetrySchedule, TargetSettings};
 pub use spending::Spending;

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use super::{Action, PlanHeader, Reason, Skip, Step};
 use crate::connector::ObjectKey;
 use crate::delta::Change;
+use crate::id::PolicyRef;
+use crate::policy::Derivation;
 use crate::schema::ObjectClass;
 use crate::text::escape;
 use crate::value::{AttrName, Slot, Value};
@@ -153,13 +155,17 @@ fn show_change(change: &Change, hidden: bool) -> (&'static str, String) {
 }
 
 fn show_reason(reason: &Reason) -> String {
-    let derivation = &reason.derivation;
+    render_derivation(&reason.derivation, &reason.because)
+}
+
+/// A derivation in words: mapping, rules or roles, inputs with their sources, note.
+pub(crate) fn render_derivation(derivation: &Derivation, because: &[PolicyRef]) -> String {
     let mut parts: Vec<String> = Vec::new();
     if let Some(mapping) = &derivation.mapping {
         parts.push(mapping.to_string());
     }
-    if !reason.because.is_empty() {
-        parts.push(reason.because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    if !because.is_empty() {
+        parts.push(because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     }
     let inputs: Vec<String> = derivation
         .inputs
