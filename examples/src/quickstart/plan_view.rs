@@ -112,10 +112,12 @@ impl Stage<'_> {
 fn rank(action: &Action) -> u8 {
     match action {
         Action::Create { .. } => 0,
-        Action::Disable | Action::Delete | Action::Enable | Action::Release => 1,
+        Action::Disable | Action::Enable => 1,
         Action::Rename { .. } => 2,
         Action::Update { .. } => 3,
         Action::AddMember { .. } | Action::RemoveMember { .. } => 4,
+        Action::Delete => 5,
+        Action::Release => 6,
     }
 }
 
