@@ -11,7 +11,8 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
 use crate::model::{
-    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, Name, NameState, SourceRecord, Subject,
+    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord,
+    Subject,
 };
 use crate::onboard::{Match, OnboardingReport, OnboardingRow, Situation, correlate};
 use crate::plan::{TargetSettings, is_protected};
@@ -29,8 +30,9 @@ const TRIES_MAX: u32 = 10;
 type Told = (Situation, Vec<IdentityId>, String);
 
 /// What an onboarding read.
-#[derive(Default)]
 struct Onboarded {
+    /// The store's epoch when it began.
+    epoch: String,
     /// Classes that were listed whole.
     classes: BTreeSet<ClassName>,
     /// Objects that are linked.
@@ -78,7 +80,10 @@ impl Engine {
     }
 
     /// Lists the target whole, links what carries our or the source's immutable id, reports the rest. Nothing is
-    /// written to the target. Only after a complete listing are creates allowed there.
+    /// written to the target. Only after a complete listing are creates allowed there, of the classes that were listed.
+    ///
+    /// Once more after the store was restored from a backup: accounts created since are linked by their immutable id,
+    /// and what the store says of the others is compared with what is there.
     ///
     /// # Errors
     /// As [`Engine::check`]; a listing that breaks off is not an error but a report that is not complete.
@@ -88,6 +93,8 @@ impl Engine {
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let discovery = self.discover(&target.settings, connector.as_ref()).await?;
         let at = self.now();
+        let epoch = self.store().epoch().await?;
+        let restored = target.epoch.as_ref().is_some_and(|known| *known != epoch);
         let mut finder = self.finder(&target.settings).await?;
         finder.privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
         let namespaces =
@@ -99,7 +106,7 @@ impl Engine {
             counts: BTreeMap::new(),
             rows: Vec::new(),
         };
-        let mut onboarded = Onboarded::default();
+        let mut onboarded = Onboarded { epoch, classes: BTreeSet::new(), managed: 0 };
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
@@ -120,9 +127,11 @@ impl Engine {
                             &mut report,
                         );
                         onboarded.managed += taken.await?;
-                        // What was known before may be older than the object: a backup, or a target long paused.
-                        let mut seen = ReconcileReport::begun(name, at);
-                        crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
+                        if restored {
+                            // What the store says of its links may be older than the objects.
+                            let mut seen = ReconcileReport::begun(name, at);
+                            crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
+                        }
                     }
                     Ok(ListEvent::End(completeness)) => end = completeness,
                     Err(error) => end = Completeness::Partial { reason: error.report() },
@@ -266,6 +275,11 @@ impl Engine {
             Match::Definite(id) => {
                 let link = self.main_link(settings, class, id).await?.map(|stored| stored.value);
                 match link.as_ref().map(|link| (&link.key, link.revision)) {
+                    _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => {
+                        let detail =
+                            "the person's account was seen off; taking this one is for a person to say";
+                        (Situation::Disputed, vec![id], detail.to_owned())
+                    }
                     // A link whose object is gone takes the one that is there.
                     None | Some((None, 1..)) => (Situation::Linked, vec![id], String::new()),
                     // A create of ours has begun, and its own road finds the object.
@@ -406,7 +420,7 @@ impl Engine {
             let mut changes = Changes::in_realm(&self.realm);
             changes.put(report)?;
             if report.completeness.is_complete() {
-                let epoch = Some(self.store().epoch().await?);
+                let epoch = Some(found.epoch.clone());
                 let (onboarded_at, onboarded) = (Some(report.at), found.classes.clone());
                 let managed = found.managed;
                 let target = ConfiguredTarget { onboarded_at, onboarded, managed, epoch, ..value };

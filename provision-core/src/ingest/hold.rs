@@ -145,8 +145,8 @@ impl Ingest<'_> {
         Ok(false)
     }
 
-    /// Ends the waiting of earlier feeds of the source when `by` says all there is: what they held is contained in it
-    /// or over. Returns the feeds whose staged rows are to be deleted after the commit.
+    /// Ends the waiting of earlier feeds of the source when `by` says all there is: what they held is in it, or over.
+    /// Returns the feeds whose staged rows are to be deleted after the commit.
     pub(super) async fn supersede(&self, changes: &mut Changes, by: &FeedReport) -> Result<Vec<FeedId>> {
         let mut superseded = Vec::new();
         if !replaces(by) {

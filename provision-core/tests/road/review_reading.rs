@@ -174,6 +174,21 @@ async fn a_class_that_was_never_listed_gets_no_account() {
 }
 
 #[tokio::test]
+async fn an_account_that_was_seen_off_is_not_taken_up_by_an_onboarding() {
+    let world = world().await;
+    let mut people = people(3);
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    let gone = people.remove(2);
+    world.feed(&people).await;
+    world.converge(2).await;
+    world.feed(&[people[0].clone(), people[1].clone(), gone]).await;
+    let report = world.engine.onboard(&world.actor, &DIRECTORY.into()).await.unwrap();
+    assert_eq!((report.count(Situation::Known), report.count(Situation::Linked)), (3, 0));
+}
+
+#[tokio::test]
 async fn another_kind_of_target_is_another_target() {
     let world = world().await;
     world.feed(&people(2)).await;
