@@ -151,6 +151,23 @@ impl Engine {
         Ok(report)
     }
 
+    /// Whether a target's content is known: every configured class that it has was listed whole, by this store and not
+    /// by one that a backup was restored over.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn is_onboarded(&self, name: &TargetName) -> Result<bool> {
+        let target = self.target(name).await?.value;
+        let epoch = self.store().epoch().await?;
+        let has = |class: &ClassName| {
+            target.discovery.as_ref().is_some_and(|known| known.schema.classes.contains_key(class))
+        };
+        let listed = |class: &ClassName| !has(class) || target.onboarded.contains(class);
+        Ok(target.onboarded_at.is_some()
+            && target.epoch.as_ref().is_none_or(|known| *known == epoch)
+            && target.settings.classes.keys().all(listed))
+    }
+
     /// Records what one page of a listing holds. Returns how many of its objects are linked.
     async fn take_in(
         &self,

@@ -121,6 +121,7 @@ async fn a_restored_store_links_what_was_created_since_before_it_creates() {
     let report = world.reconcile().await;
     assert!(report.completeness.is_complete());
     assert_eq!((report.objects, report.linked), (6, 4), "it says what it saw");
+    assert!(!world.engine.is_onboarded(&DIRECTORY.into()).await.unwrap());
     let plan = world.plan(Scope::All).await;
     assert!(plan.is_empty(), "{:?}", world.steps(&plan).await);
     let skips = world.skips(plan.id, plan.chunks).await;
@@ -131,6 +132,7 @@ async fn a_restored_store_links_what_was_created_since_before_it_creates() {
     let report = world.engine.onboard(&world.actor, &DIRECTORY.into()).await.unwrap();
     assert_eq!((report.count(Situation::Linked), report.count(Situation::Known)), (2, 4));
     assert_eq!(world.all::<Link>().await.len(), 6);
+    assert!(world.engine.is_onboarded(&DIRECTORY.into()).await.unwrap());
     let plan = world.plan(Scope::Changed).await;
     let steps = world.steps(&plan).await;
     assert!(steps.iter().all(|step| step.action.word() != "create"), "{steps:?}");
@@ -154,7 +156,9 @@ async fn a_class_that_was_never_listed_gets_no_account() {
     world.directory.seed("user", [(attributes, Some(true))]).unwrap();
     world.feed(&people(2)).await;
     world.onboard().await;
+    assert!(world.engine.is_onboarded(&DIRECTORY.into()).await.unwrap());
     world.engine.put_target(&world.actor, generous()).await.unwrap();
+    assert!(!world.engine.is_onboarded(&DIRECTORY.into()).await.unwrap());
     let refused = || async {
         let plan = world.plan(Scope::All).await;
         assert!(plan.is_empty(), "{:?}", world.steps(&plan).await);
