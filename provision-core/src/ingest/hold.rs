@@ -132,7 +132,10 @@ impl Ingest<'_> {
                 let select = Select::Equal("state", state.as_str().to_owned());
                 let (holds, next) =
                     store::list_by::<Hold>(self.store, self.realm, select, cursor, self.batch).await?;
-                let waits = |hold: &Stored<Hold>| matches!(&hold.value.of, HoldOf::Feed { source, .. } if source == name);
+                let waits = |hold: &Stored<Hold>| match &hold.value.of {
+                    HoldOf::Feed { source, .. } => source == name,
+                    _ => false,
+                };
                 if holds.iter().any(waits) {
                     return Ok(true);
                 }
