@@ -13,7 +13,8 @@ impl Stage<'_> {
     pub(super) async fn onboard(&self) -> Result<()> {
         for target in self.engine.targets().await? {
             let name = target.settings.name;
-            if let Some(at) = target.onboarded_at {
+            if self.engine.is_onboarded(&name).await? {
+                let at = target.onboarded_at.map(|at| at.to_string()).unwrap_or_default();
                 say(format!("  {name}: onboarded {at} already"));
                 continue;
             }

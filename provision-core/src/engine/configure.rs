@@ -16,7 +16,8 @@ use crate::policy::{Policy, PolicyVersion};
 use crate::runtime::Operation;
 use crate::schema::Schema;
 use crate::source::SourceSettings;
-use crate::store::{self, Changes, Record, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Expect, Record, Select, Stored, Table};
+use crate::value::Timestamp;
 
 /// Something a realm has one of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +25,17 @@ pub(crate) struct Meta<T> {
     pub(crate) name: String,
     pub(crate) value: T,
 }
+
+/// Everybody is to be marked dirty; noted in the commit of the change that asks for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MarkAll {
+    since: Timestamp,
+}
+
+/// The row of [`MarkAll`].
+const MARKING: &str = "marking";
+/// Tries against others who write the same rows.
+const TRIES_MAX: u32 = 20;
 
 impl Record for Meta<PolicyVersion> {
     const TABLE: Table = Table::Meta;
@@ -37,8 +49,21 @@ impl Record for Meta<PolicyVersion> {
     }
 }
 
+impl Record for Meta<MarkAll> {
+    const TABLE: Table = Table::Meta;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
 impl Engine {
-    /// Adds a target or changes its settings. A new target has to be onboarded before anything is created on it.
+    /// Adds a target or changes its settings. A new target, a new class and another kind have to be onboarded before
+    /// anything is created there.
     ///
     /// # Errors
     /// `ConfigInvalid` for an unknown kind, a wrong configuration or a bad name: nothing is changed.
@@ -51,15 +76,16 @@ impl Engine {
         match known {
             Some(known) if known.value.settings == settings => return Ok(()),
             Some(Stored { version, value }) => {
-                changes.replace(version, &ConfiguredTarget { settings: settings.clone(), ..value })?;
+                changes.replace(version, &configured_anew(value, settings.clone()))?;
             }
             None => changes.insert(&ConfiguredTarget::new(settings.clone()))?,
         }
         let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "target.configured");
         entry.target = Some(settings.name.clone());
         changes.append.push(entry.append()?);
+        self.note_marking(&mut changes)?;
         self.commit(changes).await?;
-        self.mark_all_dirty().await
+        self.finish_marking().await
     }
 
     /// Adds a source or changes its settings.
@@ -146,24 +172,47 @@ impl Engine {
 
     /// Stops writing to a target until [`Engine::resume`].
     pub async fn pause(&self, actor: &Actor, name: &TargetName) -> Result<()> {
-        self.change_target(actor, name, "target.paused", |target| target.paused = true).await
+        self.change_target(actor, name, "target.paused", false, |target| target.paused = true).await
     }
 
     /// Writes to a target again; ends a quarantine too.
     pub async fn resume(&self, actor: &Actor, name: &TargetName) -> Result<()> {
-        self.change_target(actor, name, "target.resumed", |target| {
+        self.change_target(actor, name, "target.resumed", true, |target| {
             target.paused = false;
             target.quarantine = None;
             target.failures = 0;
         })
-        .await?;
-        self.mark_all_dirty().await
+        .await
     }
 
     /// Sets how far the engine may go on a target.
     pub async fn set_drive(&self, actor: &Actor, name: &TargetName, drive: Drive) -> Result<()> {
-        self.change_target(actor, name, "target.drive", |target| target.settings.drive = drive).await?;
-        self.mark_all_dirty().await
+        self.change_target(actor, name, "target.drive", true, |target| target.settings.drive = drive).await
+    }
+
+    /// Notes, in the commit of a change that concerns everybody, that everybody is to be marked dirty.
+    pub(super) fn note_marking(&self, changes: &mut Changes) -> Result<()> {
+        changes.put(&Meta { name: MARKING.to_owned(), value: MarkAll { since: self.now() } })
+    }
+
+    /// Marks everybody dirty if that was noted and not finished, by this process or one that ended in between.
+    pub(super) async fn finish_marking(&self) -> Result<()> {
+        for _ in 0..TRIES_MAX {
+            let Some(noted) = store::get::<Meta<MarkAll>>(self.store(), &self.realm, MARKING).await? else {
+                return Ok(());
+            };
+            self.mark_all_dirty().await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            let (key, version) = (MARKING.to_owned(), noted.version);
+            changes.expect.push(Expect::Version { table: Table::Meta, key: key.clone(), version });
+            changes.delete::<Meta<MarkAll>>(key);
+            // Noted anew meanwhile: those who were marked before the later change are marked again.
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep changing what concerns everybody; try again")
+            .with_effect(Effect::None))
     }
 
     async fn change_target(
@@ -171,6 +220,7 @@ impl Engine {
         actor: &Actor,
         name: &TargetName,
         event: &str,
+        everybody: bool,
         change: impl FnOnce(&mut ConfiguredTarget),
     ) -> Result<()> {
         self.authorize(actor, Operation::Configure)?;
@@ -181,8 +231,26 @@ impl Engine {
         let mut entry = AuditEntry::new(&self.realm, self.now(), actor, event);
         entry.target = Some(name.clone());
         changes.append.push(entry.append()?);
-        self.commit(changes).await
+        if everybody {
+            self.note_marking(&mut changes)?;
+        }
+        self.commit(changes).await?;
+        self.finish_marking().await
     }
+}
+
+/// A known target under new settings. What was read of another kind, or of a class that is not there, is forgotten.
+fn configured_anew(mut target: ConfiguredTarget, settings: TargetSettings) -> ConfiguredTarget {
+    if target.settings.kind != settings.kind {
+        target.discovery = None;
+        target.onboarded_at = None;
+        target.onboarded.clear();
+        target.epoch = None;
+        target.quarantine = None;
+        target.failures = 0;
+    }
+    target.onboarded.retain(|class| settings.classes.contains_key(class));
+    ConfiguredTarget { settings, ..target }
 }
 
 /// The error of a name that is not configured.

@@ -236,6 +236,7 @@ impl Worker<'_> {
     async fn round(&mut self) -> Result<bool> {
         let mut moved = false;
         if self.first {
+            self.engine.finish_marking().await?;
             match self.engine.road(self.actor).due_by_time(WAKE_MAX).await {
                 Ok(_) => {}
                 // Others write there: the next round looks again.

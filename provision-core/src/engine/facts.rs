@@ -68,14 +68,15 @@ fn facts_of(target: ConfiguredTarget, epoch: &str, now: Timestamp) -> TargetFact
         Some(format!("the target is in quarantine since {}: {}", quarantine.since, quarantine.reason))
     } else if target.epoch.as_deref().is_some_and(|known| known != epoch) {
         Some(
-            "the store was restored from a backup: reconcile the target once before it is written to"
+            "the store was restored from a backup and does not know the accounts created since: onboard the target \
+             again"
                 .to_owned(),
         )
     } else {
         None
     };
     TargetFacts {
-        onboarded: target.onboarded_at.is_some(),
+        onboarded: target.onboarded,
         discovery: target.discovery.unwrap_or_default(),
         settings: target.settings,
         stopped,

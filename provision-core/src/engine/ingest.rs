@@ -12,7 +12,7 @@ use crate::source::Feed;
 
 impl Engine {
     /// Takes every feed that a configured source has ready, oldest first. Stops after one that is held or refused:
-    /// later ones would be compared with records that are not in force.
+    /// later ones would be compared with records that are not in force. While a held feed waits, a delta is refused.
     ///
     /// # Errors
     /// `NotFound` for an unknown source; `DataInvalid` for a feed that cannot be read at all: nothing of it is used.

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 
-use super::Engine;
+use super::{Engine, ReconcileReport};
 use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Connector, Context, Discovery, ListEvent, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
 use crate::model::{
-    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, Name, NameState, SourceRecord, Subject,
+    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord,
+    Subject,
 };
 use crate::onboard::{Match, OnboardingReport, OnboardingRow, Situation, correlate};
 use crate::plan::{TargetSettings, is_protected};
@@ -24,6 +25,19 @@ use crate::value::Timestamp;
 const ROWS_MAX: usize = 1_000;
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
+
+/// What an object is to us, the identities it belongs or may belong to, and why.
+type Told = (Situation, Vec<IdentityId>, String);
+
+/// What an onboarding read.
+struct Onboarded {
+    /// The store's epoch when it began.
+    epoch: String,
+    /// Classes that were listed whole.
+    classes: BTreeSet<ClassName>,
+    /// Objects that are linked.
+    managed: u64,
+}
 
 /// Identities by the attributes that a target's classes correlate by. Only built where a class has such attributes;
 /// grows with the population.
@@ -66,7 +80,10 @@ impl Engine {
     }
 
     /// Lists the target whole, links what carries our or the source's immutable id, reports the rest. Nothing is
-    /// written to the target. Only after a complete listing are creates allowed there.
+    /// written to the target. Only after a complete listing are creates allowed there, of the classes that were listed.
+    ///
+    /// Once more after the store was restored from a backup: accounts created since are linked by their immutable id,
+    /// and what the store says of the others is compared with what is there.
     ///
     /// # Errors
     /// As [`Engine::check`]; a listing that breaks off is not an error but a report that is not complete.
@@ -76,6 +93,8 @@ impl Engine {
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let discovery = self.discover(&target.settings, connector.as_ref()).await?;
         let at = self.now();
+        let epoch = self.store().epoch().await?;
+        let restored = target.epoch.as_ref().is_some_and(|known| *known != epoch);
         let mut finder = self.finder(&target.settings).await?;
         finder.privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
         let namespaces =
@@ -87,38 +106,66 @@ impl Engine {
             counts: BTreeMap::new(),
             rows: Vec::new(),
         };
-        let mut managed = 0;
-        for class in
-            target.settings.classes.keys().filter(|class| discovery.schema.classes.contains_key(*class))
-        {
+        let mut onboarded = Onboarded { epoch, classes: BTreeSet::new(), managed: 0 };
+        for class in target.settings.classes.keys() {
+            let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
             let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
-            let mut end = None;
+            let mut end = Completeness::Partial {
+                reason: "the listing stopped without saying that it is whole".to_owned(),
+            };
+            let mut crowded = false;
             while let Some(event) = listing.next().await {
                 match event {
                     Ok(ListEvent::Objects(objects)) => {
-                        managed += self
-                            .take_in(&target.settings, class, objects, &finder, &namespaces, &mut report)
-                            .await?;
+                        let taken = self.take_in(
+                            &target.settings,
+                            class,
+                            &objects,
+                            &finder,
+                            &namespaces,
+                            &mut report,
+                        );
+                        onboarded.managed += taken.await?;
+                        if restored {
+                            // What the store says of its links may be older than the objects.
+                            let mut seen = ReconcileReport::begun(name, at);
+                            crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
+                        }
                     }
-                    Ok(ListEvent::End(completeness)) => end = Some(completeness),
-                    Err(error) => end = Some(Completeness::Partial { reason: error.report() }),
+                    Ok(ListEvent::End(completeness)) => end = completeness,
+                    Err(error) => end = Completeness::Partial { reason: error.report() },
                 }
             }
-            match end {
-                Some(Completeness::Complete { .. }) => {}
-                Some(Completeness::Partial { reason }) => {
-                    report.completeness = Completeness::Partial { reason }
-                }
-                None => {
-                    let reason = "the listing stopped without saying that it is whole".to_owned();
-                    report.completeness = Completeness::Partial { reason };
-                }
+            if crowded {
+                end = Completeness::Partial { reason: "others kept changing the links of a page".to_owned() };
+            }
+            if end.is_complete() {
+                onboarded.classes.insert(class.clone());
+            } else {
+                report.completeness = end;
             }
         }
-        self.finish_onboarding(actor, &report, managed).await?;
-        self.mark_all_dirty().await?;
+        self.finish_onboarding(actor, &report, onboarded).await?;
+        self.finish_marking().await?;
         Ok(report)
+    }
+
+    /// Whether a target's content is known: every configured class that it has was listed whole, by this store and not
+    /// by one that a backup was restored over.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn is_onboarded(&self, name: &TargetName) -> Result<bool> {
+        let target = self.target(name).await?.value;
+        let epoch = self.store().epoch().await?;
+        let has = |class: &ClassName| {
+            target.discovery.as_ref().is_some_and(|known| known.schema.classes.contains_key(class))
+        };
+        let listed = |class: &ClassName| !has(class) || target.onboarded.contains(class);
+        Ok(target.onboarded_at.is_some()
+            && target.epoch.as_ref().is_none_or(|known| *known == epoch)
+            && target.settings.classes.keys().all(listed))
     }
 
     /// Records what one page of a listing holds. Returns how many of its objects are linked.
@@ -126,45 +173,27 @@ impl Engine {
         &self,
         settings: &TargetSettings,
         class: &ClassName,
-        objects: Vec<Object>,
+        objects: &[Object],
         finder: &Finder,
         namespaces: &[Namespace],
         report: &mut OnboardingReport,
     ) -> Result<u64> {
         let mut linked = 0;
         for object in objects {
-            let (situation, identities, detail) = self.situation(settings, class, &object, finder).await?;
-            *report.counts.entry(class.clone()).or_default().entry(situation).or_default() += 1;
-            let mut changes = Changes::in_realm(&self.realm);
-            let mut owner = None;
-            match situation {
-                Situation::Linked => {
-                    if let Some(id) = identities.first() {
-                        changes.insert(&self.link_of(settings, class, &object, *id, report.at)?)?;
-                        owner = Some(*id);
-                    }
+            let mut taken = None;
+            for _ in 0..TRIES_MAX {
+                taken = self.take_one(settings, class, object, finder, namespaces, report.at).await?;
+                if taken.is_some() {
+                    break;
                 }
-                Situation::Known => owner = identities.first().copied(),
-                Situation::Disputed => changes.put(&Dispute {
-                    realm: self.realm.clone(),
-                    about: DisputeAbout::Match {
-                        target: settings.name.clone(),
-                        class: class.clone(),
-                        object: object.key.id.clone(),
-                        candidates: identities.clone(),
-                    },
-                    detail: detail.clone(),
-                    open: true,
-                    at: report.at,
-                    decision: None,
-                })?,
-                Situation::Unmatched | Situation::Protected => {}
             }
-            self.take_names(&mut changes, settings, class, &object, owner, namespaces).await?;
-            if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
-                tracing::warn!(?conflict, "onboarding met another writer; run it again");
+            // Neither linked nor disputed: the target is not known yet.
+            let Some((situation, identities, detail)) = taken else {
+                let reason = format!("others kept changing what concerns `{}`; onboard again", object.key.id);
+                report.completeness = Completeness::Partial { reason };
                 continue;
-            }
+            };
+            *report.counts.entry(class.clone()).or_default().entry(situation).or_default() += 1;
             linked += u64::from(matches!(situation, Situation::Linked | Situation::Known));
             if !matches!(situation, Situation::Linked | Situation::Known) && report.rows.len() < ROWS_MAX {
                 report.rows.push(OnboardingRow {
@@ -180,13 +209,57 @@ impl Engine {
         Ok(linked)
     }
 
+    /// One object, in one commit. `None`: somebody else wrote one of its rows at the same time.
+    async fn take_one(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        object: &Object,
+        finder: &Finder,
+        namespaces: &[Namespace],
+        at: Timestamp,
+    ) -> Result<Option<Told>> {
+        let (situation, identities, detail) = self.situation(settings, class, object, finder).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut owner = None;
+        match situation {
+            Situation::Linked => {
+                if let Some(id) = identities.first() {
+                    self.link(&mut changes, settings, class, object, *id, at).await?;
+                    owner = Some(*id);
+                }
+            }
+            Situation::Known => owner = identities.first().copied(),
+            Situation::Disputed => changes.put(&Dispute {
+                realm: self.realm.clone(),
+                about: DisputeAbout::Match {
+                    target: settings.name.clone(),
+                    class: class.clone(),
+                    object: object.key.id.clone(),
+                    candidates: identities.clone(),
+                },
+                detail: detail.clone(),
+                open: true,
+                at,
+                decision: None,
+            })?,
+            Situation::Unmatched | Situation::Protected => {}
+        }
+        self.take_names(&mut changes, settings, class, object, owner, namespaces).await?;
+        if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
+            tracing::debug!(?conflict, "onboarding met another writer");
+            return Ok(None);
+        }
+        Ok(Some((situation, identities, detail)))
+    }
+
     async fn situation(
         &self,
         settings: &TargetSettings,
         class: &ClassName,
         object: &Object,
         finder: &Finder,
-    ) -> Result<(Situation, Vec<IdentityId>, String)> {
+    ) -> Result<Told> {
         let row = format!("{}/{}/{}", settings.name.as_str(), class.as_str(), object.key.id);
         let (known, _) =
             store::list_by::<Link>(self.store(), &self.realm, Select::Equal("object", row), None, 1).await?;
@@ -216,12 +289,28 @@ impl Engine {
             .iter()
             .any(|group| finder.privileged.contains(&group.to_plain()));
         Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
-            Match::Definite(id) => match self.has_link(settings, class, id).await? {
-                false => (Situation::Linked, vec![id], String::new()),
-                true => {
-                    (Situation::Disputed, vec![id], "the person has another account there already".to_owned())
+            Match::Definite(id) => {
+                let link = self.main_link(settings, class, id).await?.map(|stored| stored.value);
+                match link.as_ref().map(|link| (&link.key, link.revision)) {
+                    _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => {
+                        let detail =
+                            "the person's account was seen off; taking this one is for a person to say";
+                        (Situation::Disputed, vec![id], detail.to_owned())
+                    }
+                    // A link whose object is gone takes the one that is there.
+                    None | Some((None, 1..)) => (Situation::Linked, vec![id], String::new()),
+                    // A create of ours has begun, and its own road finds the object.
+                    Some((None, 0)) => (Situation::Known, vec![id], String::new()),
+                    // Linked by somebody else a moment ago.
+                    Some((Some(key), _)) if key.id == object.key.id => {
+                        (Situation::Known, vec![id], String::new())
+                    }
+                    Some((Some(_), _)) => {
+                        let detail = "the person has another account there already".to_owned();
+                        (Situation::Disputed, vec![id], detail)
+                    }
                 }
-            },
+            }
             Match::Disputed(..) if self.is_decided(settings, class, object).await? => {
                 (Situation::Unmatched, Vec::new(), "a person has decided that it is nobody's".to_owned())
             }
@@ -248,20 +337,31 @@ impl Engine {
         Ok(known.is_some_and(|known| !known.value.open))
     }
 
-    async fn has_link(&self, settings: &TargetSettings, class: &ClassName, id: IdentityId) -> Result<bool> {
+    async fn main_link(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        id: IdentityId,
+    ) -> Result<Option<Stored<Link>>> {
         let key = Link::row_key(&settings.name, class, &Tag::main(), &Subject::Identity(id));
-        Ok(store::get::<Link>(self.store(), &self.realm, &key).await?.is_some())
+        store::get::<Link>(self.store(), &self.realm, &key).await
     }
 
-    fn link_of(
+    /// Links an object: by a new link, or by one whose object is gone.
+    async fn link(
         &self,
+        changes: &mut Changes,
         settings: &TargetSettings,
         class: &ClassName,
         object: &Object,
         identity: IdentityId,
         at: Timestamp,
-    ) -> Result<Link> {
-        let id = LinkId::from_uuid(self.inner.mint()?);
+    ) -> Result<()> {
+        let known = self.main_link(settings, class, identity).await?;
+        let (id, revision) = match &known {
+            Some(known) => (known.value.id, known.value.revision + 1),
+            None => (LinkId::from_uuid(self.inner.mint()?), 1),
+        };
         let subject = Subject::Identity(identity);
         let mut link =
             Link::new(id, self.realm.clone(), settings.name.clone(), class.clone(), Tag::main(), subject);
@@ -269,8 +369,11 @@ impl Engine {
         link.enabled = object.enabled;
         link.observed = object.attributes.clone();
         link.observed_at = Some(at);
-        link.revision = 1;
-        Ok(link)
+        link.revision = revision;
+        match known {
+            Some(known) => changes.replace(known.version, &link),
+            None => changes.insert(&link),
+        }
     }
 
     /// The names an object takes: held by its owner, or foreign.
@@ -323,16 +426,24 @@ impl Engine {
         Ok(())
     }
 
-    async fn finish_onboarding(&self, actor: &Actor, report: &OnboardingReport, managed: u64) -> Result<()> {
+    async fn finish_onboarding(
+        &self,
+        actor: &Actor,
+        report: &OnboardingReport,
+        found: Onboarded,
+    ) -> Result<()> {
         for _ in 0..TRIES_MAX {
             let Stored { version, value } = self.target(&report.target).await?;
             let mut changes = Changes::in_realm(&self.realm);
             changes.put(report)?;
             if report.completeness.is_complete() {
-                let epoch = Some(self.store().epoch().await?);
-                let onboarded_at = Some(report.at);
-                changes.replace(version, &ConfiguredTarget { onboarded_at, managed, epoch, ..value })?;
+                let epoch = Some(found.epoch.clone());
+                let (onboarded_at, onboarded) = (Some(report.at), found.classes.clone());
+                let managed = found.managed;
+                let target = ConfiguredTarget { onboarded_at, onboarded, managed, epoch, ..value };
+                changes.replace(version, &target)?;
             }
+            self.note_marking(&mut changes)?;
             let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.onboarded");
             entry.target = Some(report.target.clone());
             if let Completeness::Partial { reason } = &report.completeness {

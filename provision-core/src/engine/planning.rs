@@ -75,6 +75,7 @@ impl Engine {
     /// `ConfigInvalid` without a policy; `Unavailable` when a target cannot say which names are taken.
     pub async fn plan(&self, actor: &Actor, scope: Scope, options: PlanOptions) -> Result<PlanHeader> {
         self.authorize(actor, Operation::Plan)?;
+        self.finish_marking().await?;
         let made_at = self.now();
         let now = options.as_of.unwrap_or(made_at);
         let preview = options.preview || options.as_of.is_some();

@@ -10,14 +10,16 @@ use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Context, ListEvent, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
-use crate::model::{Actor, ConfiguredTarget, Link, LinkState};
+use crate::model::{Actor, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
-use crate::store::{self, Changes, Commit, Select, Stored};
+use crate::store::{self, Changes, Commit, Record, Select, Stored};
 use crate::value::{Slot, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
+/// Objects compared in one commit.
+const PAGE: usize = 500;
 /// Most of the managed accounts that may be missing before the reading is not believed, in percent.
 const MISSING_PERCENT_MAX: u64 = 10;
 /// That many may always be missing.
@@ -44,10 +46,29 @@ pub struct ReconcileReport {
     pub doubted: u64,
 }
 
+impl ReconcileReport {
+    /// A report of nothing read yet.
+    pub(super) fn begun(target: &TargetName, at: Timestamp) -> Self {
+        Self {
+            target: target.clone(),
+            at,
+            completeness: Completeness::Complete { proof: "every class was listed".to_owned() },
+            objects: 0,
+            linked: 0,
+            drifted: 0,
+            missing: 0,
+            doubted: 0,
+        }
+    }
+}
+
 impl Engine {
     /// Lists a target whole and compares it with our links. Nothing is written to the target; what drifted becomes
     /// dirty, and the next plan says what is done about it. An account that is gone is noted, never created anew by
     /// itself.
+    ///
+    /// A store restored from a backup does not know the accounts created since: there the report says what was seen,
+    /// and the target stays stopped until it has been onboarded again.
     ///
     /// # Errors
     /// As the connector's `check`. A listing that breaks off is not an error but a report that is not complete: then
@@ -57,31 +78,28 @@ impl Engine {
         let discovery = self.check(name).await?;
         let target = self.target(name).await?.value;
         let connector = self.inner.connector(&self.realm, &target.settings)?;
-        let mut report = ReconcileReport {
-            target: name.clone(),
-            at: self.now(),
-            completeness: Completeness::Complete { proof: "every class was listed".to_owned() },
-            objects: 0,
-            linked: 0,
-            drifted: 0,
-            missing: 0,
-            doubted: 0,
-        };
+        let mut report = ReconcileReport::begun(name, self.now());
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
             let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut crowded = false;
             let mut end = Completeness::Partial {
                 reason: "the listing stopped without saying that it is whole".into(),
             };
             while let Some(event) = listing.next().await {
                 match event {
                     Ok(ListEvent::Objects(objects)) => {
-                        self.compare(schema, name, class, objects, &mut report).await?
+                        crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
                     }
                     Ok(ListEvent::End(completeness)) => end = completeness,
                     Err(error) => end = Completeness::Partial { reason: error.report() },
                 }
+            }
+            if crowded {
+                // Not compared means not seen: nothing may count as missing.
+                let reason = "others kept changing the links of a page".to_owned();
+                end = Completeness::Partial { reason };
             }
             if end.is_complete() {
                 self.note_missing(&target, class, &mut report).await?;
@@ -93,36 +111,71 @@ impl Engine {
         Ok(report)
     }
 
-    /// Compares a page with the links of its objects.
-    async fn compare(
+    /// Compares a page with the links of its objects. False when others kept changing them, so that a part of the page
+    /// was not compared.
+    pub(super) async fn compare(
         &self,
         schema: &ObjectClass,
         target: &TargetName,
         class: &ClassName,
         objects: Vec<Object>,
         report: &mut ReconcileReport,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         report.objects += objects.len() as u64;
-        for objects in objects.chunks(500) {
-            for _ in 0..TRIES_MAX {
-                let found = self.links_of(target, class, objects).await?;
-                let mut changes = Changes::in_realm(&self.realm);
-                let mut drifted: Vec<IdentityId> = Vec::new();
-                for object in objects {
-                    let Some(stored) = found.get(&object.key.id) else { continue };
-                    let (link, drifts) = seen(schema, &stored.value, object, report.at);
-                    if drifts && link.state == LinkState::Active {
-                        drifted.extend(link.subject.identity());
-                    }
-                    changes.replace(stored.version, &link)?;
+        let mut compared = true;
+        for objects in objects.chunks(PAGE) {
+            compared &= self.compare_page(schema, target, class, objects, report).await?;
+        }
+        Ok(compared)
+    }
+
+    async fn compare_page(
+        &self,
+        schema: &ObjectClass,
+        target: &TargetName,
+        class: &ClassName,
+        objects: &[Object],
+        report: &mut ReconcileReport,
+    ) -> Result<bool> {
+        for _ in 0..TRIES_MAX {
+            let found = self.links_of(target, class, objects).await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            let mut drifted: Vec<IdentityId> = Vec::new();
+            for object in objects {
+                let Some(stored) = found.get(&object.key.id) else { continue };
+                // The page may be older than our write.
+                if known_at(&stored.value) > Some(report.at) {
+                    continue;
                 }
-                if self.store().commit(changes).await? == Commit::Committed {
-                    report.linked += found.len() as u64;
-                    report.drifted += drifted.len() as u64;
-                    self.mark_dirty(&drifted).await?;
-                    break;
+                let (link, drifts) = seen(schema, &stored.value, object, report.at);
+                if drifts && link.state == LinkState::Active {
+                    drifted.extend(link.subject.identity());
                 }
+                changes.replace(stored.version, &link)?;
             }
+            self.mark_in(&mut changes, &drifted).await?;
+            if self.store().commit(changes).await? == Commit::Committed {
+                report.linked += found.len() as u64;
+                report.drifted += drifted.len() as u64;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds dirty marks to the commit that makes the change they are about: one is not there without the other.
+    async fn mark_in(&self, changes: &mut Changes, identities: &[IdentityId]) -> Result<()> {
+        let mut keys: Vec<String> = identities.iter().map(ToString::to_string).collect();
+        keys.sort();
+        keys.dedup();
+        let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
+        let found: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
+        let keys: Vec<String> = found.iter().map(Identity::order).collect();
+        let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+        let now = self.now();
+        for (identity, known) in found.iter().zip(known) {
+            let urgent = matches!(identity.lifecycle(now), Ok((Lifecycle::Terminated, _)));
+            Work::mark(changes, known, identity, urgent, now)?;
         }
         Ok(())
     }
@@ -160,16 +213,14 @@ impl Engine {
         let name = &target.settings.name;
         let (mut missing, mut active, mut cursor) = (0, 0, None);
         let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
-        let is_missing = |link: &Link| {
-            link.key.is_some() && link.state != LinkState::Inactive && link.observed_at != Some(report.at)
-        };
+        let at = report.at;
         let mut gone: Vec<Stored<Link>> = Vec::new();
         loop {
             let (page, next) =
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for stored in page {
                 active += u64::from(stored.value.state != LinkState::Inactive);
-                if is_missing(&stored.value) {
+                if is_missing(&stored.value, at) {
                     missing += 1;
                     gone.push(stored);
                 }
@@ -193,22 +244,36 @@ impl Engine {
             return Ok(());
         }
         for stored in gone.into_iter().filter(|stored| !stored.value.missing) {
+            report.missing += u64::from(self.note_one_missing(stored, at).await?);
+        }
+        Ok(())
+    }
+
+    /// False when the account was written meanwhile: then it is not missing.
+    async fn note_one_missing(&self, mut stored: Stored<Link>, at: Timestamp) -> Result<bool> {
+        let row = stored.value.key();
+        for _ in 0..TRIES_MAX {
             let identity = stored.value.subject.identity();
             let revision = stored.value.revision + 1;
             let link = Link { missing: true, revision, last_plan: None, ..stored.value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(stored.version, &link)?;
-            let mut entry = AuditEntry::new(&self.realm, report.at, &Actor::engine(), "account.missing");
+            let mut entry = AuditEntry::new(&self.realm, at, &Actor::engine(), "account.missing");
             entry.identity = identity;
-            entry.target = Some(name.clone());
+            entry.target = Some(link.target.clone());
             entry.object = link.key.as_ref().map(|key| key.id.clone());
             changes.append.push(entry.append()?);
+            self.mark_in(&mut changes, identity.as_slice()).await?;
             if self.store().commit(changes).await? == Commit::Committed {
-                report.missing += 1;
-                self.mark_dirty(&identity.into_iter().collect::<Vec<_>>()).await?;
+                return Ok(true);
+            }
+            match store::get::<Link>(self.store(), &self.realm, &row).await? {
+                Some(again) if is_missing(&again.value, at) && !again.value.missing => stored = again,
+                _ => return Ok(false),
             }
         }
-        Ok(())
+        Err(Error::new(ErrorKind::Conflict, "others keep changing the link of a missing account")
+            .with_effect(Effect::None))
     }
 
     async fn finish_reconcile(&self, actor: &Actor, report: &ReconcileReport) -> Result<()> {
@@ -216,11 +281,12 @@ impl Engine {
             let Stored { version, value } = self.target(&report.target).await?;
             let mut changes = Changes::in_realm(&self.realm);
             if report.completeness.is_complete() && report.doubted == 0 {
-                let restored = value.epoch.is_some();
-                let epoch = Some(self.store().epoch().await?);
                 let managed = report.linked;
-                let epoch =
-                    if restored || value.onboarded_at.is_some() { epoch } else { value.epoch.clone() };
+                let mut epoch = value.epoch.clone();
+                // Another epoch stays: a restored store does not know whose the accounts are that were created since.
+                if epoch.is_none() && value.onboarded_at.is_some() {
+                    epoch = Some(self.store().epoch().await?);
+                }
                 changes.replace(version, &ConfiguredTarget { managed, epoch, ..value })?;
             }
             let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.reconciled");
@@ -237,6 +303,16 @@ impl Engine {
         Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
             .with_effect(Effect::None))
     }
+}
+
+/// When what a link says of its object was last known to be so.
+fn known_at(link: &Link) -> Option<Timestamp> {
+    link.observed_at.max(link.written_at)
+}
+
+/// Whether a complete listing that began at `at` should have held the link's object and did not.
+fn is_missing(link: &Link, at: Timestamp) -> bool {
+    link.key.is_some() && link.state != LinkState::Inactive && known_at(link) < Some(at)
 }
 
 /// The link after its object was seen, and whether the object drifted.

@@ -80,7 +80,7 @@ pub struct TargetStatus {
     pub paused: bool,
     /// The engine stopped it.
     pub quarantine: Option<Quarantine>,
-    /// The store was restored: it is only observed until it has been reconciled.
+    /// The store was restored: it is only observed until it has been onboarded again.
     pub restored: bool,
     /// Objects managed at the last complete read: what budgets refer to.
     pub managed: u64,
@@ -337,7 +337,7 @@ impl TargetStatus {
             );
         }
         if self.restored {
-            out.push_str("  the store was restored: reconcile before anything is written\n");
+            out.push_str("  the store was restored: onboard again before anything is written\n");
         }
         match self.links_by_state {
             Some(links) => {

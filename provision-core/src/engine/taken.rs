@@ -79,7 +79,8 @@ impl Engine {
             let support = &facts.discovery.capabilities.class(&member.class).filter;
             let path = AttrPath::new(member.attribute.clone());
             let filter = Filter::Compare(path, Comparison::StartsWith, query.stem.as_str().into());
-            if facts.stopped.is_some() || !facts.onboarded || !support.pushes(&filter) {
+            if facts.stopped.is_some() || !facts.onboarded.contains(&member.class) || !support.pushes(&filter)
+            {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &facts.settings)?;

@@ -15,7 +15,7 @@ pub(super) struct Effect {
     changed: bool,
     removed: bool,
     terminated: bool,
-    /// Somebody who stands now would be gone: what the guard counts.
+    /// A record that stands now would be gone: what the guard counts.
     ends: bool,
     cleared: Vec<AttrName>,
 }
@@ -33,9 +33,16 @@ impl Effect {
                 && !is_over(&old.employment, old.zone.as_ref().unwrap_or(&settings.zone), now)
         });
         match (kind, new) {
-            (FeedChangeKind::Remove, _) => {
-                Self { removed: true, ends: stood && settings.asserts_lifecycle, ..Self::default() }
-            }
+            // Without lifecycle a removal ends nobody's employment, and yet takes away all that the record said.
+            (FeedChangeKind::Remove, _) => Self {
+                removed: true,
+                ends: stood,
+                cleared: old
+                    .filter(|_| stood)
+                    .map(|old| cleared(&old.attributes, &Attributes::new()).cloned().collect())
+                    .unwrap_or_default(),
+                ..Self::default()
+            },
             (FeedChangeKind::Upsert, Some(new)) => {
                 let over = is_over(&new.employment, new.zone.as_ref().unwrap_or(&settings.zone), now);
                 let terminated = stood && over && settings.asserts_lifecycle;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::stage::Staging;
+use super::stage::{Staging, replaces};
 use super::{FeedOutcome, Ingest, conflict};
 use crate::audit::AuditEntry;
 use crate::connector::Completeness;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::id::{FeedId, HoldId};
+use crate::id::{FeedId, HoldId, SourceName};
 use crate::model::{
     ConfiguredSource, FeedChange, FeedCounts, FeedReport, FeedState, Hold, HoldOf, HoldState,
 };
@@ -124,10 +124,37 @@ impl Ingest<'_> {
         }
     }
 
-    /// Ends the waiting of earlier feeds of the source: what they held was compared with records that `by` replaces.
+    /// Whether a held feed of the source waits for a decision, or for being taken over.
+    pub(super) async fn holds_feed_of(&self, name: &SourceName) -> Result<bool> {
+        for state in [HoldState::Open, HoldState::Approved] {
+            let mut cursor = None;
+            loop {
+                let select = Select::Equal("state", state.as_str().to_owned());
+                let (holds, next) =
+                    store::list_by::<Hold>(self.store, self.realm, select, cursor, self.batch).await?;
+                let waits = |hold: &Stored<Hold>| match &hold.value.of {
+                    HoldOf::Feed { source, .. } => source == name,
+                    _ => false,
+                };
+                if holds.iter().any(waits) {
+                    return Ok(true);
+                }
+                cursor = next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends the waiting of earlier feeds of the source when `by` says all there is: what they held is in it, or over.
     /// Returns the feeds whose staged rows are to be deleted after the commit.
     pub(super) async fn supersede(&self, changes: &mut Changes, by: &FeedReport) -> Result<Vec<FeedId>> {
         let mut superseded = Vec::new();
+        if !replaces(by) {
+            return Ok(superseded);
+        }
         for state in [HoldState::Open, HoldState::Approved] {
             let mut cursor = None;
             loop {

@@ -66,7 +66,8 @@ impl<'a> Ingest<'a> {
     ///
     /// # Errors
     /// `NotFound`: no such source. `Conflict` (retryable, effect `None`): somebody else took a feed of this source
-    /// meanwhile. A feed that breaks off is not an error: [`FeedOutcome::Refused`].
+    /// meanwhile. A feed that breaks off is not an error: [`FeedOutcome::Refused`]. Nor is one that would change what a
+    /// held one of its source is compared with: while that waits, only a complete full feed is taken.
     pub async fn feed(
         &self,
         source: &str,
@@ -108,6 +109,11 @@ impl<'a> Ingest<'a> {
             Ok(reasons) => reasons,
             Err(broken) => return self.refuse(staging, broken).await,
         };
+        if !staging.replaces() && self.holds_feed_of(&configured.value.settings.name).await? {
+            let waits =
+                conflict("an earlier feed of the source waits for a decision: approve or reject it first");
+            return self.refuse(staging, waits).await;
+        }
         let outcome = self.decide(staging.finish().await?, configured, reasons).await;
         if let Err(error) = &outcome
             && error.kind() == ErrorKind::Conflict

@@ -42,6 +42,11 @@ impl<'a> Mark<'a> {
     }
 }
 
+/// A full feed, read whole.
+pub(super) fn replaces(report: &FeedReport) -> bool {
+    report.mode == FeedMode::Full && report.completeness.is_complete()
+}
+
 /// A feed being read.
 pub(super) struct Staging<'a> {
     road: &'a Ingest<'a>,
@@ -115,11 +120,16 @@ impl<'a> Staging<'a> {
         self.rows(buffer).await?;
         progress(self.report.counts.rows);
         self.report.completeness = end;
-        let whole = self.report.mode == FeedMode::Full && self.report.completeness.is_complete();
+        let whole = self.replaces();
         if whole {
             self.absences().await?;
         }
         Ok(Ok(self.measure.reasons(self.source, &self.report.counts, whole)))
+    }
+
+    /// Whether the feed, as read, says all there is: only then it stands for what earlier feeds said.
+    pub(super) fn replaces(&self) -> bool {
+        replaces(&self.report)
     }
 
     /// Writes what is still pending. The report is not stored before the first staged change.

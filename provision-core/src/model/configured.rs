@@ -1,11 +1,11 @@
 //! Configured targets and sources as versioned rows: changed without restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::connector::Discovery;
-use crate::id::FeedId;
+use crate::id::{ClassName, FeedId};
 use crate::plan::TargetSettings;
 use crate::source::SourceSettings;
 use crate::value::{AttrName, Timestamp};
@@ -30,6 +30,9 @@ pub struct ConfiguredTarget {
     pub discovery: Option<Discovery>,
     /// When onboarding ended; before that nothing is created.
     pub onboarded_at: Option<Timestamp>,
+    /// The classes that were listed whole then; objects of others are not created.
+    #[serde(default)]
+    pub onboarded: BTreeSet<ClassName>,
     /// Objects we manage, counted at the last complete cycle: what percentages refer to.
     pub managed: u64,
     /// An operator stopped it.
@@ -38,8 +41,8 @@ pub struct ConfiguredTarget {
     pub quarantine: Option<Quarantine>,
     /// Failures in a row; enough of them are a quarantine.
     pub failures: u32,
-    /// The store's epoch at the last complete read. Another one means the store was restored: the target is only
-    /// observed until it has been read once more.
+    /// The store's epoch at the last onboarding. Another one means the store was restored: the target is only observed
+    /// until it has been onboarded again, because accounts created since the backup have no link.
     pub epoch: Option<String>,
 }
 
@@ -50,6 +53,7 @@ impl ConfiguredTarget {
             settings,
             discovery: None,
             onboarded_at: None,
+            onboarded: BTreeSet::new(),
             managed: 0,
             paused: false,
             quarantine: None,

@@ -50,6 +50,9 @@ pub struct Link {
     pub inputs: BTreeMap<AttrName, String>,
     /// When `observed` was read.
     pub observed_at: Option<Timestamp>,
+    /// When we last wrote to the object.
+    #[serde(default)]
+    pub written_at: Option<Timestamp>,
     /// Attributes whose value on the target is no longer what it showed after our write, as last seen.
     #[serde(default)]
     pub drift: Attributes,
@@ -87,6 +90,7 @@ impl Link {
             observed: Attributes::new(),
             inputs: BTreeMap::new(),
             observed_at: None,
+            written_at: None,
             drift: Attributes::new(),
             revision: 0,
             last_plan: None,

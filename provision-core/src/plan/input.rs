@@ -16,8 +16,8 @@ pub struct TargetFacts {
     pub settings: TargetSettings,
     /// Schema and capabilities.
     pub discovery: Discovery,
-    /// Onboarding has completed once.
-    pub onboarded: bool,
+    /// The classes whose content is known from a completed onboarding.
+    pub onboarded: BTreeSet<ClassName>,
     /// Why nothing is written there now (paused, quarantined, store restored), if so.
     pub stopped: Option<String>,
 }

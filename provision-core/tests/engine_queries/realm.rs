@@ -208,6 +208,7 @@ impl Realm {
             let onboarded = ConfiguredTarget {
                 discovery: Some(discovery),
                 onboarded_at: Some(at("2026-03-01T00:00:00Z")),
+                onboarded: known.value.settings.classes.keys().cloned().collect(),
                 ..known.value
             };
             realm.put(&onboarded).await;

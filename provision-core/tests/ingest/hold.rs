@@ -3,9 +3,10 @@
 use provision_core::ErrorKind;
 use provision_core::ingest::FeedOutcome;
 use provision_core::model::{FeedChange, FeedReport, FeedState, Hold, HoldState};
+use provision_core::source::{FeedEvent, FeedMode};
 use provision_core::value::Attributes;
 
-use crate::fixture::{World, delta, ended, full, record, row, rows, settings, tombstone};
+use crate::fixture::{World, delta, ended, feed_of, full, record, row, rows, settings, tombstone};
 
 #[tokio::test]
 async fn an_approval_takes_the_delta_over_once() {
@@ -142,9 +143,11 @@ async fn a_canary_that_is_missing_or_terminated_holds_the_feed() {
             hold.reasons,
             ["the canary record `p000` is removed or terminated", "the canary record `p001` is missing"]
         );
-        let (_, hold) = world.held("hr", delta("3", vec![tombstone("p001")])).await;
+        world.applied("hr", full("3", rows(20))).await;
+        let (report, hold) = world.held("hr", delta("4", vec![tombstone("p001")])).await;
         assert_eq!(hold.reasons, ["the canary record `p001` is removed or terminated"]);
-        world.applied("hr", delta("4", vec![row("p007", "Fine")])).await;
+        world.road().reject(report.id).await.unwrap();
+        world.applied("hr", delta("5", vec![row("p007", "Fine")])).await;
     }
 }
 
@@ -166,5 +169,55 @@ async fn mass_clearing_of_an_attribute_holds_the_feed() {
         assert_eq!(hold.reasons, ["7 of 30 values of `title` (23 %) would be cleared; the limit is 20 %"]);
         world.applied("hr", full("3", cleared(6))).await;
         assert_eq!(world.source("hr").await.filled["title"], 24);
+    }
+}
+
+#[tokio::test]
+async fn a_delta_waits_behind_one_that_is_held() {
+    for world in World::each() {
+        let mut hr = settings("hr");
+        hr.guard.canaries = ["p000".to_owned()].into();
+        world.with_source(hr).await;
+        world.applied("hr", full("1", rows(20))).await;
+        let (held, hold) = world.held("hr", delta("2", vec![tombstone("p000"), row("p001", "New")])).await;
+        for (order, approved) in [("3", false), ("4", true)] {
+            if approved {
+                world.approve(&hold).await;
+            }
+            let outcome = world.feed("hr", delta(order, vec![row("p002", "Newer")])).await;
+            assert!(matches!(outcome, FeedOutcome::Refused { .. }), "{outcome:?}");
+            // A whole one that was cut short replaces nothing either.
+            let cut = feed_of(FeedMode::Full, order, vec![Ok(FeedEvent::Records(rows(3)))]);
+            let outcome = world.feed("hr", cut).await;
+            assert!(matches!(outcome, FeedOutcome::Refused { .. }), "{outcome:?}");
+        }
+        assert_eq!(
+            world.get::<Hold>(&hold.id.to_string()).await.unwrap().value.state,
+            HoldState::Approved,
+            "what was held stands"
+        );
+        world.road().promote(held.id).await.unwrap();
+        assert_eq!(world.standing("hr", "p000").await.as_str(), "terminated");
+        assert_eq!(world.identity("hr", "p001").await.attributes.text("givenName"), Some("New"));
+        world.applied("hr", delta("3", vec![row("p002", "Newer")])).await;
+        assert_eq!(world.identity("hr", "p002").await.attributes.text("givenName"), Some("Newer"));
+    }
+}
+
+#[tokio::test]
+async fn removals_of_a_source_without_lifecycle_are_guarded_too() {
+    for world in World::each() {
+        let mut badges = settings("badges");
+        badges.asserts_lifecycle = false;
+        world.with_source(badges).await;
+        world.applied("badges", full("1", rows(50))).await;
+        let (_, hold) = world.held("badges", full("2", rows(30))).await;
+        assert_eq!(
+            hold.reasons,
+            [
+                "20 of 50 records (40 %) would be removed or terminated; the limit is 10 %",
+                "20 of 50 values of `givenName` (40 %) would be cleared; the limit is 20 %",
+            ]
+        );
     }
 }

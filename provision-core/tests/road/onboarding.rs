@@ -177,7 +177,7 @@ async fn an_onboarding_that_broke_off_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_restored_store_only_observes_until_it_has_read_the_target_once() {
+async fn a_restored_store_only_observes_until_it_has_been_onboarded_again() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
     let clock = first_day();
@@ -205,17 +205,25 @@ async fn a_restored_store_only_observes_until_it_has_read_the_target_once() {
     let world = parts.over(open()).await;
     world.feed(&people).await;
     let before = writes(&world);
-    for scope in [Scope::Changed, Scope::All] {
+    for scope in [Scope::Changed, Scope::All, Scope::All] {
         let plan = world.plan(scope).await;
         assert!(plan.is_empty(), "{:?}", world.steps(&plan).await);
         let skips = world.skips(plan.id, plan.chunks).await;
         assert!(skips.iter().any(|skip| skip.reason == RefusalReason::Observed), "{skips:?}");
+        // It tells what is there, and knows nothing of the two that it has no links for.
+        let report = world.reconcile().await;
+        assert!(report.completeness.is_complete());
+        assert_eq!((report.objects, report.linked), (6, 4));
     }
     assert_eq!(writes(&world), before);
-    let report = world.reconcile().await;
-    assert!(report.completeness.is_complete());
+    let report = world.engine.onboard(&world.actor, &DIRECTORY.into()).await.unwrap();
+    assert_eq!((report.count(Situation::Linked), report.count(Situation::Known)), (2, 4));
+    assert_eq!(writes(&world), before);
     world.settle_down(5).await;
     assert_eq!(world.picture(), expected, "nobody has a second account");
+    assert_eq!(world.all::<Link>().await.len(), 6);
+    // Written once more where the store had lost what it wrote.
+    assert!(writes(&world) > before);
 }
 
 #[tokio::test]

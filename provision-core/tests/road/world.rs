@@ -538,8 +538,10 @@ fn runtime(
     delivery: Option<Arc<dyn CredentialDelivery>>,
 ) -> Runtime {
     let shared: Arc<dyn Connector> = wire.clone();
+    let other = Arc::clone(&shared);
     let registry = Registry::new()
         .with_connector("directory", move |_| Ok(Arc::clone(&shared)))
+        .with_connector("other", move |_| Ok(Arc::clone(&other)))
         .with_source("vector", |_| Ok(Arc::new(NoFeeds)));
     let mut builder = Runtime::builder(store, registry)
         .clock(clock)

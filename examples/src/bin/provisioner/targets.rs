@@ -51,7 +51,7 @@ fn classes(discovery: &Discovery) -> String {
 pub(crate) async fn onboard(host: &Host, named: Option<&str>) -> Result<Answer, Failure> {
     let (mut text, mut reports, mut exit) = (String::new(), Vec::new(), Exit::Clean);
     for name in host.targets(named).await? {
-        if named.is_none() && host.engine.target(&name).await?.value.onboarded_at.is_some() {
+        if named.is_none() && host.engine.is_onboarded(&name).await? {
             text.push_str(&format!("{name}: onboarded already\n"));
             continue;
         }

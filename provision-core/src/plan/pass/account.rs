@@ -136,8 +136,9 @@ fn create(case: &Case<'_>, draft: &mut Draft) {
         let detail = "an object on the target may already be this person's; decide the dispute first";
         return draft.skip(case.input, case.at(), RefusalReason::Disputed, detail);
     }
-    if !case.facts.onboarded {
-        let detail = "the target has not been onboarded: nothing is created before its content is known";
+    if !case.facts.onboarded.contains(class) {
+        let detail =
+            "this class of the target has not been onboarded: nothing is created before its content is known";
         return draft.skip(case.input, case.at(), RefusalReason::NotOnboarded, detail);
     }
     if !capabilities.create {
