@@ -36,7 +36,8 @@ pub struct Link {
     pub tag: Tag,
     /// What the object stands for.
     pub subject: Subject,
-    /// The object's key on the target. `None` after a delete.
+    /// The object's key on the target. `None` after a delete, and from the moment a create is begun until it is known
+    /// to have succeeded.
     pub key: Option<ObjectKey>,
     /// Where the link stands.
     pub state: LinkState,
@@ -50,6 +51,9 @@ pub struct Link {
     pub inputs: BTreeMap<AttrName, String>,
     /// When `observed` was read.
     pub observed_at: Option<Timestamp>,
+    /// When a step last wrote this record: a listing that began before says nothing about what is in it.
+    #[serde(default)]
+    pub written_at: Option<Timestamp>,
     /// Attributes whose value on the target is no longer what it showed after our write, as last seen.
     #[serde(default)]
     pub drift: Attributes,
@@ -87,6 +91,7 @@ impl Link {
             observed: Attributes::new(),
             inputs: BTreeMap::new(),
             observed_at: None,
+            written_at: None,
             drift: Attributes::new(),
             revision: 0,
             last_plan: None,
