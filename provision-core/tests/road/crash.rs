@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use provision_core::engine::PlanOptions;
+use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::execute::CredentialDelivery;
 use provision_core::plan::Scope;
+use provision_core::runtime::Progress;
 use provision_core::store::{SqliteOptions, SqliteStore};
 
 use crate::laws::faults::{two_days, undisturbed};
@@ -137,9 +138,14 @@ async fn two_processes_that_apply_one_plan_do_each_step_once() {
             let (a, b) = (world.restarted().await, world.restarted().await);
             world.wire.take();
             world.pace.shuffled();
-            let (x, y) =
-                futures_util::future::join(world.apply_with(&a, plan.id), world.apply_with(&b, plan.id))
-                    .await;
+            // Neither waits for the other: the clock of the tests would jump over a call that is under way.
+            let options = ApplyOptions { patience: Duration::ZERO };
+            let (p, q) = (Progress::new(), Progress::new());
+            let (x, y) = futures_util::future::join(
+                a.apply(&world.actor, plan.id, &options, &p),
+                b.apply(&world.actor, plan.id, &options, &q),
+            )
+            .await;
             world.pace.straight();
             let writes = world.wire.take();
             let creates = writes.iter().filter(|(_, write)| matches!(write, Write::Create { .. })).count();
