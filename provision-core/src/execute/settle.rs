@@ -235,13 +235,12 @@ impl Lane<'_> {
         entry: &mut JournalEntry,
         ended: &Ended,
     ) -> Result<()> {
-        let Ended::Done { key, observed, enabled, read_back, found, filled, renewed } = ended else {
+        let Ended::Done { key, observed, read_back, found, renewed, .. } = ended else {
             return Ok(());
         };
         entry.key = key.clone();
         entry.read_back = *read_back;
         let step = &begun.step;
-        let now = batch.now;
         match &step.action {
             Action::AddMember { group_class, group, .. } => {
                 let edge = self.edge(begun, group_class, group, true);
@@ -266,28 +265,7 @@ impl Lane<'_> {
                 );
                 return self.dispute(batch, begun, &why);
             }
-            action => {
-                let none = ObjectClass::default();
-                let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
-                self.change_link(batch, begun, |link| {
-                    after(link, step, action, class, (*found, filled));
-                    if let Some(key) = key {
-                        link.key = Some(key.clone());
-                    }
-                    if let Some(observed) = observed {
-                        for (name, slot) in observed.iter() {
-                            link.observed.insert(name.clone(), slot.clone());
-                        }
-                        link.observed_at = Some(now);
-                    }
-                    if enabled.is_some() {
-                        link.enabled = *enabled;
-                    }
-                    if matches!(action, Action::Delete) {
-                        link.key = None;
-                    }
-                });
-            }
+            _ => self.done_to_link(batch, begun, ended),
         }
         if *renewed {
             self.tell_renewed(batch, begun, entry)?;
@@ -311,6 +289,32 @@ impl Lane<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a finished step and the object it showed make of the link.
+    fn done_to_link(&self, batch: &mut Batch, begun: &Begun, ended: &Ended) {
+        let Ended::Done { key, observed, enabled, found, filled, .. } = ended else { return };
+        let (step, now) = (&begun.step, batch.now);
+        let none = ObjectClass::default();
+        let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
+        self.change_link(batch, begun, |link| {
+            after(link, step, &step.action, class, (*found, filled));
+            if let Some(key) = key {
+                link.key = Some(key.clone());
+            }
+            if let Some(observed) = observed {
+                for (name, slot) in observed.iter() {
+                    link.observed.insert(name.clone(), slot.clone());
+                }
+                link.observed_at = Some(now);
+            }
+            if enabled.is_some() {
+                link.enabled = *enabled;
+            }
+            if matches!(step.action, Action::Delete) {
+                link.key = None;
+            }
+        });
     }
 
     /// Whether the link of a create was given to another object, or to another plan, after its intent was written.

@@ -99,6 +99,11 @@ impl Link {
         }
     }
 
+    /// True when there is no object: a create was begun and is not known to have succeeded, or is to come.
+    pub fn is_only_begun(&self) -> bool {
+        self.key.is_none() && self.state == LinkState::Active
+    }
+
     /// The stable text form of what makes a link unique: its row key.
     pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
         let subject = match subject {
