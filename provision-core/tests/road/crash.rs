@@ -19,7 +19,7 @@ use crate::wire::Write;
 use crate::world::{Person, Setup, TestPolicy, World, first_day};
 
 /// Runs a future for so many polls; `None` when it has not ended by then.
-async fn polled<F: Future>(future: &mut Pin<Box<F>>, polls: u32) -> Option<F::Output> {
+pub(crate) async fn polled<F: Future>(future: &mut Pin<Box<F>>, polls: u32) -> Option<F::Output> {
     let mut left = polls;
     poll_fn(|cx| {
         if left == 0 {

@@ -10,8 +10,10 @@ use provision_core::memory::{Fault, FaultRule, Faults, MemoryConfig, Operation};
 use provision_core::model::{Dispute, Link, LinkState, Membership, NameState, Status};
 use provision_core::plan::{OnDelete, Scope, Spending, TargetSettings};
 use provision_core::runtime::Progress;
+use provision_core::store::Changes;
 use provision_core::value::Attributes;
 
+use crate::crash::polled;
 use crate::wire::Write;
 use crate::world::{DIRECTORY, Setup, TestPolicy, World, generous, person};
 
@@ -103,7 +105,9 @@ async fn of_two_plans_only_one_creates_the_account() {
     let (first, second) = (world.plan(Scope::All).await, world.plan(Scope::All).await);
     faults(&world, vec![FaultRule::at(Operation::Create, [1], Fault::LoseResponse)]);
     assert_eq!(at_once(&world, first.id).await.disputed, 1);
+    world.wire.take();
     assert_eq!(at_once(&world, second.id).await.done, 0);
+    assert_eq!(world.wire.take(), [], "the second plan sends nothing");
     world.converge(3).await;
     assert_eq!(world.directory.dump("user").unwrap().len(), 1);
 }
@@ -266,4 +270,62 @@ async fn steps_whose_turn_comes_too_late_are_begun_again_instead_of_sent() {
         .collect();
     assert!(begun.len() > 1, "all were begun at once, and sent after their deadline: {begun:?}");
     assert_eq!(world.directory.dump("user").unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn an_intent_is_written_only_over_what_was_checked() {
+    let mut met = 0;
+    for polls in 1.. {
+        let world = ready(generous(), TestPolicy::new()).await;
+        let mut jane = person("1", "Jane", "Smith", "Sales");
+        world.feed(&[jane.clone()]).await;
+        let plan = world.plan(Scope::Changed).await;
+        world.wire.take();
+        world.pace.stepwise();
+        let mut apply = Box::pin(at_once(&world, plan.id));
+        let ended = polled(&mut apply, polls).await.is_some();
+        world.pace.straight();
+        if ended {
+            break;
+        }
+        if world.journal().await.is_empty() {
+            met += 1;
+            jane.department = "Finance".to_owned();
+            world.feed(&[jane]).await;
+            apply.await;
+            assert_eq!(world.wire.take(), [], "changed after {polls} polls, before the intent was written");
+        }
+    }
+    assert!(met > 5, "{met}");
+}
+
+#[tokio::test]
+async fn a_step_that_was_taken_over_takes_no_other_outcome_with_it() {
+    let mut met = 0;
+    for polls in 1.. {
+        let world = ready(generous(), TestPolicy { group: false, ..TestPolicy::new() }).await;
+        let people: Vec<_> =
+            (0..4).map(|n| person(&n.to_string(), "Jo", &format!("F{n}"), "Sales")).collect();
+        world.feed(&people).await;
+        let plan = world.plan(Scope::Changed).await;
+        world.pace.stepwise();
+        let mut apply = Box::pin(at_once(&world, plan.id));
+        let ended = polled(&mut apply, polls).await.is_some();
+        world.pace.straight();
+        if ended {
+            break;
+        }
+        let open: Vec<_> =
+            world.journal().await.into_iter().filter(|entry| entry.state == StepState::Intent).collect();
+        let Some(mut taken) = open.first().filter(|_| open.len() == 4).cloned() else { continue };
+        met += 1;
+        taken.attempts += 1;
+        let mut changes = Changes::in_realm(world.engine.realm());
+        changes.put(&taken).unwrap();
+        world.store.commit(changes).await.unwrap();
+        apply.await;
+        let done = world.journal().await.iter().filter(|entry| entry.state == StepState::Done).count();
+        assert_eq!(done, 3, "after {polls} polls");
+    }
+    assert!(met > 3, "{met}");
 }
