@@ -153,6 +153,7 @@ impl Engine {
         let (links, _) = store::list_by::<Link>(self.store(), &self.realm, select, None, 1_000).await?;
         let usable = |link: &Link| {
             link.target == *target
+                && link.key.is_some()
                 && link.state == LinkState::Active
                 && !link.missing
                 && link.enabled != Some(false)

@@ -246,7 +246,8 @@ impl Case<'_> {
             wanted: self.wanted.exists,
             wanted_enabled: self.wanted.enabled.filter(|_| self.wanted.exists),
             because: self.wanted.because.clone(),
-            link: self.link.map(|link| ExplainedLink {
+            // Of a create that was only begun there is a link, and no account yet.
+            link: self.link.filter(|link| !link.is_only_begun()).map(|link| ExplainedLink {
                 state: link.state,
                 key: link.key.clone(),
                 enabled: link.enabled,

@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Rows by the identity that one of their columns names: all in one read.
-    pub(super) async fn rows_of<R: Record>(
+    pub(crate) async fn rows_of<R: Record>(
         &self,
         column: &'static str,
         identities: &BTreeSet<IdentityId>,

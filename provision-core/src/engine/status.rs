@@ -215,6 +215,7 @@ impl Engine {
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for link in page.into_iter().map(|stored| stored.value) {
                 match link.state {
+                    _ if link.is_only_begun() => continue,
                     LinkState::Active => counts.active += 1,
                     LinkState::Leaving => counts.leaving += 1,
                     LinkState::Inactive => counts.inactive += 1,

@@ -2,7 +2,7 @@
 
 use super::credential::generate;
 use super::lane::Lane;
-use super::wave::Begun;
+use super::wave::{Begun, makes_link};
 use super::{Ended, Unit};
 use crate::connector::{
     Connector, Context, CreateRequest, CredentialRequest, DeleteRequest, Discovery, Edge, GetRequest,
@@ -18,7 +18,6 @@ use crate::id::ClassName;
 use crate::model::Link;
 use crate::plan::{Action, OutputRef, Step, is_protected};
 use crate::policy::CredentialPolicy;
-use crate::runtime::within;
 use crate::store;
 use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 
@@ -26,7 +25,11 @@ impl Lane<'_> {
     /// Makes one attempt at a unit.
     pub(super) async fn call(&self, unit: Unit) -> Vec<(Begun, Ended)> {
         if let Some(left) = self.pause() {
-            return paused(unit, left);
+            return unsent(unit, left, "the target asked for a pause");
+        }
+        if unit.first().is_some_and(|begun| self.limit(begun).is_zero()) {
+            let why = "its turn did not come before the deadline of its intent";
+            return unsent(unit, std::time::Duration::ZERO, why);
         }
         let ended = match unit {
             Unit::Step(begun) => {
@@ -35,19 +38,27 @@ impl Lane<'_> {
             }
             Unit::Edges { class, group, steps } => self.call_edges(class, group, steps).await,
         };
-        for (_, ended) in &ended {
-            match ended {
-                Ended::Failed(error) if error.kind() == ErrorKind::RateLimited => {
-                    self.pace(match error.retry() {
-                        Retry::After(Some(after)) => after,
-                        _ => PAUSE,
-                    })
-                }
-                Ended::Failed(error) => self.note(Some(error.kind())),
-                _ => self.note(None),
-            }
-        }
+        self.note_request(&ended);
         ended
+    }
+
+    /// Takes note of how a request ended: once, however many edges were in it.
+    fn note_request(&self, ended: &[(Begun, Ended)]) {
+        let failed = |(_, ended): &'_ (Begun, Ended)| match ended {
+            Ended::Failed(error) => Some((error.kind(), error.retry())),
+            _ => None,
+        };
+        let errors: Vec<(ErrorKind, Retry)> = ended.iter().filter_map(failed).collect();
+        if let Some((_, retry)) = errors.iter().find(|(kind, _)| *kind == ErrorKind::RateLimited) {
+            return self.pace(match retry {
+                Retry::After(Some(after)) => *after,
+                _ => PAUSE,
+            });
+        }
+        match errors.first() {
+            Some((kind, _)) if errors.len() == ended.len() => self.note(Some(*kind)),
+            _ => self.note(None),
+        }
     }
 
     async fn call_step(&self, begun: &Begun) -> Ended {
@@ -55,24 +66,31 @@ impl Lane<'_> {
             return self.poll(begun, ticket).await;
         }
         if begun.after_unknown {
-            match self.read_back(begun).await {
-                Ok(Some(ended)) => return ended,
-                Ok(None) => {}
+            match (self.read_back(begun).await, &begun.resolve_only) {
+                (Ok(Some(ended)), _) => return ended,
+                (Ok(None), Some(why)) => return given_up(begun, why),
+                (Ok(None), None) => {}
                 // Nothing is known yet: the next attempt reads back again.
-                Err(error) => return Ended::Failed(error.with_effect(Effect::Unknown)),
+                (Err(error), _) => return Ended::Failed(error.with_effect(Effect::Unknown)),
             }
         }
         let ended = match self.send(begun).await {
             Ok(ended) => ended,
             Err(error) => Ended::Failed(error),
         };
+        // Only the target knows what the attempt before did, and it was not reached: that is still not known.
+        let uncertain = makes_link(&begun.step) && !has_lookup(&begun.step.action);
+        let ended = match ended {
+            Ended::Failed(error) if begun.after_unknown && uncertain => {
+                Ended::Failed(error.with_effect(Effect::Unknown))
+            }
+            ended => ended,
+        };
         match ended {
             // The answer was lost, or the target did not say: look at once, the next attempt may be hours away.
             Ended::Failed(error) if error.effect() != Effect::None => match self.read_back(begun).await {
                 Ok(Some(ended)) => ended,
-                Ok(None) if !super::wave::makes_link(&begun.step) || self.create_is_identified(begun) => {
-                    Ended::Failed(error.with_effect(Effect::None))
-                }
+                Ok(None) if !uncertain => Ended::Failed(error.with_effect(Effect::None)),
                 Ok(None) | Err(_) => Ended::Failed(error),
             },
             ended => ended,
@@ -81,13 +99,13 @@ impl Lane<'_> {
 
     /// A repeated create cannot make a second object: it is found by its marker, or the target remembers our id.
     pub(super) fn create_is_identified(&self, begun: &Begun) -> bool {
-        let lookup = matches!(&begun.step.action, Action::Create { lookup: Some(_), .. });
-        lookup || self.discovery().capabilities.class(&begun.step.class).idempotent_create
+        has_lookup(&begun.step.action)
+            || self.discovery().capabilities.class(&begun.step.class).idempotent_create
     }
 
     async fn send(&self, begun: &Begun) -> Result<Ended> {
         let step = &begun.step;
-        let cx = self.context(step);
+        let cx = self.context(begun);
         let class = step.class.clone();
         let writer = || self.connector.writer().ok_or_else(|| unsupported("write"));
         let mut filled = Attributes::new();
@@ -103,21 +121,21 @@ impl Lane<'_> {
                     delta.changes.insert(name, Change::Replace(vec![value]));
                 }
                 let request = UpdateRequest { class, key: key_of(begun)?, delta };
-                within(self.timeout(), writer()?.update(&cx, request)).await
+                self.within(begun, writer()?.update(&cx, request)).await
             }
             Action::Rename { naming } => {
                 let request = RenameRequest { class, key: key_of(begun)?, naming: naming.clone() };
-                within(self.timeout(), writer()?.rename(&cx, request)).await
+                self.within(begun, writer()?.rename(&cx, request)).await
             }
             Action::Enable | Action::Disable => {
                 let facet = self.connector.lifecycle().ok_or_else(|| unsupported("enable and disable"))?;
                 let request =
                     LifecycleRequest { class, key: key_of(begun)?, enabled: step.action == Action::Enable };
-                within(self.timeout(), facet.set(&cx, request)).await
+                self.within(begun, facet.set(&cx, request)).await
             }
             Action::Delete => {
                 let request = DeleteRequest { class, key: key_of(begun)? };
-                match within(self.timeout(), writer()?.delete(&cx, request)).await {
+                match self.within(begun, writer()?.delete(&cx, request)).await {
                     Err(error) if error.is_not_found() => return Ok(Ended::done(None, None)),
                     outcome => outcome,
                 }
@@ -125,8 +143,8 @@ impl Lane<'_> {
             Action::AddMember { .. } | Action::RemoveMember { .. } => return Err(unsupported("membership")),
         };
         Ok(match ended(outcome?) {
-            Ended::Done { key, observed, enabled, read_back, found, .. } => {
-                Ended::Done { key, observed, enabled, read_back, found, filled }
+            Ended::Done { key, observed, enabled, read_back, found, renewed, .. } => {
+                Ended::Done { key, observed, enabled, read_back, found, filled, renewed }
             }
             ended => ended,
         })
@@ -157,7 +175,7 @@ impl Lane<'_> {
             idempotency: begun.entry.link.ok_or_else(|| unsupported("create without a link"))?,
             password: password.clone(),
         };
-        match within(self.timeout(), writer.create(&self.context(&begun.step), request)).await {
+        match self.within(begun, writer.create(&self.context(begun), request)).await {
             Ok(outcome) => {
                 let ended = ended(outcome);
                 if let (Ended::Done { key: Some(key), .. }, Some(password)) = (&ended, &password) {
@@ -181,8 +199,8 @@ impl Lane<'_> {
         begun: &Begun,
         key: &ObjectKey,
         policy: &CredentialPolicy,
-    ) -> Result<()> {
-        let Some(facet) = self.connector.credential() else { return Ok(()) };
+    ) -> Result<bool> {
+        let Some(facet) = self.connector.credential() else { return Ok(false) };
         let password = generate(policy, self.engine.inner.random.as_ref())?;
         let request = CredentialRequest {
             class: begun.step.class.clone(),
@@ -190,9 +208,9 @@ impl Lane<'_> {
             password: password.clone(),
             must_change: policy.must_change,
         };
-        within(self.timeout(), facet.set_password(&self.context(&begun.step), request)).await?;
+        self.within(begun, facet.set_password(&self.context(begun), request)).await?;
         self.deliver(begun, key, &password).await;
-        Ok(())
+        Ok(true)
     }
 
     async fn deliver(&self, begun: &Begun, key: &ObjectKey, password: &Secret) {
@@ -206,8 +224,10 @@ impl Lane<'_> {
     async fn poll(&self, begun: &Begun, ticket: &str) -> Ended {
         let Some(writer) = self.connector.writer() else { return Ended::Failed(unsupported("write")) };
         let request = PollRequest { ticket: ticket.to_owned() };
-        match within(self.timeout(), writer.poll(&self.context(&begun.step), request)).await {
+        match self.within(begun, writer.poll(&self.context(begun), request)).await {
             Ok(outcome) => ended(outcome),
+            // The question failed, not what was asked about: the ticket stays good.
+            Err(error) if error.record().retryable => Ended::Pending(ticket.to_owned()),
             Err(error) => Ended::Failed(error),
         }
     }
@@ -261,8 +281,12 @@ impl Lane<'_> {
             }
         }
         let Some(first) = called.first() else { return ended };
-        let group = match self.group(&class, &group).await {
-            Ok(group) => group,
+        let group = match self.group(first, &class, &group).await {
+            Ok(Some(group)) => group,
+            Ok(None) => {
+                ended.extend(called.into_iter().map(|begun| without_group(begun, &group)));
+                return ended;
+            }
             Err(error) => {
                 let record = error.record();
                 ended.extend(
@@ -273,7 +297,7 @@ impl Lane<'_> {
         };
         let request = MembershipRequest { class, group, member_class: first.step.class.clone(), edges };
         // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
-        match within(self.timeout(), facet.change(&self.context(&first.step), request)).await {
+        match self.within(first, facet.change(&self.context(first), request)).await {
             Ok(outcomes) if outcomes.len() == called.len() => {
                 ended.extend(called.into_iter().zip(outcomes).map(|(begun, outcome)| match outcome.error {
                     None => (begun, Ended::done(None, None)),
@@ -298,17 +322,20 @@ impl Lane<'_> {
     }
 
     /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.
-    async fn group(&self, class: &ClassName, name: &str) -> Result<ObjectKey> {
+    /// `None`: the target certainly has no such group.
+    async fn group(&self, begun: &Begun, class: &ClassName, name: &str) -> Result<Option<ObjectKey>> {
         let known = (class.clone(), name.to_owned());
         if let Some(key) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&known) {
-            return Ok(key.clone());
+            return Ok(Some(key.clone()));
         }
         let cx = Context::new(self.engine.realm.clone(), format!("{}/groups", self.header.id));
-        let key =
-            within(self.timeout(), find_group(self.connector.as_ref(), self.discovery(), &cx, class, name))
-                .await
-                .map_err(|error| error.with_effect(Effect::None))?;
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
+        let key = self
+            .within(begun, seek_group(self.connector.as_ref(), self.discovery(), &cx, class, name))
+            .await
+            .map_err(|error| error.with_effect(Effect::None))?;
+        if let Some(key) = &key {
+            self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
+        }
         Ok(key)
     }
 
@@ -329,6 +356,32 @@ pub(crate) async fn find_group(
     class: &ClassName,
     name: &str,
 ) -> Result<ObjectKey> {
+    seek_group(connector, discovery, cx, class, name).await?.ok_or_else(|| no_group(name))
+}
+
+fn no_group(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
+        .with_context("group", name)
+        .with_effect(Effect::None)
+}
+
+/// An edge of a group that is gone: there is nothing to be taken out of, and nothing to be put in.
+fn without_group(begun: Begun, group: &str) -> (Begun, Ended) {
+    let ended = match &begun.step.action {
+        Action::RemoveMember { .. } => Ended::done(None, None),
+        _ => Ended::Failed(no_group(group)),
+    };
+    (begun, ended)
+}
+
+/// Finds a group; `None` when complete reads did not hold it.
+async fn seek_group(
+    connector: &dyn Connector,
+    discovery: &Discovery,
+    cx: &Context,
+    class: &ClassName,
+    name: &str,
+) -> Result<Option<ObjectKey>> {
     let shape = discovery.schema.class(class).cloned().unwrap_or_default();
     let filter = shape.naming.clone().map(|naming| Filter::equal(naming, name));
     let pushes = |filter: &Filter| discovery.capabilities.class(class).filter.pushes(filter);
@@ -341,18 +394,25 @@ pub(crate) async fn find_group(
             .with_context("group", name)
             .with_effect(Effect::None)
     };
+    let several = || {
+        Error::new(ErrorKind::Conflict, "several groups have this name: name the group by its id")
+            .with_context("group", name)
+            .with_effect(Effect::None)
+    };
+    let mut ambiguous = false;
     if let Some(filter) = pushed {
         let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
         let (mut found, completeness) = collect(listing, 10).await?;
         match (found.pop(), found.is_empty()) {
-            (Some(group), true) => return Ok(group.key),
+            (Some(group), true) => return Ok(Some(group.key)),
             (None, _) if !completeness.is_complete() => return Err(incomplete()),
-            _ => {}
+            (Some(_), false) => ambiguous = true,
+            (None, _) => {}
         }
     }
     let request = GetRequest { class: class.clone(), key: ObjectKey::id(name) };
     if let Some(group) = connector.get(cx, request).await? {
-        return Ok(group.key);
+        return Ok(Some(group.key));
     }
     // The target cannot be asked by name: its groups are read, boundedly, and compared here.
     if let Some(filter) = own {
@@ -360,14 +420,13 @@ pub(crate) async fn find_group(
             collect(connector.list(cx, ListRequest::all(class.clone()))?, GROUPS_MAX).await?;
         let mut found = found.into_iter().filter(|group| filter.matches(&shape, &group.attributes));
         match (found.next(), found.next()) {
-            (Some(group), None) => return Ok(group.key),
+            (Some(group), None) => return Ok(Some(group.key)),
             (None, _) if !completeness.is_complete() => return Err(incomplete()),
-            _ => {}
+            (Some(_), Some(_)) => ambiguous = true,
+            (None, _) => {}
         }
     }
-    Err(Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
-        .with_context("group", name)
-        .with_effect(Effect::None))
+    if ambiguous { Err(several()) } else { Ok(None) }
 }
 
 /// Groups read to find one by name on a target that cannot be asked.
@@ -385,16 +444,36 @@ pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {
 /// How long a lane pauses when a target is overrun and does not say for how long.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Steps that are not sent because the target asked for a pause.
-fn paused(unit: Unit, left: std::time::Duration) -> Vec<(Begun, Ended)> {
+fn has_lookup(action: &Action) -> bool {
+    matches!(action, Action::Create { lookup: Some(_), .. })
+}
+
+/// How an attempt ends that was to find out what the one before did, and found nothing.
+fn given_up(begun: &Begun, why: &str) -> Ended {
+    match &begun.step.action {
+        // Only sending again would tell, and the create is not wanted as it is any more.
+        Action::Create { lookup: None, .. } => Ended::Disputed(format!(
+            "the answer to the create was lost and {why}: look whether the object is there, then link it or have it \
+             created again"
+        )),
+        _ => Ended::Skipped(why.to_owned()),
+    }
+}
+
+/// Steps that are not sent, and when they may be.
+fn unsent(unit: Unit, left: std::time::Duration, why: &str) -> Vec<(Begun, Ended)> {
     let steps = match unit {
         Unit::Step(begun) => vec![*begun],
         Unit::Edges { steps, .. } => steps,
     };
     let ended = |begun: Begun| {
         // What an earlier attempt did is still not known.
-        let effect = if begun.after_unknown { Effect::Unknown } else { Effect::None };
-        let error = Error::new(ErrorKind::RateLimited, "the target asked for a pause")
+        let effect = if begun.is_open() { Effect::Unknown } else { Effect::None };
+        if let Some(ticket) = &begun.ticket {
+            let ended = Ended::Pending(ticket.clone());
+            return (begun, ended);
+        }
+        let error = Error::new(ErrorKind::RateLimited, why.to_owned())
             .with_effect(effect)
             .with_retry(Retry::After(Some(left)));
         (begun, Ended::Failed(error))

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::wave::Begun;
 use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
 use crate::engine::Engine;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::StepId;
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
 use crate::plan::{PlanHeader, Step};
-use crate::runtime::Progress;
+use crate::runtime::{Progress, within};
 use crate::store::{self, Changes, Stored};
 use crate::value::Timestamp;
 
@@ -207,11 +208,26 @@ impl<'a> Lane<'a> {
     }
 
     /// The context of a call.
-    pub(super) fn context(&self, step: &Step) -> Context {
-        let mut cx =
-            Context::new(self.engine.realm.clone(), format!("{}/{}", self.header.id, step.id.as_str()));
-        cx.deadline = Some(self.engine.now().plus(self.timeout()));
+    pub(super) fn context(&self, begun: &Begun) -> Context {
+        let correlation = format!("{}/{}", self.header.id, begun.step.id.as_str());
+        let mut cx = Context::new(self.engine.realm.clone(), correlation);
+        cx.deadline = Some(self.engine.now().plus(self.limit(begun)));
         cx
+    }
+
+    /// How long a call for a step may take now: after its intent's deadline others may take the step over.
+    pub(super) fn limit(&self, begun: &Begun) -> Duration {
+        self.timeout().min(begun.entry.deadline.since(self.engine.now()))
+    }
+
+    /// Makes a call for a step within its limit. With no time left it is not made.
+    pub(super) async fn within<T>(&self, begun: &Begun, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let limit = self.limit(begun);
+        if limit.is_zero() {
+            return Err(Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call")
+                .with_effect(Effect::None));
+        }
+        within(limit, call).await
     }
 
     pub(super) fn timeout(&self) -> Duration {

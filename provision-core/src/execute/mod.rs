@@ -5,6 +5,7 @@ mod call;
 mod credential;
 mod journal;
 mod lane;
+mod names;
 mod read_back;
 mod settle;
 mod unit;

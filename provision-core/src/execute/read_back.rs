@@ -9,7 +9,6 @@ use crate::delta::Delta;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::plan::Action;
-use crate::runtime::within;
 use crate::schema::ObjectClass;
 
 impl Lane<'_> {
@@ -20,12 +19,24 @@ impl Lane<'_> {
     pub(super) async fn read_back(&self, begun: &Begun) -> Result<Option<Ended>> {
         let step = &begun.step;
         match &step.action {
-            Action::Create { lookup: Some(lookup), credential, .. } => {
+            Action::Create { attributes, lookup: Some(lookup), credential, .. } => {
                 let Some(object) = self.find_one(begun, lookup).await? else { return Ok(None) };
-                if let Some(policy) = credential {
-                    self.renew_credential(begun, &object.key, policy).await?;
+                if !self.may_adopt(&object.key) {
+                    return Ok(Some(protected()));
                 }
-                Ok(Some(there(object, false)))
+                // An intent does not prove that anything was sent: an object with other values was there before.
+                if !same(&self.class(begun), &object, attributes) {
+                    return Ok(Some(there(object, true)));
+                }
+                let renewed = match credential {
+                    Some(policy) => self.renew_credential(begun, &object.key, policy).await?,
+                    None => false,
+                };
+                let mut ended = there(object, false);
+                if let Ended::Done { renewed: told, .. } = &mut ended {
+                    *told = renewed;
+                }
+                Ok(Some(ended))
             }
             // The target answers a repetition of our id with the first result: sending again is the read.
             Action::Create { .. } if self.create_is_identified(begun) => Ok(None),
@@ -70,9 +81,7 @@ impl Lane<'_> {
         let Some(lookup) = lookup else { return Ok(None) };
         let Some(object) = self.find_one(begun, lookup).await? else { return Ok(None) };
         if !self.may_adopt(&object.key) {
-            return Ok(Some(Ended::Disputed(
-                "the object that carries this person's id is protected".to_owned(),
-            )));
+            return Ok(Some(protected()));
         }
         Ok(Some(there(object, true)))
     }
@@ -83,10 +92,10 @@ impl Lane<'_> {
         let split = lookup.clone().split(&|part| support.pushes(part));
         let mut request = ListRequest::all(begun.step.class.clone());
         request.filter = split.pushed;
-        let listing = self.connector.list(&self.context(&begun.step), request)?;
+        let listing = self.connector.list(&self.context(begun), request)?;
         // Without push-down the whole class is read: bounded, and told as such.
         let (objects, completeness) =
-            within(self.timeout(), collect(listing, 100_000)).await.map_err(unchanged)?;
+            self.within(begun, collect(listing, 100_000)).await.map_err(unchanged)?;
         let mut found: Vec<Object> = objects
             .into_iter()
             .filter(|object| {
@@ -108,12 +117,16 @@ impl Lane<'_> {
 
     async fn read(&self, begun: &Begun) -> Result<Option<Object>> {
         let request = GetRequest { class: begun.step.class.clone(), key: key_of(begun)? };
-        within(self.timeout(), self.connector.get(&self.context(&begun.step), request)).await
+        self.within(begun, self.connector.get(&self.context(begun), request)).await
     }
 
     fn class(&self, begun: &Begun) -> ObjectClass {
         self.discovery().schema.class(&begun.step.class).cloned().unwrap_or_default()
     }
+}
+
+fn protected() -> Ended {
+    Ended::Disputed("the object that carries this person's id is protected".to_owned())
 }
 
 /// A lookup changes nothing.
@@ -129,6 +142,7 @@ fn there(object: Object, found: bool) -> Ended {
         read_back: true,
         found,
         filled: crate::value::Attributes::new(),
+        renewed: false,
     }
 }
 

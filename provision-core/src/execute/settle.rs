@@ -1,46 +1,46 @@
 //! Settling: what an attempt came to becomes rows, in one commit with its audit entry and its event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lane::{Entries, Lane};
-use super::wave::{Begun, expect_entry, link_key, makes_link};
+use super::names::settles_names;
+use super::wave::{Begun, expect_entry, link_key, makes_link, new_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::audit::AuditEntry;
-use crate::engine::{Waiting, purpose_of};
+use crate::connector::ObjectKey;
+use crate::engine::Waiting;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::id::{IdentityId, Tag};
-use crate::model::{
-    Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, Subject, Work,
-};
+use crate::model::{Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, Work};
 use crate::plan::{Action, BudgetKind, Step};
 use crate::schema::ObjectClass;
-use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Stored, Table};
 use crate::value::{Attributes, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 20;
 
 /// Rows read for a batch of endings, and changed by them one after the other.
-struct Batch {
-    now: Timestamp,
+pub(super) struct Batch {
+    pub(super) now: Timestamp,
     links: BTreeMap<String, (Option<u64>, Link)>,
     /// Names of those whose steps may settle them.
-    names: BTreeMap<IdentityId, Vec<Stored<Name>>>,
+    pub(super) names: BTreeMap<IdentityId, Vec<Stored<Name>>>,
     /// Who waits for the accounts that are there now.
     waiting: BTreeMap<IdentityId, Vec<Waiting>>,
     touched: BTreeMap<String, ()>,
     refunds: BTreeMap<BudgetKind, u64>,
     dirty: Vec<IdentityId>,
-    changes: Changes,
+    pub(super) changes: Changes,
     ended: u64,
     failed: u64,
 }
 
 impl Lane<'_> {
     /// Journals how attempts ended. Succeeds or leaves the intents open, to be read back later.
-    pub(super) async fn settle(&self, ended: Vec<(Begun, Ended)>) -> Result<()> {
+    pub(super) async fn settle(&self, mut ended: Vec<(Begun, Ended)>) -> Result<()> {
         for _ in 0..TRIES_MAX {
             let mut batch = self.batch(&ended).await?;
             for (begun, ended) in &ended {
@@ -67,12 +67,13 @@ impl Lane<'_> {
                 Commit::Conflict(Conflict::Unique { table: Table::Link, .. }) => {
                     return self.settle_apart(ended).await;
                 }
-                Commit::Conflict(Conflict::Expectation { table: Table::Journal, .. })
-                    if self.taken_over(&ended).await? =>
-                {
-                    return Ok(());
+                Commit::Conflict(Conflict::Expectation { table: Table::Journal, .. }) => {
+                    ended = self.not_taken_over(ended).await?;
+                    if ended.is_empty() {
+                        return Ok(());
+                    }
                 }
-                Commit::Conflict(_) => continue,
+                Commit::Conflict(_) => {}
             }
         }
         Err(Error::new(
@@ -95,15 +96,16 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// Whether another process has settled these intents meanwhile (we were paused beyond the deadline).
-    async fn taken_over(&self, ended: &[(Begun, Ended)]) -> Result<bool> {
+    /// Those whose intents are still as we wrote them: the others were taken over meanwhile (we were paused beyond
+    /// the deadline), and whoever has them says how they ended.
+    async fn not_taken_over(&self, ended: Vec<(Begun, Ended)>) -> Result<Vec<(Begun, Ended)>> {
         let keys: Vec<String> = ended.iter().map(|(begun, _)| begun.entry.key()).collect();
         let known = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
-        Ok(known.iter().zip(ended).any(|(known, (begun, _))| {
-            known.as_ref().is_none_or(|known| {
-                known.value.attempts != begun.entry.attempts || known.value.state != StepState::Intent
-            })
-        }))
+        let kept = known
+            .into_iter()
+            .zip(ended)
+            .filter(|(known, (begun, _))| known.as_ref().is_some_and(|known| known.version == begun.version));
+        Ok(kept.map(|(_, ended)| ended).collect())
     }
 
     async fn batch(&self, ended: &[(Begun, Ended)]) -> Result<Batch> {
@@ -173,6 +175,11 @@ impl Lane<'_> {
                 entry.state = StepState::Disputed;
                 self.dispute(batch, begun, why)?;
             }
+            Ended::Skipped(why) => {
+                entry.state = StepState::Skipped { why: why.clone() };
+                self.refund(batch, step);
+                batch.dirty.push(step.identity);
+            }
             Ended::Failed(error) => self.failed(batch, begun, &mut entry, error)?,
         }
         if entry.state.has_ended() {
@@ -204,6 +211,13 @@ impl Lane<'_> {
                 entry.attempts = entry.attempts.saturating_sub(1);
             }
             entry.state = StepState::Waiting { until: batch.now.plus(wait) };
+        } else if unknown && makes_link(&begun.step) {
+            entry.state = StepState::Disputed;
+            let why = format!(
+                "it is not known whether the create made an object, and the attempts are used up ({error}): look \
+                 whether it is there, then link it or have it created again"
+            );
+            self.dispute(batch, begun, &why)?;
         } else {
             entry.state = StepState::Failed;
             if error.is_not_found() && !makes_link(&begun.step) && is_about_object(&begun.step.action) {
@@ -221,11 +235,12 @@ impl Lane<'_> {
         entry: &mut JournalEntry,
         ended: &Ended,
     ) -> Result<()> {
-        let Ended::Done { key, observed, enabled, read_back, found, filled } = ended else { return Ok(()) };
+        let Ended::Done { key, observed, read_back, found, renewed, .. } = ended else {
+            return Ok(());
+        };
         entry.key = key.clone();
         entry.read_back = *read_back;
         let step = &begun.step;
-        let now = batch.now;
         match &step.action {
             Action::AddMember { group_class, group, .. } => {
                 let edge = self.edge(begun, group_class, group, true);
@@ -236,33 +251,28 @@ impl Lane<'_> {
                     self.change_link(batch, begun, |link| link.state = LinkState::Active);
                 }
             }
-            Action::RemoveMember { group, .. } => {
+            Action::RemoveMember { group_class, group } => {
                 if let Some(link) = begun.entry.link {
-                    batch.changes.delete::<Membership>(Membership::row_key(link, group));
+                    batch.changes.delete::<Membership>(Membership::row_key(link, group_class, group));
                 }
             }
-            action => {
-                let none = ObjectClass::default();
-                let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
-                self.change_link(batch, begun, |link| {
-                    after(link, step, action, class, (*found, filled));
-                    if let Some(key) = key {
-                        link.key = Some(key.clone());
-                    }
-                    if let Some(observed) = observed {
-                        for (name, slot) in observed.iter() {
-                            link.observed.insert(name.clone(), slot.clone());
-                        }
-                        link.observed_at = Some(now);
-                    }
-                    if enabled.is_some() {
-                        link.enabled = *enabled;
-                    }
-                    if matches!(action, Action::Delete) {
-                        link.key = None;
-                    }
-                });
+            Action::Create { .. } if self.is_anothers(batch, begun, key.as_ref()) => {
+                entry.state = StepState::Disputed;
+                let object = key.as_ref().map_or("", |key| key.id.as_str());
+                let why = format!(
+                    "the account was linked to another object while `{object}` was created: decide which is it, and \
+                     remove the other"
+                );
+                return self.dispute(batch, begun, &why);
             }
+            _ => self.done_to_link(batch, begun, ended),
+        }
+        if *renewed {
+            self.tell_renewed(batch, begun, entry)?;
+        }
+        if begun.resolve_only.is_some() {
+            // It was sent before what it was made from changed.
+            batch.dirty.push(step.identity);
         }
         if *found {
             // Adopted: what it holds is not what we wrote. The next plan brings it right.
@@ -281,6 +291,40 @@ impl Lane<'_> {
         Ok(())
     }
 
+    /// What a finished step and the object it showed make of the link.
+    fn done_to_link(&self, batch: &mut Batch, begun: &Begun, ended: &Ended) {
+        let Ended::Done { key, observed, enabled, found, filled, .. } = ended else { return };
+        let (step, now) = (&begun.step, batch.now);
+        let none = ObjectClass::default();
+        let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
+        self.change_link(batch, begun, |link| {
+            after(link, step, &step.action, class, (*found, filled));
+            if let Some(key) = key {
+                link.key = Some(key.clone());
+            }
+            if let Some(observed) = observed {
+                for (name, slot) in observed.iter() {
+                    link.observed.insert(name.clone(), slot.clone());
+                }
+                link.observed_at = Some(now);
+            }
+            if enabled.is_some() {
+                link.enabled = *enabled;
+            }
+            if matches!(step.action, Action::Delete) {
+                link.key = None;
+            }
+        });
+    }
+
+    /// Whether the link of a create was given to another object, or to another plan, after its intent was written.
+    fn is_anothers(&self, batch: &Batch, begun: &Begun, key: Option<&ObjectKey>) -> bool {
+        batch.links.get(&link_key(&begun.step)).is_some_and(|(_, link)| {
+            let other_object = link.key.as_ref().is_some_and(|has| key.is_none_or(|key| key.id != has.id));
+            other_object || link.last_plan.is_some_and(|plan| plan != self.header.id)
+        })
+    }
+
     /// Changes the link of a step, as one of this plan's writes.
     fn change_link(&self, batch: &mut Batch, begun: &Begun, change: impl FnOnce(&mut Link)) {
         let key = link_key(&begun.step);
@@ -288,6 +332,7 @@ impl Lane<'_> {
             change(link);
             link.revision += 1;
             link.last_plan = Some(self.header.id);
+            link.written_at = Some(batch.now);
             batch.touched.insert(key, ());
         }
     }
@@ -309,123 +354,6 @@ impl Lane<'_> {
             applied,
             generation: 1,
         })
-    }
-
-    /// Reservations become names held; a release makes them tombstones; a rename gives up the old name.
-    fn settle_names(&self, batch: &mut Batch, step: &Step) -> Result<()> {
-        if !settles_names(step) {
-            return Ok(());
-        }
-        let names = batch.names.get(&step.identity).map_or(&[][..], Vec::as_slice);
-        let purpose = purpose_of(step);
-        let ours: Vec<&Stored<Name>> =
-            names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
-        let is_ours =
-            |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
-        let mut revived: BTreeSet<&str> = BTreeSet::new();
-        for name in &ours {
-            let state = match (&step.action, &name.value.state) {
-                (Action::Release, NameState::Held) => NameState::Tombstone { since: batch.now },
-                (Action::Release, _) => continue,
-                (_, NameState::Reserved { .. }) if is_ours(&name.value) => NameState::Held,
-                (Action::Rename { .. }, NameState::Held)
-                    if ours
-                        .iter()
-                        .any(|new| is_ours(&new.value) && new.value.purpose == name.value.purpose) =>
-                {
-                    NameState::Tombstone { since: batch.now }
-                }
-                // A return: the name that was given up with the account is in use again.
-                (_, NameState::Tombstone { .. })
-                    if !step.offboarding
-                        && revived.insert(&name.value.purpose)
-                        && !ours.iter().any(|other| {
-                            other.value.purpose == name.value.purpose && is_in_use(&other.value)
-                        }) =>
-                {
-                    NameState::Held
-                }
-                _ => continue,
-            };
-            let changed = Name { state, ..name.value.clone() };
-            batch.changes.put(&changed)?;
-        }
-        Ok(())
-    }
-
-    /// An adopted account keeps its names: they become the person's, and what the plan had reserved is free again.
-    async fn adopt_names(&self, batch: &mut Batch, begun: &Begun, observed: &Attributes) -> Result<()> {
-        let (store, realm) = (self.engine.store(), &self.engine.realm);
-        let names = batch.names.get(&begun.step.identity).cloned().unwrap_or_default();
-        let policy = self.engine.inner.policy(realm)?;
-        let purpose = purpose_of(&begun.step);
-        for Stored { version, value: name } in names {
-            let reserved = matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
-            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved) else { continue };
-            let space =
-                policy.namespaces().iter().find(|space| space.name == name.namespace && !space.scoped);
-            let has = observed.text(attribute).zip(space).map(|(has, space)| Name {
-                name: has.to_owned(),
-                folded: space.case.fold(has),
-                state: NameState::Held,
-                ..name.clone()
-            });
-            let held = Name { state: NameState::Held, ..name.clone() };
-            let Some(has) = has.filter(|has| has.key() != name.key()) else {
-                batch.changes.replace(version, &held)?;
-                continue;
-            };
-            match store::get::<Name>(store, realm, &has.key()).await? {
-                Some(known) if known.value.owner.is_some_and(|owner| Some(owner) != name.owner) => {
-                    batch.changes.replace(version, &held)?;
-                    continue;
-                }
-                Some(known) => batch.changes.replace(known.version, &has)?,
-                None => batch.changes.insert(&has)?,
-            }
-            batch.changes.delete.push((Table::Name, name.key()));
-        }
-        Ok(())
-    }
-
-    /// The names of a refused create that the target really has: recorded as foreign, so that the next plan goes on.
-    async fn name_taken(&self, batch: &mut Batch, begun: &Begun) -> Result<()> {
-        let select = Select::Equal("owner", begun.step.identity.to_string());
-        let (names, _) =
-            store::list_by::<Name>(self.engine.store(), &self.engine.realm, select, None, 10_000).await?;
-        let purpose = purpose_of(&begun.step);
-        let reserved =
-            |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
-        for name in names.into_iter().map(|name| name.value) {
-            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved(&name)) else {
-                continue;
-            };
-            if self.is_taken(begun, attribute, &name.name).await? {
-                batch.changes.put(&Name {
-                    owner: None,
-                    purpose: String::new(),
-                    state: NameState::Foreign,
-                    ..name
-                })?;
-            } else {
-                batch.changes.delete.push((Table::Name, name.key()));
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_taken(&self, begun: &Begun, attribute: &str, name: &str) -> Result<bool> {
-        let filter = crate::filter::Filter::equal(attribute, name);
-        let support = self.discovery().capabilities.class(&begun.step.class).filter;
-        if !support.pushes(&filter) {
-            // It cannot be asked: the refusal is the answer.
-            return Ok(true);
-        }
-        let request = crate::connector::ListRequest::matching(begun.step.class.clone(), filter);
-        let listing = self.connector.list(&self.context(&begun.step), request)?;
-        let (objects, _) =
-            crate::runtime::within(self.timeout(), crate::connector::collect(listing, 10)).await?;
-        Ok(!objects.is_empty())
     }
 
     fn dispute(&self, batch: &mut Batch, begun: &Begun, why: &str) -> Result<()> {
@@ -493,6 +421,22 @@ impl Lane<'_> {
             };
             batch.changes.append.push(event.append()?);
         }
+        Ok(())
+    }
+
+    /// The second password of an account is a write of its own.
+    fn tell_renewed(&self, batch: &mut Batch, begun: &Begun, entry: &JournalEntry) -> Result<()> {
+        let step = &begun.step;
+        let mut audit =
+            AuditEntry::new(&self.engine.realm, batch.now, self.actor, "account.password_renewed");
+        audit.identity = Some(step.identity);
+        audit.target = Some(step.target.clone());
+        audit.class = Some(step.class.clone());
+        audit.plan = Some(self.header.id);
+        audit.step = Some(step.id.clone());
+        audit.object = entry.key.as_ref().map(|key| key.id.clone());
+        audit.note = "the answer to the create was lost, and its password with it".to_owned();
+        batch.changes.append.push(audit.append()?);
         Ok(())
     }
 
@@ -578,44 +522,12 @@ impl Lane<'_> {
     }
 }
 
-/// A name that an account has, or that a plan is about to give it.
-fn is_in_use(name: &Name) -> bool {
-    matches!(name.state, NameState::Held | NameState::Reserved { .. })
-}
-
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
-
-/// Whether the end of a step may change what its names are.
-fn settles_names(step: &Step) -> bool {
-    matches!(
-        step.action,
-        Action::Create { .. }
-            | Action::Rename { .. }
-            | Action::Release
-            | Action::Update { .. }
-            | Action::Enable
-    )
-}
 
 /// A create of the account that references point at.
 fn is_main_create(step: &Step) -> bool {
     makes_link(step) && step.tag == Tag::main()
-}
-
-/// The link that a create makes.
-fn new_link(begun: &Begun) -> Option<Link> {
-    let step = &begun.step;
-    let realm = begun.entry.realm.clone();
-    let subject = Subject::Identity(step.identity);
-    Some(Link::new(
-        begun.entry.link?,
-        realm,
-        step.target.clone(),
-        step.class.clone(),
-        step.tag.clone(),
-        subject,
-    ))
 }
 
 /// Whether "not found" would mean that the object is gone.

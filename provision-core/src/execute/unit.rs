@@ -25,6 +25,16 @@ pub(super) enum Unit {
     },
 }
 
+impl Unit {
+    /// The step whose time the request has.
+    pub(super) fn first(&self) -> Option<&Begun> {
+        match self {
+            Self::Step(begun) => Some(begun),
+            Self::Edges { steps, .. } => steps.first(),
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -42,7 +52,11 @@ pub(super) enum Ended {
         found: bool,
         /// Values that an earlier step made known, as they were written.
         filled: Attributes,
+        /// A new password was set, because the first one was lost with the answer.
+        renewed: bool,
     },
+    /// An attempt before had no effect, and the step's precondition no longer holds: it is not tried again.
+    Skipped(String),
     /// The target works on it.
     Pending(String),
     /// A name of a create belongs to somebody else.
@@ -55,7 +69,15 @@ pub(super) enum Ended {
 
 impl Ended {
     pub(super) fn done(key: Option<ObjectKey>, observed: Option<Attributes>) -> Self {
-        Self::Done { key, observed, enabled: None, read_back: false, found: false, filled: Attributes::new() }
+        Self::Done {
+            key,
+            observed,
+            enabled: None,
+            read_back: false,
+            found: false,
+            filled: Attributes::new(),
+            renewed: false,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A wave: steps whose intents are journalled in one commit, called side by side, and whose outcomes are journalled
 //! as they come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +12,19 @@ use super::lane::{Entries, Lane};
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
 use crate::error::Result;
-use crate::id::LinkId;
+use crate::id::{IdentityId, LinkId};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
 use crate::store::{self, Changes, Commit, Expect, Record, Row, Stored, Table};
+use crate::value::Timestamp;
 
 /// Outcomes journalled in one commit, at most: those that are there when one of them is. None waits for another.
 const SETTLE: usize = 256;
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
+
+/// Turns of calls that the steps of a wave get before its deadline; those that did not get theirs are begun again.
+const TURNS_MAX: usize = 16;
 
 /// A step about to be called.
 #[derive(Clone, Debug)]
@@ -34,6 +38,25 @@ pub(super) struct Begun {
     pub(super) after_unknown: bool,
     /// A ticket to ask with, if the target is still working.
     pub(super) ticket: Option<String>,
+    /// The step may not be sent any more, and why: an attempt before may have had an effect, so that it is only
+    /// found out what became of it.
+    pub(super) resolve_only: Option<String>,
+}
+
+impl Begun {
+    /// An attempt before may have changed something, or still may.
+    pub(super) fn is_open(&self) -> bool {
+        self.after_unknown || self.ticket.is_some()
+    }
+}
+
+/// Steps whose preconditions were checked, against which rows.
+#[derive(Default)]
+struct Checked {
+    begun: Vec<Begun>,
+    stale: Vec<(Arc<Step>, String)>,
+    /// What was looked at is still so when the intents are written; the links of creates are written with them.
+    changes: Changes,
 }
 
 impl Lane<'_> {
@@ -80,20 +103,18 @@ impl Lane<'_> {
     async fn begin(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
         let mut entries = entries.clone();
         for _ in 0..TRIES_MAX {
-            let (mut begun, stale) = self.check(chunk, steps, &entries).await?;
+            let Checked { begun, stale, mut changes } = self.check(chunk, steps, &entries).await?;
             if !stale.is_empty() {
                 self.skip(&stale, &entries, true).await?;
             }
-            let mut changes = Changes::in_realm(&self.engine.realm);
-            let over = self.reserve(&mut changes, &begun).await?;
-            if let Some(why) = over {
+            if let Some(why) = self.reserve(&mut changes, &begun).await? {
                 let (stop, go): (Vec<Begun>, Vec<Begun>) =
-                    begun.into_iter().partition(|begun| !begun.step.budgets.is_empty());
+                    begun.into_iter().partition(|begun| !begun.is_open() && !begun.step.budgets.is_empty());
                 let stop: Vec<(Arc<Step>, String)> =
                     stop.into_iter().map(|begun| (begun.step, why.clone())).collect();
                 self.skip(&stop, &entries, true).await?;
-                begun = go;
-                changes = Changes::in_realm(&self.engine.realm);
+                let go: Vec<Arc<Step>> = go.into_iter().map(|begun| begun.step).collect();
+                return Box::pin(self.begin(chunk, &go, &entries)).await;
             }
             if begun.is_empty() {
                 return Ok(begun);
@@ -133,28 +154,91 @@ impl Lane<'_> {
     }
 
     /// Steps whose preconditions hold, with what is needed to call them; and those that are stale.
-    async fn check(
-        &self,
-        chunk: u32,
-        steps: &[Arc<Step>],
-        entries: &Entries,
-    ) -> Result<(Vec<Begun>, Vec<(Arc<Step>, String)>)> {
+    async fn check(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Checked> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
         let identity_keys: Vec<String> = steps.iter().map(|step| step.identity.to_string()).collect();
         let identities = store.get(realm, Identity::TABLE, &identity_keys).await?;
         let link_keys: Vec<String> = steps.iter().map(|step| link_key(step)).collect();
         let links = store::get_many::<Link>(store, realm, &link_keys).await?;
-        let (mut begun, mut stale) = (Vec::new(), Vec::new());
+        let others = self.open_elsewhere(steps).await?;
+        let deadline = self.deadline(steps.len());
+        let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
         for ((step, identity), link) in steps.iter().zip(identities).zip(links) {
-            let link = link.map(|link| link.value);
             let version = identity.as_ref().map(identity_version).transpose()?;
-            if let Some(why) = self.stale(step, version, link.as_ref()) {
-                stale.push((step.clone(), why));
-                continue;
+            let known = entries.get(&step.id);
+            let mut stale = self.stale(step, version, link.as_ref().map(|link| &link.value));
+            if stale.is_none() && others.contains(&account_of(step)) {
+                stale = Some("a step of another plan has not ended for this account".to_owned());
             }
-            begun.push(self.begun(chunk, step, link, entries.get(&step.id))?);
+            let mut begun =
+                self.begun(chunk, step, link.as_ref().map(|link| &link.value), known, deadline)?;
+            match stale {
+                Some(why) if begun.is_open() && can_resolve(&step.action) => begun.resolve_only = Some(why),
+                Some(why) => {
+                    checked.stale.push((step.clone(), why));
+                    continue;
+                }
+                None => {}
+            }
+            if let Some(identity) = &identity {
+                let (table, key) = (Identity::TABLE, identity.key.clone());
+                let version = identity.version;
+                checked.changes.expect.push(Expect::Version { table, key, version });
+            }
+            self.claim_link(&mut checked.changes, &mut begun, link.map(|link| link.version))?;
+            checked.begun.push(begun);
         }
-        Ok((begun, stale))
+        Ok(checked)
+    }
+
+    /// Ties the intent to the link it was checked against. A create writes its link now, without a key: nobody else
+    /// creates the account, and every later attempt has the same id.
+    fn claim_link(&self, changes: &mut Changes, begun: &mut Begun, version: Option<u64>) -> Result<()> {
+        let (table, key) = (Link::TABLE, link_key(&begun.step));
+        let claimed = begun.link.as_ref().is_some_and(|link| link.last_plan == Some(self.header.id));
+        if !makes_link(&begun.step) || claimed || begun.resolve_only.is_some() {
+            changes.expect.push(match version {
+                Some(version) => Expect::Version { table, key, version },
+                None => Expect::Absent { table, key },
+            });
+            return Ok(());
+        }
+        let mut link = match begun.link.take() {
+            Some(link) => Link { revision: link.revision + 1, ..link },
+            None => match new_link(begun) {
+                Some(link) => link,
+                None => return Ok(()),
+            },
+        };
+        link.last_plan = Some(self.header.id);
+        match version {
+            Some(version) => changes.replace(version, &link)?,
+            None => changes.insert(&link)?,
+        }
+        begun.link = Some(link);
+        Ok(())
+    }
+
+    /// Accounts of which a step of another plan has been begun and has not ended.
+    async fn open_elsewhere(&self, steps: &[Arc<Step>]) -> Result<BTreeSet<String>> {
+        let identities: BTreeSet<IdentityId> = steps.iter().map(|step| step.identity).collect();
+        let open = self.engine.rows_of::<JournalEntry>("identity", &identities).await?;
+        let other = open.into_values().flatten().map(|entry| entry.value);
+        let other = other.filter(|entry| entry.plan != self.header.id);
+        Ok(other
+            .filter_map(|entry| {
+                let mut parts = entry.step.as_str().splitn(4, '/');
+                let (target, class, tag) = (parts.next()?, parts.next()?, parts.next()?);
+                Some(format!("{}/{target}/{class}/{tag}", entry.identity))
+            })
+            .collect())
+    }
+
+    /// Until when the steps of a wave may be sent: the last of them waits for those before it.
+    fn deadline(&self, steps: usize) -> Timestamp {
+        let turns = (steps / self.concurrency().max(1)).min(TURNS_MAX) + 1;
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        self.engine.now().plus(self.timeout().saturating_mul(turns))
     }
 
     fn stale(&self, step: &Step, version: Option<u64>, link: Option<&Link>) -> Option<String> {
@@ -172,13 +256,13 @@ impl Lane<'_> {
         &self,
         chunk: u32,
         step: &Arc<Step>,
-        link: Option<Link>,
+        link: Option<&Link>,
         known: Option<&Stored<JournalEntry>>,
+        deadline: Timestamp,
     ) -> Result<Begun> {
-        let now = self.engine.now();
         let version = known.map_or(1, |known| known.version + 1);
         let known = known.map(|known| &known.value);
-        let link_id = match (&link, known.and_then(|known| known.link)) {
+        let link_id = match (link, known.and_then(|known| known.link)) {
             (Some(link), _) => link.id,
             (None, Some(id)) => id,
             (None, None) => LinkId::from_uuid(self.engine.inner.mint()?),
@@ -201,21 +285,23 @@ impl Lane<'_> {
             link: Some(link_id),
             state: StepState::Intent,
             attempts: known.map_or(0, |known| known.attempts) + 1,
-            started_at: now,
-            deadline: now.plus(self.timeout()),
+            started_at: self.engine.now(),
+            deadline,
             key: None,
             error: None,
             read_back: false,
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
-        Ok(Begun { step: Arc::clone(step), entry, version, link, after_unknown, ticket })
+        let link = link.cloned();
+        Ok(Begun { step: Arc::clone(step), entry, version, link, after_unknown, ticket, resolve_only: None })
     }
 
     /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
     /// except for plans that a person approved whole.
     async fn reserve(&self, changes: &mut Changes, begun: &[Begun]) -> Result<Option<String>> {
         let mut spends: BTreeMap<BudgetKind, u64> = BTreeMap::new();
-        for kind in begun.iter().flat_map(|begun| &begun.step.budgets) {
+        // An attempt before that may have had an effect is paid for.
+        for kind in begun.iter().filter(|begun| !begun.is_open()).flat_map(|begun| &begun.step.budgets) {
             *spends.entry(*kind).or_default() += 1;
         }
         if spends.is_empty() {
@@ -295,6 +381,26 @@ fn identity_version(row: &Row) -> Result<u64> {
         version: u64,
     }
     store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
+}
+
+/// Whether it can be found out what became of an attempt, other than by sending again. Edges and releases are simply
+/// left: the next plan sends what is wanted then.
+fn can_resolve(action: &Action) -> bool {
+    !matches!(action, Action::AddMember { .. } | Action::RemoveMember { .. } | Action::Release)
+}
+
+/// The account of a step, for whom it is included.
+fn account_of(step: &Step) -> String {
+    let (target, class, tag) = (step.target.as_str(), step.class.as_str(), step.tag.as_str());
+    format!("{}/{target}/{class}/{tag}", step.identity)
+}
+
+/// The link that a create makes.
+pub(super) fn new_link(begun: &Begun) -> Option<Link> {
+    let step = &begun.step;
+    let subject = Subject::Identity(step.identity);
+    let (target, class, tag) = (step.target.clone(), step.class.clone(), step.tag.clone());
+    Some(Link::new(begun.entry.link?, begun.entry.realm.clone(), target, class, tag, subject))
 }
 
 /// The key of the link a step is about.

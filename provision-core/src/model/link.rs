@@ -36,7 +36,8 @@ pub struct Link {
     pub tag: Tag,
     /// What the object stands for.
     pub subject: Subject,
-    /// The object's key on the target. `None` after a delete.
+    /// The object's key on the target. `None` after a delete, and from the moment a create is begun until it is known
+    /// to have succeeded.
     pub key: Option<ObjectKey>,
     /// Where the link stands.
     pub state: LinkState,
@@ -50,7 +51,7 @@ pub struct Link {
     pub inputs: BTreeMap<AttrName, String>,
     /// When `observed` was read.
     pub observed_at: Option<Timestamp>,
-    /// When we last wrote to the object.
+    /// When a step last wrote this record: a listing that began before says nothing about what is in it.
     #[serde(default)]
     pub written_at: Option<Timestamp>,
     /// Attributes whose value on the target is no longer what it showed after our write, as last seen.
@@ -96,6 +97,11 @@ impl Link {
             last_plan: None,
             missing: false,
         }
+    }
+
+    /// True when there is no object: a create was begun and is not known to have succeeded, or is to come.
+    pub fn is_only_begun(&self) -> bool {
+        self.key.is_none() && self.state == LinkState::Active
     }
 
     /// The stable text form of what makes a link unique: its row key.

@@ -63,8 +63,8 @@ pub(crate) fn step_id(
 ) -> StepId {
     let base = format!("{}/{}/{}/{order}/{}", target.as_str(), class.as_str(), tag.as_str(), action.word());
     match action {
-        Action::AddMember { group, .. } | Action::RemoveMember { group, .. } => {
-            StepId::new(format!("{base}/{group}"))
+        Action::AddMember { group_class, group, .. } | Action::RemoveMember { group_class, group } => {
+            StepId::new(format!("{base}/{}/{group}", group_class.as_str()))
         }
         _ => StepId::new(base),
     }

@@ -150,8 +150,8 @@ impl Record for Link {
 
 impl Membership {
     /// The row's key.
-    pub fn row_key(link: crate::id::LinkId, group: &str) -> String {
-        format!("{link}/{group}")
+    pub fn row_key(link: crate::id::LinkId, class: &crate::id::ClassName, group: &str) -> String {
+        format!("{link}/{}/{group}", class.as_str())
     }
 }
 
@@ -159,7 +159,7 @@ impl Record for Membership {
     const TABLE: Table = Table::Membership;
 
     fn key(&self) -> String {
-        Self::row_key(self.link, &self.group)
+        Self::row_key(self.link, &self.group_class, &self.group)
     }
 
     fn columns(&self) -> Columns {

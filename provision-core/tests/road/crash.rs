@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use provision_core::engine::PlanOptions;
+use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::execute::CredentialDelivery;
 use provision_core::plan::Scope;
+use provision_core::runtime::Progress;
 use provision_core::store::{SqliteOptions, SqliteStore};
 
 use crate::laws::faults::{two_days, undisturbed};
@@ -17,7 +18,7 @@ use crate::view::same;
 use crate::world::{Person, Setup, TestPolicy, World, first_day};
 
 /// Runs a future for so many polls; `None` when it has not ended by then.
-async fn polled<F: Future>(future: &mut Pin<Box<F>>, polls: u32) -> Option<F::Output> {
+pub(crate) async fn polled<F: Future>(future: &mut Pin<Box<F>>, polls: u32) -> Option<F::Output> {
     let mut left = polls;
     poll_fn(|cx| {
         if left == 0 {
@@ -136,9 +137,14 @@ async fn two_processes_that_apply_one_plan_make_each_account_once() {
             let (a, b) = (world.restarted().await, world.restarted().await);
             let before = world.directory.dump("user").unwrap().len();
             world.pace.shuffled();
-            let (x, y) =
-                futures_util::future::join(world.apply_with(&a, plan.id), world.apply_with(&b, plan.id))
-                    .await;
+            // Neither waits for the other: the clock of the tests would jump over a call that is under way.
+            let options = ApplyOptions { patience: Duration::ZERO };
+            let (p, q) = (Progress::new(), Progress::new());
+            let (x, y) = futures_util::future::join(
+                a.apply(&world.actor, plan.id, &options, &p),
+                b.apply(&world.actor, plan.id, &options, &q),
+            )
+            .await;
             world.pace.straight();
             // The clock of the test moves when somebody waits, so a process may be late here and call once more after
             // its deadline: what counts is what came of it.

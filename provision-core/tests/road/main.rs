@@ -14,6 +14,7 @@ mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod review_execute;
 mod review_reading;
 mod view;
 mod wire;

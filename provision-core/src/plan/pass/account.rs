@@ -90,6 +90,7 @@ pub(in crate::plan) fn pass(input: &PlanInput<'_>, draft: &mut Draft) {
     let unmapped = input.links.iter().filter(|link| {
         let at = (&link.target, &link.class, &link.tag);
         link.state != LinkState::Inactive
+            && !link.is_only_begun()
             && !input
                 .evaluation
                 .accounts

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::Case;
+use crate::id::ClassName;
 use crate::model::Membership;
 use crate::plan::draft::Draft;
 use crate::plan::{Action, BudgetKind, Reason};
@@ -10,13 +11,13 @@ use crate::policy::{DesiredGroup, RefusalReason};
 
 /// Adds edges that are wanted and not applied, removes those that are applied and not wanted any more.
 pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
-    let applied: BTreeMap<&str, &Membership> =
-        applied(case).map(|edge| (edge.group.as_str(), edge)).collect();
+    let applied: BTreeMap<(&ClassName, &str), &Membership> =
+        applied(case).map(|edge| ((&edge.group_class, edge.group.as_str()), edge)).collect();
     let mut wanted: Vec<&DesiredGroup> = case.wanted.groups.iter().collect();
-    wanted.sort_by(|a, b| a.group.cmp(&b.group));
-    wanted.dedup_by(|a, b| a.group == b.group);
+    wanted.sort_by_key(|group| at(group));
+    wanted.dedup_by(|a, b| at(a) == at(b));
     for group in &wanted {
-        if applied.contains_key(group.group.as_str()) {
+        if applied.contains_key(&at(group)) {
             continue;
         }
         if !case.facts.discovery.capabilities.class(&group.class).members {
@@ -32,11 +33,16 @@ pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
             Reason { attribute: None, derivation: Default::default(), because: group.because.clone() };
         draft.steps.push(case.step(action, budgets, vec![reason]));
     }
-    let names: BTreeSet<&str> = wanted.iter().map(|group| group.group.as_str()).collect();
-    for edge in applied.into_values().filter(|edge| !names.contains(edge.group.as_str())) {
+    let wanted: BTreeSet<(&ClassName, &str)> = wanted.into_iter().map(at).collect();
+    for (_, edge) in applied.into_iter().filter(|(at, _)| !wanted.contains(at)) {
         let step = remove(case, edge);
         draft.steps.push(step);
     }
+}
+
+/// Where a group is: groups of two classes may have one name.
+fn at(group: &DesiredGroup) -> (&ClassName, &str) {
+    (&group.class, group.group.as_str())
 }
 
 /// The step that takes the account out of a group.
@@ -54,8 +60,8 @@ pub(super) fn remove(case: &Case<'_>, edge: &Membership) -> crate::plan::Step {
     case.step(action, vec![BudgetKind::Revoke], vec![reason])
 }
 
-/// The edges of the account that we wrote.
+/// The edges of the account that we wrote. An object that is gone has none, whatever the rows of it say.
 pub(super) fn applied<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Membership> {
-    let link = case.link.map(|link| link.id);
+    let link = case.link.filter(|link| link.key.is_some()).map(|link| link.id);
     case.input.memberships.iter().filter(move |edge| Some(edge.link) == link && edge.applied)
 }
