@@ -172,6 +172,8 @@ impl Engine {
                 let mut found: Vec<Identity> =
                     found.into_iter().flatten().map(|stored| stored.value).collect();
                 found.sort_by_key(Identity::order);
+                // Whoever is named twice is planned once.
+                found.dedup_by_key(|identity| identity.id);
                 found.retain(|identity| after.is_none_or(|after| identity.order().as_str() > after));
                 let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(Identity::order)).flatten();
                 found.truncate(CHUNK);
@@ -179,6 +181,7 @@ impl Engine {
             }
         };
         identities.sort_by_key(Identity::order);
+        identities.dedup_by_key(|identity| identity.id);
         Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
     }
 
@@ -188,15 +191,14 @@ impl Engine {
         run: &mut Run,
         header: &mut PlanHeader,
         hasher: &mut Sha256,
-        identities: Vec<Identity>,
+        mut identities: Vec<Identity>,
     ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
-            let work_keys: Vec<String> = identities.iter().map(Identity::order).collect();
-            let work = store::get_many::<Work>(self.store(), &self.realm, &work_keys).await?;
+            let work = self.work_of(&mut identities).await?;
             let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
             let drafted = self.draft(run, known).await?;
             let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
-            let chunk = chunk_of(run, header.chunks, &drafted, &work);
+            let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
             let mut changes = Changes::in_realm(&self.realm);
             changes.insert(&chunk)?;
             if !run.preview {
@@ -223,6 +225,24 @@ impl Engine {
         }
         Err(Error::new(ErrorKind::Conflict, "others keep taking the names this plan wants; plan again")
             .with_effect(Effect::None))
+    }
+
+    /// The work rows of identities, and then the identities as they are now: a change after the rows were read has a
+    /// newer mark than the plan saw. Those that are gone are left out.
+    async fn work_of(&self, identities: &mut Vec<Identity>) -> Result<Vec<Option<Stored<Work>>>> {
+        let orders: Vec<String> = identities.iter().map(Identity::order).collect();
+        let ids: Vec<String> = identities.iter().map(|identity| identity.id.to_string()).collect();
+        let work = store::get_many::<Work>(self.store(), &self.realm, &orders).await?;
+        let found = store::get_many::<Identity>(self.store(), &self.realm, &ids).await?;
+        identities.clear();
+        let mut kept = Vec::with_capacity(work.len());
+        for (identity, work) in found.into_iter().zip(work) {
+            if let Some(identity) = identity {
+                identities.push(identity.value);
+                kept.push(work);
+            }
+        }
+        Ok(kept)
     }
 
     /// Evaluates and plans identities in order, looking names up until none is missing.
@@ -417,7 +437,12 @@ fn rests(drafted: &Drafted) -> bool {
     drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty() && !pending
 }
 
-fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> PlanChunk {
+fn chunk_of(
+    run: &Run,
+    number: u32,
+    drafted: &[Drafted],
+    work: &[Option<Stored<Work>>],
+) -> Result<PlanChunk> {
     let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
         identity: drafted.known.identity.id,
         work: work
@@ -427,7 +452,13 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
         next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
-    PlanChunk {
+    let mut ids = BTreeSet::new();
+    if let Some(step) = steps.iter().find(|step| !ids.insert(&step.id)) {
+        return Err(Error::new(ErrorKind::Unexpected, "two steps of a plan have the same id")
+            .with_context("step", step.id.as_str())
+            .with_effect(Effect::None));
+    }
+    Ok(PlanChunk {
         plan: run.id,
         number,
         planned: planned.collect(),
@@ -440,7 +471,7 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
                 drafted.draft.waiting.iter().map(|waiting| (drafted.known.identity.id, waiting.clone()))
             })
             .collect::<Vec<(IdentityId, WaitingReference)>>(),
-    }
+    })
 }
 
 pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

@@ -14,6 +14,7 @@ mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod review_planning;
 mod view;
 mod wire;
 mod world;
