@@ -280,12 +280,14 @@ impl Worker<'_> {
             let Some(chunk) = self.engine.plan_steps(header.id, number).await? else { continue };
             for planned in &chunk.planned {
                 let skips = || chunk.skips.iter().filter(|skip| skip.identity == planned.identity);
-                let pending = skips().any(|skip| skip.reason == RefusalReason::Pending);
                 let review = skips()
                     .any(|skip| skip.reason == RefusalReason::Observed && reviewed.contains(&skip.target));
                 let soonest = |at: Timestamp| planned.next_change_at.map_or(at, |next| next.min(at));
-                let rest = if pending || open.contains(&planned.identity) {
-                    Rest::Later(soonest(now.plus(LOOK_AGAIN)))
+                let again = now.plus(LOOK_AGAIN);
+                let rest = if open.contains(&planned.identity) {
+                    Rest::Later(soonest(again))
+                } else if let Some(left) = planned.left {
+                    Rest::Later(soonest(left.max(again)))
                 } else if review {
                     Rest::Parked(soonest(now.plus(REVIEW)))
                 } else {

@@ -52,6 +52,7 @@ impl Engine {
             partial: true,
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
+            stops: Default::default(),
             provisional: Vec::new(),
         };
         let known = self.snapshot(vec![identity], now, None).await?;

@@ -53,6 +53,8 @@ pub(super) struct Run {
     pub(super) partial: bool,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
+    /// Targets that are not written to for now, and when to look again.
+    pub(super) stops: BTreeMap<TargetName, Timestamp>,
     /// Names given out by a preview, which reserves nothing in the store.
     pub(super) provisional: Vec<Name>,
 }
@@ -84,7 +86,7 @@ impl Engine {
         }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
         let id = PlanId::from_uuid(self.inner.mint()?);
-        let mut facts = self.facts().await?;
+        let (mut facts, stops) = self.facts_and_stops().await?;
         for (name, facts) in &mut facts {
             let left_out = options.only.as_ref().is_some_and(|only| !only.contains(name));
             if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
@@ -99,6 +101,7 @@ impl Engine {
             partial: options.only.is_some(),
             policy: self.inner.policy(&self.realm)?,
             facts,
+            stops,
             provisional: Vec::new(),
         };
         let mut header = PlanHeader {
@@ -206,8 +209,8 @@ impl Engine {
                     continue;
                 }
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
-                    if let (true, Some((_, seen))) = (rests(drafted), &planned.work) {
-                        Self::finish_work(&mut changes, work.as_ref(), *seen, planned.next_change_at)?;
+                    if rests(drafted) {
+                        Self::finish_work(&mut changes, work.as_ref(), planned, run.now)?;
                     }
                 }
             }
@@ -431,10 +434,21 @@ pub(crate) fn purpose_of(step: &Step) -> String {
     format!("{}/{}/{}/", step.target.as_str(), step.class.as_str(), step.tag.as_str())
 }
 
-/// True when nothing is left to do for the identity until something changes.
+/// True when the plan does nothing for the identity: what is left of its work can be said now.
 fn rests(drafted: &Drafted) -> bool {
-    let pending = drafted.draft.skips.iter().any(|skip| skip.reason == RefusalReason::Pending);
-    drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty() && !pending
+    drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty()
+}
+
+/// When to look again at what is left undone although nothing will mark the identity: where a step of another plan is
+/// open, and where a target is stopped.
+fn left(run: &Run, drafted: &Drafted) -> Option<Timestamp> {
+    let skips = drafted.draft.skips.iter();
+    let of = skips.filter_map(|skip| match skip.reason {
+        RefusalReason::Pending => Some(run.now),
+        RefusalReason::Observed => run.stops.get(&skip.target).copied(),
+        _ => None,
+    });
+    of.min()
 }
 
 fn chunk_of(
@@ -450,6 +464,7 @@ fn chunk_of(
             .filter(|_| !run.partial)
             .map(|work| (work.value.order.clone(), work.value.generation)),
         next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
+        left: left(run, drafted),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
     let mut ids = BTreeSet::new();
