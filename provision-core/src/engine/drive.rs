@@ -16,7 +16,7 @@ use crate::model::{Actor, Hold, HoldOf, HoldState, Work};
 use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope};
 use crate::policy::RefusalReason;
 use crate::runtime::{Operation, Progress};
-use crate::store::{self, Changes, Select, Stored};
+use crate::store::{self, Changes, Commit, Select, Stored};
 use crate::value::Timestamp;
 
 /// Identities claimed together, at most: one chunk of a plan.
@@ -330,7 +330,9 @@ impl Worker<'_> {
         if free.is_empty() || spending.is_empty() {
             return self.park(header, rests).await;
         }
-        self.discard(&header).await?;
+        if !self.discard(&header).await? {
+            return self.park(header, rests).await;
+        }
         for identities in [free, spending] {
             let header = self.plan(identities.into_iter().collect()).await?;
             match header.state {
@@ -403,25 +405,30 @@ impl Worker<'_> {
         Ok(found)
     }
 
-    /// Gives a held plan up: another one takes its place.
-    async fn discard(&self, header: &PlanHeader) -> Result<()> {
+    /// Gives a held plan up: another one takes its place. False when somebody decided it meanwhile: the decision
+    /// stands.
+    async fn discard(&self, header: &PlanHeader) -> Result<bool> {
         let engine = self.engine;
         let mut changes = Changes::in_realm(&engine.realm);
         let plan = store::get::<PlanHeader>(engine.store(), &engine.realm, &header.id.to_string()).await?;
-        let Some(Stored { version, value }) = plan else { return Ok(()) };
+        let Some(Stored { version, value }) = plan else { return Ok(true) };
+        if value.state != PlanState::Held {
+            return Ok(false);
+        }
         changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
         if let Some(hold) = header.hold {
             let hold = store::get::<Hold>(engine.store(), &engine.realm, &hold.to_string()).await?;
             if let Some(Stored { version, value }) = hold {
+                if value.state != HoldState::Open {
+                    return Ok(false);
+                }
                 changes.replace(version, &Hold { state: HoldState::Superseded, ..value })?;
             }
         }
         let mut entry = AuditEntry::new(&engine.realm, engine.now(), self.actor, "hold.superseded");
         entry.plan = Some(header.id);
         changes.append.push(entry.append()?);
-        // Somebody decided it at the same moment: the decision stands.
-        engine.store().commit(changes).await?;
-        Ok(())
+        Ok(engine.store().commit(changes).await? == Commit::Committed)
     }
 
     /// Goes on with plans whose steps are due again, and with those whose hold was approved.
@@ -451,6 +458,13 @@ impl Worker<'_> {
     async fn due_plans(&self) -> Result<BTreeSet<PlanId>> {
         let engine = self.engine;
         let now = engine.now();
+        let facts = engine.facts().await?;
+        // A step on a stopped target would be found due again and again; those of other targets go on.
+        let writable = |name: &TargetName| {
+            facts
+                .get(name)
+                .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
+        };
         let mut due = BTreeSet::new();
         for state in ["waiting/", "intent/"] {
             let (mut cursor, mut read) = (None, 0);
@@ -465,7 +479,7 @@ impl Worker<'_> {
                         StepState::Waiting { until } | StepState::Pending { until, .. } => *until,
                         _ => entry.deadline.plus(engine.inner.settle),
                     };
-                    if at <= now {
+                    if at <= now && writable(&entry.target) {
                         due.insert(entry.plan);
                     }
                 }
@@ -476,17 +490,8 @@ impl Worker<'_> {
             }
         }
         let mut going = BTreeSet::new();
-        let facts = engine.facts().await?;
-        let writable = |name: &TargetName| {
-            facts
-                .get(name)
-                .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
-        };
         for plan in due {
-            let header = engine.plan_header(plan).await?;
-            // A plan whose targets are all stopped would be found due again and again.
-            let can_move = header.targets.keys().all(writable);
-            if header.state == PlanState::Applying && can_move {
+            if engine.plan_header(plan).await?.state == PlanState::Applying {
                 going.insert(plan);
             }
         }

@@ -53,6 +53,7 @@ impl Engine {
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
             stops: Default::default(),
+            policy_stands: None,
             provisional: Vec::new(),
         };
         let known = self.snapshot(vec![identity], now, None).await?;

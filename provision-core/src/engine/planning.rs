@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::configure::other_policy;
 use super::snapshot::Known;
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
@@ -18,7 +19,7 @@ use crate::plan::{
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
-use crate::store::{self, Changes, Commit, Cursor, Record, Select, Stored};
+use crate::store::{self, Changes, Commit, Conflict, Cursor, Expect, Record, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// Identities in a chunk.
@@ -55,6 +56,8 @@ pub(super) struct Run {
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
     /// Targets that are not written to for now, and when to look again.
     pub(super) stops: BTreeMap<TargetName, Timestamp>,
+    /// The policy is still the realm's: part of every commit that takes marks away. `None` for a preview.
+    pub(super) policy_stands: Option<Expect>,
     /// Names given out by a preview, which reserves nothing in the store.
     pub(super) provisional: Vec<Name>,
 }
@@ -74,7 +77,7 @@ impl Engine {
     /// plan is `Applied` at once.
     ///
     /// # Errors
-    /// `ConfigInvalid` without a policy; `Unavailable` when a target cannot say which names are taken.
+    /// `ConfigInvalid` without a policy; `Conflict` when another policy was set for the realm; `Unavailable` when a target cannot say which names are taken.
     pub async fn plan(&self, actor: &Actor, scope: Scope, options: PlanOptions) -> Result<PlanHeader> {
         self.authorize(actor, Operation::Plan)?;
         let made_at = self.now();
@@ -93,15 +96,21 @@ impl Engine {
                 facts.stopped = Some("the plan was not asked to write there".to_owned());
             }
         }
+        let policy = self.inner.policy(&self.realm)?;
+        let policy_stands = match preview {
+            true => None,
+            false => Some(self.expect_policy(&policy.version()).await?),
+        };
         let mut run = Run {
             id,
             now,
             until,
             preview,
             partial: options.only.is_some(),
-            policy: self.inner.policy(&self.realm)?,
+            policy,
             facts,
             stops,
+            policy_stands,
             provisional: Vec::new(),
         };
         let mut header = PlanHeader {
@@ -204,6 +213,7 @@ impl Engine {
             let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
             let mut changes = Changes::in_realm(&self.realm);
             changes.insert(&chunk)?;
+            changes.expect.extend(run.policy_stands.clone());
             if !run.preview {
                 if !self.reserve_names(&mut changes, run, &drafted).await? {
                     continue;
@@ -223,6 +233,7 @@ impl Engine {
                     }
                     return Ok(waiting);
                 }
+                Commit::Conflict(conflict) if is_policy(&conflict) => return Err(other_policy()),
                 Commit::Conflict(_) => continue,
             }
         }
@@ -427,6 +438,11 @@ impl Engine {
             .await?
             .map(|stored: Stored<_>| stored.value))
     }
+}
+
+/// Whether a commit was refused because another policy was set.
+fn is_policy(conflict: &Conflict) -> bool {
+    matches!(conflict, Conflict::Expectation { table: Table::Meta, .. })
 }
 
 /// The start of the purposes of a step's names.
