@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::configure::other_policy;
+use super::references::Waiting;
 use super::snapshot::Known;
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
@@ -68,6 +69,8 @@ pub(super) struct Drafted {
     pub(super) evaluation: Evaluation,
     pub(super) draft: Draft,
     pub(super) names: Vec<Name>,
+    /// Those it refers to who have left.
+    pub(super) gone: Vec<IdentityId>,
 }
 
 impl Engine {
@@ -218,6 +221,9 @@ impl Engine {
                 if !self.reserve_names(&mut changes, run, &drafted).await? {
                     continue;
                 }
+                for (drafted, to) in drafted.iter().flat_map(|of| of.gone.iter().map(move |to| (of, *to))) {
+                    changes.put(&Waiting { identity: drafted.known.identity.id, waits_for: to })?;
+                }
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
                     if rests(drafted) {
                         Self::finish_work(&mut changes, work.as_ref(), planned, run.now)?;
@@ -305,10 +311,12 @@ impl Engine {
             .map(|known| &known.identity)
             .zip(evaluated.iter().map(|(evaluation, _)| evaluation))
             .collect();
-        let mut resolved = self.resolve_references(&pairs).await?;
+        let mut references = self.resolve_references(&pairs, run.now).await?;
         let mut drafted = Vec::with_capacity(known.len());
         for (known, (evaluation, names)) in known.into_iter().zip(evaluated) {
-            let references = resolved.remove(&known.identity.id).unwrap_or_default();
+            let resolved = references.resolved.remove(&known.identity.id).unwrap_or_default();
+            let gone = references.gone.iter().filter(|(from, _)| *from == known.identity.id);
+            let gone = gone.map(|(_, to)| *to).collect();
             let draft = plan_identity(&PlanInput {
                 now: run.now,
                 identity: &known.identity,
@@ -317,12 +325,12 @@ impl Engine {
                 links: &known.links,
                 memberships: &known.memberships,
                 targets: &run.facts,
-                references: &references,
+                references: &resolved,
                 disputed: &known.disputed,
                 open: &known.open,
                 preview: run.preview,
             });
-            drafted.push(Drafted { known, evaluation, draft, names });
+            drafted.push(Drafted { known, evaluation, draft, names, gone });
         }
         Ok(drafted)
     }

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use super::Engine;
 use super::planning::{CHUNK, Run, count};
 use crate::error::Result;
-use crate::id::{IdentityId, Tag};
+use crate::id::{ClassName, IdentityId, Tag, TargetName};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{
     Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
@@ -53,8 +53,7 @@ impl Engine {
             let mut steps = Vec::new();
             let mut changes = Changes::in_realm(&self.realm);
             for (identity, waiting) in &chunk.waiting {
-                let at = (waiting.to, waiting.target.clone(), waiting.class.clone());
-                match created.get(&at) {
+                match created.get(&at_of(waiting)) {
                     Some(creates) => {
                         steps.extend(self.reference_step(&chunk, *identity, waiting, creates).await?)
                     }
@@ -64,6 +63,7 @@ impl Engine {
                     None => {}
                 }
             }
+            let chunk_waiting = chunk.waiting;
             let chunk = PlanChunk {
                 plan: run.id,
                 number: header.chunks,
@@ -77,12 +77,38 @@ impl Engine {
                 changes.insert(&chunk)?;
             }
             self.commit(changes).await?;
+            if !run.preview {
+                let left = chunk_waiting.iter().filter(|(_, waiting)| !created.contains_key(&at_of(waiting)));
+                self.wake_late(left).await?;
+            }
             if !chunk.steps.is_empty() {
                 count(header, &chunk);
                 digest_steps(hasher, &chunk.steps)?;
             }
         }
         Ok(())
+    }
+
+    /// Makes those dirty whose account appeared before they were known to wait for it: nobody else wakes them.
+    async fn wake_late(
+        &self,
+        waiting: impl Iterator<Item = &(IdentityId, WaitingReference)>,
+    ) -> Result<()> {
+        let (mut who, mut keys) = (Vec::new(), Vec::new());
+        for (identity, waiting) in waiting {
+            let subject = Subject::Identity(waiting.to);
+            who.push(*identity);
+            keys.push(Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject));
+        }
+        let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
+        let there = |link: &Option<Stored<Link>>| {
+            link.as_ref().is_some_and(|link| link.value.is_referable())
+        };
+        let mut late: Vec<IdentityId> =
+            who.into_iter().zip(&links).filter(|(_, link)| there(link)).map(|(who, _)| who).collect();
+        late.sort();
+        late.dedup();
+        self.mark_dirty(&late).await
     }
 
     /// Which of the accounts referred to this plan creates: their identities are planned once more, which gives the
@@ -92,7 +118,7 @@ impl Engine {
         run: &Run,
         header: &PlanHeader,
         waiting: &[(IdentityId, WaitingReference)],
-    ) -> Result<BTreeMap<(IdentityId, crate::id::TargetName, crate::id::ClassName), Step>> {
+    ) -> Result<BTreeMap<(IdentityId, TargetName, ClassName), Step>> {
         let to: BTreeSet<IdentityId> = waiting.iter().map(|(_, waiting)| waiting.to).collect();
         let keys: Vec<String> = to.iter().map(ToString::to_string).collect();
         let mut created = BTreeMap::new();
@@ -202,4 +228,9 @@ impl Engine {
         let values = |rows: Vec<Stored<Waiting>>| rows.into_iter().map(|stored| stored.value).collect();
         Ok(rows.into_iter().map(|(identity, rows)| (identity, values(rows))).collect())
     }
+}
+
+/// The account that a reference waits for.
+fn at_of(waiting: &WaitingReference) -> (IdentityId, TargetName, ClassName) {
+    (waiting.to, waiting.target.clone(), waiting.class.clone())
 }

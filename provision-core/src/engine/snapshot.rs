@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use crate::connector::ObjectKey;
 use crate::error::Result;
 use crate::execute::JournalEntry;
 use crate::id::{ClassName, IdentityId, PlanId, Tag, TargetName};
 use crate::model::{
-    Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, LinkState, Membership, Name, SourceRecord,
-    Subject,
+    Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, Membership, Name, SourceRecord, Subject,
 };
 use crate::plan::{ReferenceKey, Resolved};
 use crate::policy::{DesiredSlot, Evaluation};
@@ -30,6 +30,15 @@ pub(crate) struct Known {
     pub(crate) names: Vec<Name>,
     pub(crate) open: BTreeSet<(TargetName, ClassName, Tag)>,
     pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
+}
+
+/// What the references of evaluations come to.
+#[derive(Debug, Default)]
+pub(crate) struct References {
+    /// By the identity that refers.
+    pub(crate) resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>,
+    /// Who refers to somebody who has left: woken by the account of a return.
+    pub(crate) gone: BTreeSet<(IdentityId, IdentityId)>,
 }
 
 impl Engine {
@@ -146,11 +155,13 @@ impl Engine {
         }
     }
 
-    /// Resolves the references of evaluations to keys of accounts.
+    /// Resolves the references of evaluations to keys of accounts. Nobody waits for the account of somebody who has
+    /// left: such a reference is unknown until the return.
     pub(crate) async fn resolve_references(
         &self,
         evaluated: &[(&Identity, &Evaluation)],
-    ) -> Result<BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>> {
+        now: Timestamp,
+    ) -> Result<References> {
         let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
         for (identity, evaluation) in evaluated {
             for account in evaluation.accounts.iter().filter(|account| account.exists) {
@@ -175,18 +186,39 @@ impl Engine {
             })
             .collect();
         let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
-        let mut resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>> = BTreeMap::new();
-        for (((identity, reference, _), to), link) in asked.into_iter().zip(to).zip(links) {
-            let active =
-                link.map(|link| link.value).filter(|link| link.state == LinkState::Active && !link.missing);
-            let value = match (to, active.and_then(|link| link.key)) {
+        let keys: Vec<Option<ObjectKey>> = links
+            .into_iter()
+            .map(|link| link.filter(|link| link.value.is_referable()).and_then(|link| link.value.key))
+            .collect();
+        let without = to.iter().zip(&keys).filter(|(_, key)| key.is_none()).filter_map(|(to, _)| *to);
+        let left = self.left(without.collect(), now).await?;
+        let mut references = References::default();
+        for (((identity, reference, _), to), key) in asked.into_iter().zip(to).zip(keys) {
+            let value = match (to, key) {
                 (None, _) => Resolved::Unknown,
                 (Some(_), Some(key)) => Resolved::Key(key),
+                (Some(to), None) if left.contains(&to) => {
+                    references.gone.insert((identity, to));
+                    Resolved::Unknown
+                }
                 (Some(to), None) => Resolved::Later(to),
             };
-            resolved.entry(identity).or_default().insert(reference, value);
+            references.resolved.entry(identity).or_default().insert(reference, value);
         }
-        Ok(resolved)
+        Ok(references)
+    }
+
+    /// Those of the identities that have left.
+    async fn left(&self, who: BTreeSet<IdentityId>, now: Timestamp) -> Result<BTreeSet<IdentityId>> {
+        let keys: Vec<String> = who.iter().map(ToString::to_string).collect();
+        let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
+        let mut left = BTreeSet::new();
+        for identity in found.into_iter().flatten() {
+            if identity.value.lifecycle(now)?.0 == Lifecycle::Terminated {
+                left.insert(identity.value.id);
+            }
+        }
+        Ok(left)
     }
 }
 

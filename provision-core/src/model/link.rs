@@ -94,6 +94,11 @@ impl Link {
         }
     }
 
+    /// Whether references of other objects can point at the object.
+    pub fn is_referable(&self) -> bool {
+        self.key.is_some() && self.state == LinkState::Active && !self.missing
+    }
+
     /// The stable text form of what makes a link unique: its row key.
     pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
         let subject = match subject {

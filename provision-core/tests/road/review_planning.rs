@@ -210,7 +210,9 @@ async fn reports_of_somebody_who_left_rest_until_the_return() {
     world.feed(&[jane.clone(), boss.clone()]).await;
     let plan = world.plan(Scope::Changed).await;
     assert!(world.apply(plan.id).await.is_clean());
-    assert!(world.plan(Scope::Changed).await.is_empty());
+    world.engine.resume(&world.actor, &DIRECTORY.into()).await.unwrap();
+    let plan = world.plan(Scope::Changed).await;
+    assert_eq!((plan.identities, plan.steps), (2, 0));
     assert!(world.dirty().await.is_empty(), "nothing is left to do");
     for status in [Status::Active, Status::Terminated, Status::Active] {
         boss.status = status;
