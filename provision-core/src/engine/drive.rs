@@ -511,3 +511,85 @@ fn scope_of(header: &PlanHeader) -> &[IdentityId] {
         Scope::Changed | Scope::All => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::Registry;
+    use crate::id::HoldId;
+    use crate::policy::PolicyVersion;
+    use crate::runtime::{FixedClock, Runtime};
+    use crate::store::MemoryStore;
+
+    /// A held plan of the worker, and its hold.
+    fn held(engine: &Engine, actor: &Actor) -> (PlanHeader, Hold) {
+        let (plan, hold) = (PlanId::from_uuid(uuid::Uuid::from_u128(1)), uuid::Uuid::from_u128(2));
+        let at = engine.now();
+        let header = PlanHeader {
+            id: plan,
+            realm: engine.realm.clone(),
+            state: PlanState::Held,
+            scope: Scope::All,
+            now: at,
+            made_at: at,
+            expires_at: at.plus(REVIEW),
+            policy: PolicyVersion { label: String::new(), hash: String::new() },
+            author: actor.clone(),
+            identities: 1,
+            targets: BTreeMap::new(),
+            steps: 1,
+            chunks: 1,
+            digest: "d".to_owned(),
+            hold: Some(HoldId::from_uuid(hold)),
+            over: Vec::new(),
+        };
+        let hold = Hold {
+            id: HoldId::from_uuid(hold),
+            realm: engine.realm.clone(),
+            of: HoldOf::Plan { plan },
+            state: HoldState::Open,
+            digest: "d".to_owned(),
+            reasons: Vec::new(),
+            counts: BTreeMap::new(),
+            at,
+            author: actor.clone(),
+            decided_by: None,
+        };
+        (header, hold)
+    }
+
+    #[tokio::test]
+    async fn a_decided_hold_is_not_given_up() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock).build().realm("main");
+        let (actor, options) = (Actor::engine(), RunOptions::default());
+        let (header, hold) = held(&engine, &actor);
+        let worker = Worker {
+            engine: &engine,
+            actor: &actor,
+            options: &options,
+            first: true,
+            owner: String::new(),
+            report: RunReport::default(),
+        };
+        for (state, given_up) in
+            [(HoldState::Approved, false), (HoldState::Rejected, false), (HoldState::Open, true)]
+        {
+            let mut changes = Changes::in_realm(&engine.realm);
+            changes.put(&header).unwrap();
+            changes.put(&Hold { state, ..hold.clone() }).unwrap();
+            engine.commit(changes).await.unwrap();
+            // The header was read while the hold was open.
+            assert_eq!(worker.discard(&header).await.unwrap(), given_up);
+            let known =
+                store::get::<Hold>(engine.store(), &engine.realm, &hold.id.to_string()).await.unwrap();
+            let now = known.unwrap().value.state;
+            assert_eq!(now, if given_up { HoldState::Superseded } else { state });
+            let plan = engine.plan_header(header.id).await.unwrap().state;
+            assert_eq!(plan, if given_up { PlanState::Discarded } else { PlanState::Held });
+        }
+    }
+}

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::configure::other_policy;
 use super::references::Waiting;
-use super::snapshot::Known;
+use super::snapshot::{Known, Matches};
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
@@ -57,6 +57,8 @@ pub(super) struct Run {
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
     /// Targets that are not written to for now, and when to look again.
     pub(super) stops: BTreeMap<TargetName, Timestamp>,
+    /// Matches that a person must decide, as they were when the plan was begun.
+    pub(super) matches: Matches,
     /// The policy is still the realm's: part of every commit that takes marks away. `None` for a preview.
     pub(super) policy_stands: Option<Expect>,
     /// Names given out by a preview, which reserves nothing in the store.
@@ -113,6 +115,7 @@ impl Engine {
             policy,
             facts,
             stops,
+            matches: self.open_matches().await?,
             policy_stands,
             provisional: Vec::new(),
         };
@@ -138,9 +141,9 @@ impl Engine {
         changes.insert(&header)?;
         self.commit(changes).await?;
         let mut hasher = Sha256::new();
-        let mut after: Option<String> = None;
+        let mut after: Option<Cursor> = None;
         let mut waiting = false;
-        while let Some((batch, next)) = self.next_batch(&scope, now, after.as_deref()).await? {
+        while let Some((batch, next)) = self.next_batch(&scope, now, after).await? {
             waiting |= self.plan_chunk(&mut run, &mut header, &mut hasher, batch).await?;
             after = next;
             if after.is_none() {
@@ -154,32 +157,27 @@ impl Engine {
         self.finish_plan(actor, &run, header).await
     }
 
-    /// The next identities in order, with their work rows, and where to go on.
+    /// The next identities, and where to go on. Names are allotted in this order: by source and key, in a plan of
+    /// what changed by source and key within a chunk, and the longest due chunk first.
     async fn next_batch(
         &self,
         scope: &Scope,
         now: Timestamp,
-        after: Option<&str>,
-    ) -> Result<Option<(Vec<Identity>, Option<String>)>> {
-        let (mut identities, next): (Vec<Identity>, Option<String>) = match scope {
+        after: Option<Cursor>,
+    ) -> Result<Option<(Vec<Identity>, Option<Cursor>)>> {
+        let (mut identities, next): (Vec<Identity>, Option<Cursor>) = match scope {
             Scope::Changed => {
-                let work = self.due_work(now, after, CHUNK as u32).await?;
-                let next =
-                    (work.len() >= CHUNK).then(|| work.last().map(|work| work.order.clone())).flatten();
+                let (work, next) = self.due_work(now, after, CHUNK as u32).await?;
                 let keys: Vec<String> = work.iter().map(|work| work.identity.to_string()).collect();
                 let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
                 (found.into_iter().flatten().map(|stored| stored.value).collect(), next)
             }
             Scope::All => {
-                let after =
-                    after.map(|after| Cursor { column: after.to_owned(), key: "\u{10FFFF}".to_owned() });
                 let select = Select::ColumnPrefix("source_key", String::new());
                 let (page, next) =
                     store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
                         .await?;
-                let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
-                let next = next.and_then(|_| page.last().map(Identity::order));
-                (page, next)
+                (page.into_iter().map(|stored| stored.value).collect(), next)
             }
             Scope::Identities(ids) => {
                 let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -189,8 +187,10 @@ impl Engine {
                 found.sort_by_key(Identity::order);
                 // Whoever is named twice is planned once.
                 found.dedup_by_key(|identity| identity.id);
-                found.retain(|identity| after.is_none_or(|after| identity.order().as_str() > after));
-                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(Identity::order)).flatten();
+                found.retain(|identity| after.as_ref().is_none_or(|after| identity.order() > after.key));
+                let last = |found: &[Identity]| found.get(CHUNK - 1).map(Identity::order);
+                let next = (found.len() > CHUNK).then(|| last(&found)).flatten();
+                let next = next.map(|key| Cursor { column: String::new(), key });
                 found.truncate(CHUNK);
                 (found, next)
             }
@@ -210,7 +210,7 @@ impl Engine {
     ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
             let work = self.work_of(&mut identities).await?;
-            let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
+            let known = self.snapshot(identities.clone(), run.now, Some(run.id), &run.matches).await?;
             let drafted = self.draft(run, known).await?;
             let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
             let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
@@ -475,12 +475,7 @@ fn left(run: &Run, drafted: &Drafted) -> Option<Timestamp> {
     of.min()
 }
 
-fn chunk_of(
-    run: &Run,
-    number: u32,
-    drafted: &[Drafted],
-    work: &[Option<Stored<Work>>],
-) -> Result<PlanChunk> {
+fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> Result<PlanChunk> {
     let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
         identity: drafted.known.identity.id,
         work: work

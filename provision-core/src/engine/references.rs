@@ -90,10 +90,7 @@ impl Engine {
     }
 
     /// Makes those dirty whose account appeared before they were known to wait for it: nobody else wakes them.
-    async fn wake_late(
-        &self,
-        waiting: impl Iterator<Item = &(IdentityId, WaitingReference)>,
-    ) -> Result<()> {
+    async fn wake_late(&self, waiting: impl Iterator<Item = &(IdentityId, WaitingReference)>) -> Result<()> {
         let (mut who, mut keys) = (Vec::new(), Vec::new());
         for (identity, waiting) in waiting {
             let subject = Subject::Identity(waiting.to);
@@ -101,9 +98,7 @@ impl Engine {
             keys.push(Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject));
         }
         let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
-        let there = |link: &Option<Stored<Link>>| {
-            link.as_ref().is_some_and(|link| link.value.is_referable())
-        };
+        let there = |link: &Option<Stored<Link>>| link.as_ref().is_some_and(|link| link.value.is_referable());
         let mut late: Vec<IdentityId> =
             who.into_iter().zip(&links).filter(|(_, link)| there(link)).map(|(who, _)| who).collect();
         late.sort();
@@ -126,7 +121,7 @@ impl Engine {
             let found = store::get_many::<Identity>(self.store(), &self.realm, keys).await?;
             let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
             let in_scope = self.in_scope(run, header, identities).await?;
-            let known = self.snapshot(in_scope, run.now, Some(run.id)).await?;
+            let known = self.snapshot(in_scope, run.now, Some(run.id), &run.matches).await?;
             for drafted in self.draft(run, known).await? {
                 for step in drafted.draft.steps {
                     if matches!(step.action, Action::Create { .. }) && step.tag == Tag::main() {

@@ -32,6 +32,9 @@ pub(crate) struct Known {
     pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
 }
 
+/// Classes of targets where an open match concerns an identity.
+pub(crate) type Matches = BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>>;
+
 /// What the references of evaluations come to.
 #[derive(Debug, Default)]
 pub(crate) struct References {
@@ -48,8 +51,8 @@ impl Engine {
         identities: Vec<Identity>,
         now: Timestamp,
         plan: Option<PlanId>,
+        disputes: &Matches,
     ) -> Result<Vec<Known>> {
-        let disputes = self.open_matches().await?;
         let mut scans = Vec::with_capacity(identities.len() * 4);
         for identity in &identities {
             let id = identity.id.to_string();
@@ -133,9 +136,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Open matches by the identities they concern.
-    async fn open_matches(&self) -> Result<BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>>> {
-        let mut open: BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>> = BTreeMap::new();
+    /// Open matches by the identities they concern. Read once for a plan, not for each chunk of it.
+    pub(super) async fn open_matches(&self) -> Result<Matches> {
+        let mut open = Matches::new();
         let mut cursor = None;
         loop {
             let select = Select::Equal("state", "open".to_owned());

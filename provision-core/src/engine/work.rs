@@ -65,26 +65,17 @@ impl Engine {
         .with_effect(crate::Effect::None))
     }
 
-    /// Dirty identities that are due: leavers first, then by source and key.
+    /// A page of the dirty identities that are due, claimed or parked ones too, and where to go on: the longest due
+    /// first, and those due since the same instant by source and key. What is not due is not read.
     pub(crate) async fn due_work(
         &self,
         now: Timestamp,
-        after: Option<&str>,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<Work>> {
-        // In key order, so that names are allotted by (source, key); what is not due yet is passed over.
-        let mut due = Vec::new();
-        let mut cursor = after.map(|key| Cursor { column: String::new(), key: key.to_owned() });
-        loop {
-            let select = Select::KeyPrefix(String::new());
-            let (page, next) =
-                store::list_by::<Work>(self.store(), &self.realm, select, cursor, limit).await?;
-            due.extend(page.into_iter().map(|stored| stored.value).filter(|work| work.due_at <= now));
-            cursor = next;
-            if cursor.is_none() || due.len() >= limit as usize {
-                return Ok(due);
-            }
-        }
+    ) -> Result<(Vec<Work>, Option<Cursor>)> {
+        let select = Select::AtMost("ready", now.sortable());
+        let (page, next) = store::list_by::<Work>(self.store(), &self.realm, select, after, limit).await?;
+        Ok((page.into_iter().map(|stored| stored.value).collect(), next))
     }
 
     /// How many identities are dirty and due.
