@@ -82,7 +82,8 @@ impl Engine {
     /// plan is `Applied` at once.
     ///
     /// # Errors
-    /// `ConfigInvalid` without a policy; `Conflict` when another policy was set for the realm; `Unavailable` when a target cannot say which names are taken.
+    /// `ConfigInvalid` without a policy; `Conflict` when another policy was set for the realm; `Unavailable` when a
+    /// target cannot say which names are taken.
     pub async fn plan(&self, actor: &Actor, scope: Scope, options: PlanOptions) -> Result<PlanHeader> {
         self.authorize(actor, Operation::Plan)?;
         let made_at = self.now();
@@ -93,34 +94,9 @@ impl Engine {
             while self.road(actor).due_by_time(u64::from(u16::MAX)).await? > 0 {}
         }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
-        let id = PlanId::from_uuid(self.inner.mint()?);
-        let (mut facts, stops) = self.facts_and_stops().await?;
-        for (name, facts) in &mut facts {
-            let left_out = options.only.as_ref().is_some_and(|only| !only.contains(name));
-            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
-                facts.stopped = Some("the plan was not asked to write there".to_owned());
-            }
-        }
-        let policy = self.inner.policy(&self.realm)?;
-        let policy_stands = match preview {
-            true => None,
-            false => Some(self.expect_policy(&policy.version()).await?),
-        };
-        let mut run = Run {
-            id,
-            now,
-            until,
-            preview,
-            partial: options.only.is_some(),
-            policy,
-            facts,
-            stops,
-            matches: self.open_matches().await?,
-            policy_stands,
-            provisional: Vec::new(),
-        };
+        let mut run = self.begin(now, until, preview, options.only.as_ref()).await?;
         let mut header = PlanHeader {
-            id,
+            id: run.id,
             realm: self.realm.clone(),
             state: PlanState::Draft,
             scope: scope.clone(),
@@ -155,6 +131,41 @@ impl Engine {
         }
         header.digest = hex::encode(hasher.finalize());
         self.finish_plan(actor, &run, header).await
+    }
+
+    /// What a planning run works with, as it is now.
+    async fn begin(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        preview: bool,
+        only: Option<&BTreeSet<TargetName>>,
+    ) -> Result<Run> {
+        let policy = self.inner.policy(&self.realm)?;
+        let policy_stands = match preview {
+            true => None,
+            false => Some(self.expect_policy(&policy.version()).await?),
+        };
+        let (mut facts, stops) = self.facts_and_stops().await?;
+        for (name, facts) in &mut facts {
+            let left_out = only.is_some_and(|only| !only.contains(name));
+            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
+                facts.stopped = Some("the plan was not asked to write there".to_owned());
+            }
+        }
+        Ok(Run {
+            id: PlanId::from_uuid(self.inner.mint()?),
+            now,
+            until,
+            preview,
+            partial: only.is_some(),
+            policy,
+            facts,
+            stops,
+            matches: self.open_matches().await?,
+            policy_stands,
+            provisional: Vec::new(),
+        })
     }
 
     /// The next identities, and where to go on. Names are allotted in this order: by source and key, in a plan of
