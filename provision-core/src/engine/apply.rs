@@ -192,16 +192,15 @@ impl Engine {
                 .filter_map(|planned| planned.work.as_ref().map(|(key, _)| key.clone()))
                 .collect();
             let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
-            let seen: BTreeMap<String, (u64, Option<crate::value::Timestamp>)> = planned
+            let seen: BTreeMap<&str, &Planned> = planned
                 .iter()
-                .filter_map(|planned| {
-                    planned.work.as_ref().map(|(key, seen)| (key.clone(), (*seen, planned.next_change_at)))
-                })
+                .filter_map(|planned| planned.work.as_ref().map(|(key, _)| (key.as_str(), *planned)))
                 .collect();
             let mut changes = Changes::in_realm(&self.realm);
             for work in work.into_iter().flatten() {
-                let (generation, next) = seen.get(&work.value.order).copied().unwrap_or_default();
-                Self::finish_work(&mut changes, Some(&work), generation, next)?;
+                if let Some(planned) = seen.get(work.value.order.as_str()) {
+                    Self::finish_work(&mut changes, Some(&work), planned, self.now())?;
+                }
             }
             // Somebody marked one of them meanwhile: they all stay dirty and are looked at again.
             if let Commit::Conflict(_) = self.store().commit(changes).await? {

@@ -238,7 +238,7 @@ mod tests {
         let claimed = realm.claim("a").await.remove(0);
         assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
         assert!(realm.claim("b").await.is_empty());
-        let due = realm.engine.due_work(realm.engine.now(), None, 10).await.unwrap();
+        let due = realm.engine.due_work(realm.engine.now(), None, 10).await.unwrap().0;
         assert_eq!(due.len(), 1, "a person's plan sees it");
         realm.engine.mark_dirty(&[id]).await.unwrap();
         let claimed = realm.claim("b").await.remove(0);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::audit::AuditEntry;
 use crate::diagnostic::Diagnostic;
-use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::TargetName;
 use crate::model::{Actor, ConfiguredSource, ConfiguredTarget};
 use crate::plan::{Drive, TargetSettings};
@@ -18,6 +18,11 @@ use crate::schema::Schema;
 use crate::source::SourceSettings;
 use crate::store::{self, Changes, Commit, Expect, Record, Select, Stored, Table};
 use crate::value::Timestamp;
+
+/// The row of the policy's version.
+const POLICY: &str = "policy";
+/// The row of the last version for which everybody was made dirty.
+const POLICY_MARKED: &str = "policy/marked";
 
 /// Something a realm has one of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,22 +117,49 @@ impl Engine {
     }
 
     /// Sets the realm's policy. Another version than the last one makes every identity dirty.
+    ///
+    /// Every process of a realm has to have the same policy: one that has another version than the last one set makes
+    /// no plan (`Conflict`) until the policy is set there too.
     pub async fn set_policy(&self, actor: &Actor, policy: Arc<dyn Policy>) -> Result<()> {
         self.authorize(actor, Operation::Configure)?;
         let version = policy.version();
         self.inner.set_policy(&self.realm, policy);
-        let known = store::get::<Meta<PolicyVersion>>(self.store(), &self.realm, "policy").await?;
-        if known.as_ref().is_some_and(|known| known.value.value == version) {
+        let names = [POLICY.to_owned(), POLICY_MARKED.to_owned()];
+        let known = store::get_many::<Meta<PolicyVersion>>(self.store(), &self.realm, &names).await?;
+        let is_known = |at: usize| {
+            known.get(at).is_some_and(|row| row.as_ref().is_some_and(|row| row.value.value == version))
+        };
+        if is_known(0) && is_known(1) {
             return Ok(());
         }
-        // First everybody is dirty, then the version is recorded: a crash in between does it again.
+        // First the version, so that no plan of another one takes a mark away; then everybody is dirty; then that is
+        // recorded: a crash in between does it again.
+        if !is_known(0) {
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.put(&Meta { name: POLICY.to_owned(), value: version.clone() })?;
+            self.commit(changes).await?;
+        }
         self.mark_all_dirty().await?;
         let mut changes = Changes::in_realm(&self.realm);
-        changes.put(&Meta { name: "policy".to_owned(), value: version.clone() })?;
+        changes.put(&Meta { name: POLICY_MARKED.to_owned(), value: version.clone() })?;
         let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "policy.set");
         entry.policy = Some(version);
         changes.append.push(entry.append()?);
         self.commit(changes).await
+    }
+
+    /// What must hold of the realm's policy while a plan is made from this one.
+    ///
+    /// # Errors
+    /// `Conflict`, retryable, when another version was set since.
+    pub(super) async fn expect_policy(&self, version: &PolicyVersion) -> Result<Expect> {
+        let known = store::get::<Meta<PolicyVersion>>(self.store(), &self.realm, POLICY).await?;
+        match known {
+            Some(known) if known.value.value == *version => {
+                Ok(Expect::Version { table: Table::Meta, key: POLICY.to_owned(), version: known.version })
+            }
+            _ => Err(other_policy()),
+        }
     }
 
     /// The realm's policy.
@@ -251,6 +283,13 @@ fn configured_anew(mut target: ConfiguredTarget, settings: TargetSettings) -> Co
     }
     target.onboarded.retain(|class| settings.classes.contains_key(class));
     ConfiguredTarget { settings, ..target }
+}
+
+/// The error of a plan from a policy that is not the realm's any more.
+pub(super) fn other_policy() -> Error {
+    Error::new(ErrorKind::Conflict, "another policy was set for the realm: set it in this process too")
+        .with_retry(Retry::After(None))
+        .with_effect(Effect::None)
 }
 
 /// The error of a name that is not configured.

@@ -130,6 +130,8 @@ impl Engine {
                     entry.identity = Some(identity);
                     entry.object = Some(object.clone());
                     dirty.push(identity);
+                    let waiting = self.waiting_for(&[identity].into()).await?;
+                    dirty.extend(waiting.into_values().flatten().map(|waiting| waiting.identity));
                 } else {
                     entry.identity = candidates.first().copied();
                     entry.object = step.is_none().then(|| object.clone());

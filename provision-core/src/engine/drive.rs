@@ -16,7 +16,7 @@ use crate::model::{Actor, Hold, HoldOf, HoldState, Work};
 use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope};
 use crate::policy::RefusalReason;
 use crate::runtime::{Operation, Progress};
-use crate::store::{self, Changes, Select, Stored};
+use crate::store::{self, Changes, Commit, Select, Stored};
 use crate::value::Timestamp;
 
 /// Identities claimed together, at most: one chunk of a plan.
@@ -281,12 +281,14 @@ impl Worker<'_> {
             let Some(chunk) = self.engine.plan_steps(header.id, number).await? else { continue };
             for planned in &chunk.planned {
                 let skips = || chunk.skips.iter().filter(|skip| skip.identity == planned.identity);
-                let pending = skips().any(|skip| skip.reason == RefusalReason::Pending);
                 let review = skips()
                     .any(|skip| skip.reason == RefusalReason::Observed && reviewed.contains(&skip.target));
                 let soonest = |at: Timestamp| planned.next_change_at.map_or(at, |next| next.min(at));
-                let rest = if pending || open.contains(&planned.identity) {
-                    Rest::Later(soonest(now.plus(LOOK_AGAIN)))
+                let again = now.plus(LOOK_AGAIN);
+                let rest = if open.contains(&planned.identity) {
+                    Rest::Later(soonest(again))
+                } else if let Some(left) = planned.left {
+                    Rest::Later(soonest(left.max(again)))
                 } else if review {
                     Rest::Parked(soonest(now.plus(REVIEW)))
                 } else {
@@ -329,7 +331,9 @@ impl Worker<'_> {
         if free.is_empty() || spending.is_empty() {
             return self.park(header, rests).await;
         }
-        self.discard(&header).await?;
+        if !self.discard(&header).await? {
+            return self.park(header, rests).await;
+        }
         for identities in [free, spending] {
             let header = self.plan(identities.into_iter().collect()).await?;
             match header.state {
@@ -402,25 +406,30 @@ impl Worker<'_> {
         Ok(found)
     }
 
-    /// Gives a held plan up: another one takes its place.
-    async fn discard(&self, header: &PlanHeader) -> Result<()> {
+    /// Gives a held plan up: another one takes its place. False when somebody decided it meanwhile: the decision
+    /// stands.
+    async fn discard(&self, header: &PlanHeader) -> Result<bool> {
         let engine = self.engine;
         let mut changes = Changes::in_realm(&engine.realm);
         let plan = store::get::<PlanHeader>(engine.store(), &engine.realm, &header.id.to_string()).await?;
-        let Some(Stored { version, value }) = plan else { return Ok(()) };
+        let Some(Stored { version, value }) = plan else { return Ok(true) };
+        if value.state != PlanState::Held {
+            return Ok(false);
+        }
         changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
         if let Some(hold) = header.hold {
             let hold = store::get::<Hold>(engine.store(), &engine.realm, &hold.to_string()).await?;
             if let Some(Stored { version, value }) = hold {
+                if value.state != HoldState::Open {
+                    return Ok(false);
+                }
                 changes.replace(version, &Hold { state: HoldState::Superseded, ..value })?;
             }
         }
         let mut entry = AuditEntry::new(&engine.realm, engine.now(), self.actor, "hold.superseded");
         entry.plan = Some(header.id);
         changes.append.push(entry.append()?);
-        // Somebody decided it at the same moment: the decision stands.
-        engine.store().commit(changes).await?;
-        Ok(())
+        Ok(engine.store().commit(changes).await? == Commit::Committed)
     }
 
     /// Goes on with plans whose steps are due again, and with those whose hold was approved.
@@ -450,6 +459,13 @@ impl Worker<'_> {
     async fn due_plans(&self) -> Result<BTreeSet<PlanId>> {
         let engine = self.engine;
         let now = engine.now();
+        let facts = engine.facts().await?;
+        // A step on a stopped target would be found due again and again; those of other targets go on.
+        let writable = |name: &TargetName| {
+            facts
+                .get(name)
+                .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
+        };
         let mut due = BTreeSet::new();
         for state in ["waiting/", "intent/"] {
             let (mut cursor, mut read) = (None, 0);
@@ -464,7 +480,7 @@ impl Worker<'_> {
                         StepState::Waiting { until } | StepState::Pending { until, .. } => *until,
                         _ => entry.deadline.plus(engine.inner.settle),
                     };
-                    if at <= now {
+                    if at <= now && writable(&entry.target) {
                         due.insert(entry.plan);
                     }
                 }
@@ -475,17 +491,8 @@ impl Worker<'_> {
             }
         }
         let mut going = BTreeSet::new();
-        let facts = engine.facts().await?;
-        let writable = |name: &TargetName| {
-            facts
-                .get(name)
-                .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
-        };
         for plan in due {
-            let header = engine.plan_header(plan).await?;
-            // A plan whose targets are all stopped would be found due again and again.
-            let can_move = header.targets.keys().all(writable);
-            if header.state == PlanState::Applying && can_move {
+            if engine.plan_header(plan).await?.state == PlanState::Applying {
                 going.insert(plan);
             }
         }
@@ -503,5 +510,87 @@ fn scope_of(header: &PlanHeader) -> &[IdentityId] {
     match &header.scope {
         Scope::Identities(identities) => identities,
         Scope::Changed | Scope::All => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::Registry;
+    use crate::id::HoldId;
+    use crate::policy::PolicyVersion;
+    use crate::runtime::{FixedClock, Runtime};
+    use crate::store::MemoryStore;
+
+    /// A held plan of the worker, and its hold.
+    fn held(engine: &Engine, actor: &Actor) -> (PlanHeader, Hold) {
+        let (plan, hold) = (PlanId::from_uuid(uuid::Uuid::from_u128(1)), uuid::Uuid::from_u128(2));
+        let at = engine.now();
+        let header = PlanHeader {
+            id: plan,
+            realm: engine.realm.clone(),
+            state: PlanState::Held,
+            scope: Scope::All,
+            now: at,
+            made_at: at,
+            expires_at: at.plus(REVIEW),
+            policy: PolicyVersion { label: String::new(), hash: String::new() },
+            author: actor.clone(),
+            identities: 1,
+            targets: BTreeMap::new(),
+            steps: 1,
+            chunks: 1,
+            digest: "d".to_owned(),
+            hold: Some(HoldId::from_uuid(hold)),
+            over: Vec::new(),
+        };
+        let hold = Hold {
+            id: HoldId::from_uuid(hold),
+            realm: engine.realm.clone(),
+            of: HoldOf::Plan { plan },
+            state: HoldState::Open,
+            digest: "d".to_owned(),
+            reasons: Vec::new(),
+            counts: BTreeMap::new(),
+            at,
+            author: actor.clone(),
+            decided_by: None,
+        };
+        (header, hold)
+    }
+
+    #[tokio::test]
+    async fn a_decided_hold_is_not_given_up() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock).build().realm("main");
+        let (actor, options) = (Actor::engine(), RunOptions::default());
+        let (header, hold) = held(&engine, &actor);
+        let worker = Worker {
+            engine: &engine,
+            actor: &actor,
+            options: &options,
+            first: true,
+            owner: String::new(),
+            report: RunReport::default(),
+        };
+        for (state, given_up) in
+            [(HoldState::Approved, false), (HoldState::Rejected, false), (HoldState::Open, true)]
+        {
+            let mut changes = Changes::in_realm(&engine.realm);
+            changes.put(&header).unwrap();
+            changes.put(&Hold { state, ..hold.clone() }).unwrap();
+            engine.commit(changes).await.unwrap();
+            // The header was read while the hold was open.
+            assert_eq!(worker.discard(&header).await.unwrap(), given_up);
+            let known =
+                store::get::<Hold>(engine.store(), &engine.realm, &hold.id.to_string()).await.unwrap();
+            let now = known.unwrap().value.state;
+            assert_eq!(now, if given_up { HoldState::Superseded } else { state });
+            let plan = engine.plan_header(header.id).await.unwrap().state;
+            assert_eq!(plan, if given_up { PlanState::Discarded } else { PlanState::Held });
+        }
     }
 }

@@ -52,9 +52,12 @@ impl Engine {
             partial: true,
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
+            stops: Default::default(),
+            matches: self.open_matches().await?,
+            policy_stands: None,
             provisional: Vec::new(),
         };
-        let known = self.snapshot(vec![identity], now, None).await?;
+        let known = self.snapshot(vec![identity], now, None, &run.matches).await?;
         let Some(drafted) = self.draft(&run, known).await?.pop() else {
             return Err(Error::new(ErrorKind::Unexpected, "an identity was planned and nothing came back"));
         };

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::error::Result;
 use crate::id::TargetName;
 use crate::model::ConfiguredTarget;
-use crate::plan::{Allowance, BudgetKind, Spending, TargetFacts};
+use crate::plan::{Allowance, BudgetKind, Drive, Spending, TargetFacts};
 use crate::store::{self, Select};
 use crate::value::Timestamp;
 
@@ -16,12 +16,26 @@ const HOURS: i64 = 24;
 impl Engine {
     /// The targets as the planner sees them.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<TargetName, TargetFacts>> {
+        Ok(self.facts_and_stops().await?.0)
+    }
+
+    /// The targets as the planner sees them; and for those that are stopped, when to look again: at the end of a
+    /// quarantine, and at once where a person ends the stop.
+    pub(super) async fn facts_and_stops(
+        &self,
+    ) -> Result<(BTreeMap<TargetName, TargetFacts>, BTreeMap<TargetName, Timestamp>)> {
         let (epoch, now) = (self.store().epoch().await?, self.now());
-        let targets = self.targets().await?;
-        Ok(targets
-            .into_iter()
-            .map(|target| (target.settings.name.clone(), facts_of(target, &epoch, now)))
-            .collect())
+        let (mut facts, mut stops) = (BTreeMap::new(), BTreeMap::new());
+        for target in self.targets().await? {
+            let name = target.settings.name.clone();
+            let ends = target.quarantine.as_ref().filter(|_| !target.paused).map(|stop| stop.until);
+            let of = facts_of(target, &epoch, now);
+            if of.stopped.is_some() && of.settings.drive != Drive::Observe {
+                stops.insert(name.clone(), ends.map_or(now, |ends| ends.max(now)));
+            }
+            facts.insert(name, of);
+        }
+        Ok((facts, stops))
     }
 
     /// What may still be spent on each target.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use super::snapshot::Known;
+use super::configure::other_policy;
+use super::references::Waiting;
+use super::snapshot::{Known, Matches};
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
@@ -18,7 +20,7 @@ use crate::plan::{
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
-use crate::store::{self, Changes, Commit, Cursor, Record, Select, Stored};
+use crate::store::{self, Changes, Commit, Conflict, Cursor, Expect, Record, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// Identities in a chunk.
@@ -53,6 +55,12 @@ pub(super) struct Run {
     pub(super) partial: bool,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) facts: BTreeMap<TargetName, TargetFacts>,
+    /// Targets that are not written to for now, and when to look again.
+    pub(super) stops: BTreeMap<TargetName, Timestamp>,
+    /// Matches that a person must decide, as they were when the plan was begun.
+    pub(super) matches: Matches,
+    /// The policy is still the realm's: part of every commit that takes marks away. `None` for a preview.
+    pub(super) policy_stands: Option<Expect>,
     /// Names given out by a preview, which reserves nothing in the store.
     pub(super) provisional: Vec<Name>,
 }
@@ -63,6 +71,8 @@ pub(super) struct Drafted {
     pub(super) evaluation: Evaluation,
     pub(super) draft: Draft,
     pub(super) names: Vec<Name>,
+    /// Those it refers to who have left.
+    pub(super) gone: Vec<IdentityId>,
 }
 
 impl Engine {
@@ -72,7 +82,8 @@ impl Engine {
     /// plan is `Applied` at once.
     ///
     /// # Errors
-    /// `ConfigInvalid` without a policy; `Unavailable` when a target cannot say which names are taken.
+    /// `ConfigInvalid` without a policy; `Conflict` when another policy was set for the realm; `Unavailable` when a
+    /// target cannot say which names are taken.
     pub async fn plan(&self, actor: &Actor, scope: Scope, options: PlanOptions) -> Result<PlanHeader> {
         self.authorize(actor, Operation::Plan)?;
         self.finish_marking().await?;
@@ -84,26 +95,9 @@ impl Engine {
             while self.road(actor).due_by_time(u64::from(u16::MAX)).await? > 0 {}
         }
         let until = made_at.plus(options.valid_for.unwrap_or(Duration::from_secs(7 * 86_400)));
-        let id = PlanId::from_uuid(self.inner.mint()?);
-        let mut facts = self.facts().await?;
-        for (name, facts) in &mut facts {
-            let left_out = options.only.as_ref().is_some_and(|only| !only.contains(name));
-            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
-                facts.stopped = Some("the plan was not asked to write there".to_owned());
-            }
-        }
-        let mut run = Run {
-            id,
-            now,
-            until,
-            preview,
-            partial: options.only.is_some(),
-            policy: self.inner.policy(&self.realm)?,
-            facts,
-            provisional: Vec::new(),
-        };
+        let mut run = self.begin(now, until, preview, options.only.as_ref()).await?;
         let mut header = PlanHeader {
-            id,
+            id: run.id,
             realm: self.realm.clone(),
             state: PlanState::Draft,
             scope: scope.clone(),
@@ -124,9 +118,9 @@ impl Engine {
         changes.insert(&header)?;
         self.commit(changes).await?;
         let mut hasher = Sha256::new();
-        let mut after: Option<String> = None;
+        let mut after: Option<Cursor> = None;
         let mut waiting = false;
-        while let Some((batch, next)) = self.next_batch(&scope, now, after.as_deref()).await? {
+        while let Some((batch, next)) = self.next_batch(&scope, now, after).await? {
             waiting |= self.plan_chunk(&mut run, &mut header, &mut hasher, batch).await?;
             after = next;
             if after.is_none() {
@@ -140,32 +134,62 @@ impl Engine {
         self.finish_plan(actor, &run, header).await
     }
 
-    /// The next identities in order, with their work rows, and where to go on.
+    /// What a planning run works with, as it is now.
+    async fn begin(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        preview: bool,
+        only: Option<&BTreeSet<TargetName>>,
+    ) -> Result<Run> {
+        let policy = self.inner.policy(&self.realm)?;
+        let policy_stands = match preview {
+            true => None,
+            false => Some(self.expect_policy(&policy.version()).await?),
+        };
+        let (mut facts, stops) = self.facts_and_stops().await?;
+        for (name, facts) in &mut facts {
+            let left_out = only.is_some_and(|only| !only.contains(name));
+            if left_out && facts.stopped.is_none() && facts.settings.drive != Drive::Observe {
+                facts.stopped = Some("the plan was not asked to write there".to_owned());
+            }
+        }
+        Ok(Run {
+            id: PlanId::from_uuid(self.inner.mint()?),
+            now,
+            until,
+            preview,
+            partial: only.is_some(),
+            policy,
+            facts,
+            stops,
+            matches: self.open_matches().await?,
+            policy_stands,
+            provisional: Vec::new(),
+        })
+    }
+
+    /// The next identities, and where to go on. Names are allotted in this order: by source and key, in a plan of
+    /// what changed by source and key within a chunk, and the longest due chunk first.
     async fn next_batch(
         &self,
         scope: &Scope,
         now: Timestamp,
-        after: Option<&str>,
-    ) -> Result<Option<(Vec<Identity>, Option<String>)>> {
-        let (mut identities, next): (Vec<Identity>, Option<String>) = match scope {
+        after: Option<Cursor>,
+    ) -> Result<Option<(Vec<Identity>, Option<Cursor>)>> {
+        let (mut identities, next): (Vec<Identity>, Option<Cursor>) = match scope {
             Scope::Changed => {
-                let work = self.due_work(now, after, CHUNK as u32).await?;
-                let next =
-                    (work.len() >= CHUNK).then(|| work.last().map(|work| work.order.clone())).flatten();
+                let (work, next) = self.due_work(now, after, CHUNK as u32).await?;
                 let keys: Vec<String> = work.iter().map(|work| work.identity.to_string()).collect();
                 let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
                 (found.into_iter().flatten().map(|stored| stored.value).collect(), next)
             }
             Scope::All => {
-                let after =
-                    after.map(|after| Cursor { column: after.to_owned(), key: "\u{10FFFF}".to_owned() });
                 let select = Select::ColumnPrefix("source_key", String::new());
                 let (page, next) =
                     store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
                         .await?;
-                let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
-                let next = next.and_then(|_| page.last().map(Identity::order));
-                (page, next)
+                (page.into_iter().map(|stored| stored.value).collect(), next)
             }
             Scope::Identities(ids) => {
                 let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -173,13 +197,18 @@ impl Engine {
                 let mut found: Vec<Identity> =
                     found.into_iter().flatten().map(|stored| stored.value).collect();
                 found.sort_by_key(Identity::order);
-                found.retain(|identity| after.is_none_or(|after| identity.order().as_str() > after));
-                let next = (found.len() > CHUNK).then(|| found.get(CHUNK - 1).map(Identity::order)).flatten();
+                // Whoever is named twice is planned once.
+                found.dedup_by_key(|identity| identity.id);
+                found.retain(|identity| after.as_ref().is_none_or(|after| identity.order() > after.key));
+                let last = |found: &[Identity]| found.get(CHUNK - 1).map(Identity::order);
+                let next = (found.len() > CHUNK).then(|| last(&found)).flatten();
+                let next = next.map(|key| Cursor { column: String::new(), key });
                 found.truncate(CHUNK);
                 (found, next)
             }
         };
         identities.sort_by_key(Identity::order);
+        identities.dedup_by_key(|identity| identity.id);
         Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
     }
 
@@ -189,24 +218,27 @@ impl Engine {
         run: &mut Run,
         header: &mut PlanHeader,
         hasher: &mut Sha256,
-        identities: Vec<Identity>,
+        mut identities: Vec<Identity>,
     ) -> Result<bool> {
         for _ in 0..TRIES_MAX {
-            let work_keys: Vec<String> = identities.iter().map(Identity::order).collect();
-            let work = store::get_many::<Work>(self.store(), &self.realm, &work_keys).await?;
-            let known = self.snapshot(identities.clone(), run.now, Some(run.id)).await?;
+            let work = self.work_of(&mut identities).await?;
+            let known = self.snapshot(identities.clone(), run.now, Some(run.id), &run.matches).await?;
             let drafted = self.draft(run, known).await?;
             let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
-            let chunk = chunk_of(run, header.chunks, &drafted, &work);
+            let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
             let mut changes = Changes::in_realm(&self.realm);
             changes.insert(&chunk)?;
+            changes.expect.extend(run.policy_stands.clone());
             if !run.preview {
                 if !self.reserve_names(&mut changes, run, &drafted).await? {
                     continue;
                 }
+                for (drafted, to) in drafted.iter().flat_map(|of| of.gone.iter().map(move |to| (of, *to))) {
+                    changes.put(&Waiting { identity: drafted.known.identity.id, waits_for: to })?;
+                }
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
-                    if let (true, Some((_, seen))) = (rests(drafted), &planned.work) {
-                        Self::finish_work(&mut changes, work.as_ref(), *seen, planned.next_change_at)?;
+                    if rests(drafted) {
+                        Self::finish_work(&mut changes, work.as_ref(), planned, run.now)?;
                     }
                 }
             }
@@ -219,11 +251,30 @@ impl Engine {
                     }
                     return Ok(waiting);
                 }
+                Commit::Conflict(conflict) if is_policy(&conflict) => return Err(other_policy()),
                 Commit::Conflict(_) => continue,
             }
         }
         Err(Error::new(ErrorKind::Conflict, "others keep taking the names this plan wants; plan again")
             .with_effect(Effect::None))
+    }
+
+    /// The work rows of identities, and then the identities as they are now: a change after the rows were read has a
+    /// newer mark than the plan saw. Those that are gone are left out.
+    async fn work_of(&self, identities: &mut Vec<Identity>) -> Result<Vec<Option<Stored<Work>>>> {
+        let orders: Vec<String> = identities.iter().map(Identity::order).collect();
+        let ids: Vec<String> = identities.iter().map(|identity| identity.id.to_string()).collect();
+        let work = store::get_many::<Work>(self.store(), &self.realm, &orders).await?;
+        let found = store::get_many::<Identity>(self.store(), &self.realm, &ids).await?;
+        identities.clear();
+        let mut kept = Vec::with_capacity(work.len());
+        for (identity, work) in found.into_iter().zip(work) {
+            if let Some(identity) = identity {
+                identities.push(identity.value);
+                kept.push(work);
+            }
+        }
+        Ok(kept)
     }
 
     /// Evaluates and plans identities in order, looking names up until none is missing.
@@ -272,10 +323,12 @@ impl Engine {
             .map(|known| &known.identity)
             .zip(evaluated.iter().map(|(evaluation, _)| evaluation))
             .collect();
-        let mut resolved = self.resolve_references(&pairs, &run.facts, run.now).await?;
+        let mut references = self.resolve_references(&pairs, &run.facts, run.now).await?;
         let mut drafted = Vec::with_capacity(known.len());
         for (known, (evaluation, names)) in known.into_iter().zip(evaluated) {
-            let references = resolved.remove(&known.identity.id).unwrap_or_default();
+            let resolved = references.resolved.remove(&known.identity.id).unwrap_or_default();
+            let gone = references.gone.iter().filter(|(from, _)| *from == known.identity.id);
+            let gone = gone.map(|(_, to)| *to).collect();
             let draft = plan_identity(&PlanInput {
                 now: run.now,
                 identity: &known.identity,
@@ -284,12 +337,12 @@ impl Engine {
                 links: &known.links,
                 memberships: &known.memberships,
                 targets: &run.facts,
-                references: &references,
+                references: &resolved,
                 disputed: &known.disputed,
                 open: &known.open,
                 preview: run.preview,
             });
-            drafted.push(Drafted { known, evaluation, draft, names });
+            drafted.push(Drafted { known, evaluation, draft, names, gone });
         }
         Ok(drafted)
     }
@@ -407,18 +460,34 @@ impl Engine {
     }
 }
 
+/// Whether a commit was refused because another policy was set.
+fn is_policy(conflict: &Conflict) -> bool {
+    matches!(conflict, Conflict::Expectation { table: Table::Meta, .. })
+}
+
 /// The start of the purposes of a step's names.
 pub(crate) fn purpose_of(step: &Step) -> String {
     format!("{}/{}/{}/", step.target.as_str(), step.class.as_str(), step.tag.as_str())
 }
 
-/// True when nothing is left to do for the identity until something changes.
+/// True when the plan does nothing for the identity: what is left of its work can be said now.
 fn rests(drafted: &Drafted) -> bool {
-    let pending = drafted.draft.skips.iter().any(|skip| skip.reason == RefusalReason::Pending);
-    drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty() && !pending
+    drafted.draft.steps.is_empty() && drafted.draft.waiting.is_empty()
 }
 
-fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> PlanChunk {
+/// When to look again at what is left undone although nothing will mark the identity: where a step of another plan is
+/// open, and where a target is stopped.
+fn left(run: &Run, drafted: &Drafted) -> Option<Timestamp> {
+    let skips = drafted.draft.skips.iter();
+    let of = skips.filter_map(|skip| match skip.reason {
+        RefusalReason::Pending => Some(run.now),
+        RefusalReason::Observed => run.stops.get(&skip.target).copied(),
+        _ => None,
+    });
+    of.min()
+}
+
+fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<Work>>]) -> Result<PlanChunk> {
     let planned = drafted.iter().zip(work).map(|(drafted, work)| Planned {
         identity: drafted.known.identity.id,
         work: work
@@ -426,9 +495,16 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
             .filter(|_| !run.partial)
             .map(|work| (work.value.order.clone(), work.value.generation)),
         next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
+        left: left(run, drafted),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
-    PlanChunk {
+    let mut ids = BTreeSet::new();
+    if let Some(step) = steps.iter().find(|step| !ids.insert(&step.id)) {
+        return Err(Error::new(ErrorKind::Unexpected, "two steps of a plan have the same id")
+            .with_context("step", step.id.as_str())
+            .with_effect(Effect::None));
+    }
+    Ok(PlanChunk {
         plan: run.id,
         number,
         planned: planned.collect(),
@@ -441,7 +517,7 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
                 drafted.draft.waiting.iter().map(|waiting| (drafted.known.identity.id, waiting.clone()))
             })
             .collect::<Vec<(IdentityId, WaitingReference)>>(),
-    }
+    })
 }
 
 pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

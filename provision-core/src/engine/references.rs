@@ -8,14 +8,14 @@ use sha2::Sha256;
 use super::Engine;
 use super::planning::{CHUNK, Run, count};
 use crate::error::Result;
-use crate::id::{IdentityId, Tag};
-use crate::model::{Identity, Link, LinkState, Subject, Work};
+use crate::id::{ClassName, IdentityId, Tag, TargetName};
+use crate::model::{Identity, Link, Subject, Work};
 use crate::plan::{
     Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
     reference_action, step_id,
 };
-use crate::policy::RefusalReason;
 use crate::store::{self, Changes, Record, Stored, Table};
+use crate::value::Timestamp;
 
 /// A reference that no plan can complete yet: the identity is planned again when the other's account appears.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +54,7 @@ impl Engine {
             let mut steps = Vec::new();
             let mut changes = Changes::in_realm(&self.realm);
             for (identity, waiting) in &chunk.waiting {
-                let at = (waiting.to, waiting.target.clone(), waiting.class.clone());
-                match created.get(&at) {
+                match created.get(&at_of(waiting)) {
                     Some(creates) => {
                         steps.extend(self.reference_step(&chunk, *identity, waiting, creates).await?)
                     }
@@ -79,12 +78,17 @@ impl Engine {
                 changes.insert(&chunk)?;
             }
             self.commit(changes).await?;
+            if !run.preview {
+                let left =
+                    waited.waiting.iter().filter(|(_, waiting)| !created.contains_key(&at_of(waiting)));
+                self.wake_late(left).await?;
+            }
             if !chunk.steps.is_empty() {
                 count(header, &chunk);
                 digest_steps(hasher, &chunk.steps)?;
             }
             if !run.preview {
-                self.rest(&waited, &chunk).await?;
+                self.rest(&waited, &chunk, run.now).await?;
             }
         }
         Ok(())
@@ -94,11 +98,12 @@ impl Engine {
     ///
     /// The waiting rows are durable by now. An account that appeared before is seen here; one that appears later finds
     /// the row, and its mark is newer than the work ended here.
-    async fn rest(&self, chunk: &PlanChunk, references: &PlanChunk) -> Result<()> {
+    async fn rest(&self, chunk: &PlanChunk, references: &PlanChunk, now: Timestamp) -> Result<()> {
         let mut busy: BTreeSet<IdentityId> =
             chunk.steps.iter().chain(&references.steps).map(|step| step.identity).collect();
-        let pending = chunk.skips.iter().filter(|skip| skip.reason == RefusalReason::Pending);
-        busy.extend(pending.map(|skip| skip.identity));
+        // What was left undone for a stop or an open step keeps its mark.
+        let left = chunk.planned.iter().filter(|planned| planned.left.is_some());
+        busy.extend(left.map(|planned| planned.identity));
         let keys: Vec<String> = chunk
             .waiting
             .iter()
@@ -109,10 +114,7 @@ impl Engine {
             .collect();
         let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
         for ((identity, _), link) in chunk.waiting.iter().zip(links) {
-            let there = link.is_some_and(|link| {
-                link.value.state == LinkState::Active && link.value.key.is_some() && !link.value.missing
-            });
-            if there {
+            if link.is_some_and(|link| link.value.is_referable()) {
                 busy.insert(*identity);
             }
         }
@@ -121,18 +123,33 @@ impl Engine {
             .planned
             .iter()
             .filter(|planned| waits.contains(&planned.identity) && !busy.contains(&planned.identity))
-            .filter_map(|planned| {
-                planned.work.as_ref().map(|(key, seen)| (key, *seen, planned.next_change_at))
-            })
+            .filter_map(|planned| planned.work.as_ref().map(|(key, _)| (key.clone(), planned)))
             .collect();
-        let keys: Vec<String> = resting.iter().map(|(key, ..)| (*key).clone()).collect();
+        let keys: Vec<String> = resting.iter().map(|(key, _)| key.clone()).collect();
         let work = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
         let mut changes = Changes::in_realm(&self.realm);
-        for ((_, seen, next), work) in resting.iter().zip(&work) {
-            Self::finish_work(&mut changes, work.as_ref(), *seen, *next)?;
+        for ((_, planned), work) in resting.iter().zip(&work) {
+            Self::finish_work(&mut changes, work.as_ref(), planned, now)?;
         }
         // Somebody marked one of them meanwhile: they all stay dirty and are looked at again.
         self.store().commit(changes).await.map(drop)
+    }
+
+    /// Makes those dirty whose account appeared before they were known to wait for it: nobody else wakes them.
+    async fn wake_late(&self, waiting: impl Iterator<Item = &(IdentityId, WaitingReference)>) -> Result<()> {
+        let (mut who, mut keys) = (Vec::new(), Vec::new());
+        for (identity, waiting) in waiting {
+            let subject = Subject::Identity(waiting.to);
+            who.push(*identity);
+            keys.push(Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject));
+        }
+        let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
+        let there = |link: &Option<Stored<Link>>| link.as_ref().is_some_and(|link| link.value.is_referable());
+        let mut late: Vec<IdentityId> =
+            who.into_iter().zip(&links).filter(|(_, link)| there(link)).map(|(who, _)| who).collect();
+        late.sort();
+        late.dedup();
+        self.mark_dirty(&late).await
     }
 
     /// Which of the accounts referred to this plan creates: their identities are planned once more, which gives the
@@ -142,7 +159,7 @@ impl Engine {
         run: &Run,
         header: &PlanHeader,
         waiting: &[(IdentityId, WaitingReference)],
-    ) -> Result<BTreeMap<(IdentityId, crate::id::TargetName, crate::id::ClassName), Step>> {
+    ) -> Result<BTreeMap<(IdentityId, TargetName, ClassName), Step>> {
         let to: BTreeSet<IdentityId> = waiting.iter().map(|(_, waiting)| waiting.to).collect();
         let keys: Vec<String> = to.iter().map(ToString::to_string).collect();
         let mut created = BTreeMap::new();
@@ -150,7 +167,7 @@ impl Engine {
             let found = store::get_many::<Identity>(self.store(), &self.realm, keys).await?;
             let identities: Vec<Identity> = found.into_iter().flatten().map(|stored| stored.value).collect();
             let in_scope = self.in_scope(run, header, identities).await?;
-            let known = self.snapshot(in_scope, run.now, Some(run.id)).await?;
+            let known = self.snapshot(in_scope, run.now, Some(run.id), &run.matches).await?;
             for drafted in self.draft(run, known).await? {
                 for step in drafted.draft.steps {
                     if matches!(step.action, Action::Create { .. }) && step.tag == Tag::main() {
@@ -252,4 +269,9 @@ impl Engine {
         let values = |rows: Vec<Stored<Waiting>>| rows.into_iter().map(|stored| stored.value).collect();
         Ok(rows.into_iter().map(|(identity, rows)| (identity, values(rows))).collect())
     }
+}
+
+/// The account that a reference waits for.
+fn at_of(waiting: &WaitingReference) -> (IdentityId, TargetName, ClassName) {
+    (waiting.to, waiting.target.clone(), waiting.class.clone())
 }

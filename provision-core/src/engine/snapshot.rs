@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use crate::connector::ObjectKey;
 use crate::error::Result;
 use crate::execute::JournalEntry;
 use crate::id::{ClassName, IdentityId, PlanId, Tag, TargetName};
 use crate::model::{
-    Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, LinkState, Membership, Name, SourceRecord,
-    Subject,
+    Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, Membership, Name, SourceRecord, Subject,
 };
 use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts};
 use crate::policy::{DesiredSlot, Evaluation};
@@ -32,6 +32,18 @@ pub(crate) struct Known {
     pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
 }
 
+/// Classes of targets where an open match concerns an identity.
+pub(crate) type Matches = BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>>;
+
+/// What the references of evaluations come to.
+#[derive(Debug, Default)]
+pub(crate) struct References {
+    /// By the identity that refers.
+    pub(crate) resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>,
+    /// Who refers to somebody who has left: woken by the account of a return.
+    pub(crate) gone: BTreeSet<(IdentityId, IdentityId)>,
+}
+
 impl Engine {
     /// Reads what is known of identities. `plan`: open steps of this plan do not count.
     pub(crate) async fn snapshot(
@@ -39,8 +51,8 @@ impl Engine {
         identities: Vec<Identity>,
         now: Timestamp,
         plan: Option<PlanId>,
+        disputes: &Matches,
     ) -> Result<Vec<Known>> {
-        let disputes = self.open_matches().await?;
         let mut scans = Vec::with_capacity(identities.len() * 4);
         for identity in &identities {
             let id = identity.id.to_string();
@@ -124,9 +136,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Open matches by the identities they concern.
-    async fn open_matches(&self) -> Result<BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>>> {
-        let mut open: BTreeMap<IdentityId, BTreeSet<(TargetName, ClassName)>> = BTreeMap::new();
+    /// Open matches by the identities they concern. Read once for a plan, not for each chunk of it.
+    pub(super) async fn open_matches(&self) -> Result<Matches> {
+        let mut open = Matches::new();
         let mut cursor = None;
         loop {
             let select = Select::Equal("state", "open".to_owned());
@@ -146,14 +158,15 @@ impl Engine {
         }
     }
 
-    /// Resolves the references of evaluations to keys of accounts. The account of somebody who has gone is not there
-    /// where leavers are deleted: the same plan takes it away before anything could refer to it.
+    /// Resolves the references of evaluations to keys of accounts. Nobody waits for the account of somebody who has
+    /// left, and where leavers are deleted it is not there: the same plan takes it away before anything could refer to
+    /// it. Such a reference is unknown until the return.
     pub(crate) async fn resolve_references(
         &self,
         evaluated: &[(&Identity, &Evaluation)],
         facts: &BTreeMap<TargetName, TargetFacts>,
         now: Timestamp,
-    ) -> Result<BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>> {
+    ) -> Result<References> {
         let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
         for (identity, evaluation) in evaluated {
             for account in evaluation.accounts.iter().filter(|account| account.exists) {
@@ -172,20 +185,6 @@ impl Engine {
         let deletes = |target: &TargetName, class: &ClassName| {
             facts.get(target).is_some_and(|facts| facts.settings.class(class).on_delete == OnDelete::Delete)
         };
-        let leaving: Vec<String> = asked
-            .iter()
-            .zip(&to)
-            .filter(|((_, (_, target, class), _), _)| deletes(target, class))
-            .filter_map(|(_, to)| to.map(|to| to.to_string()))
-            .collect();
-        let mut gone: BTreeSet<IdentityId> = BTreeSet::new();
-        for identity in
-            store::get_many::<Identity>(self.store(), &self.realm, &leaving).await?.into_iter().flatten()
-        {
-            if identity.value.lifecycle(now)?.0 == Lifecycle::Terminated {
-                gone.insert(identity.value.id);
-            }
-        }
         let link_keys: Vec<String> = asked
             .iter()
             .zip(&to)
@@ -195,20 +194,43 @@ impl Engine {
             })
             .collect();
         let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
-        let mut resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>> = BTreeMap::new();
-        for (((identity, reference, _), to), link) in asked.into_iter().zip(to).zip(links) {
-            let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| gone.contains(&to));
-            let active = link
-                .map(|link| link.value)
-                .filter(|link| link.state == LinkState::Active && !link.missing && !deleted);
-            let value = match (to, active.and_then(|link| link.key)) {
+        let keys: Vec<Option<ObjectKey>> = links
+            .into_iter()
+            .map(|link| link.filter(|link| link.value.is_referable()).and_then(|link| link.value.key))
+            .collect();
+        let asked_of = asked.iter().zip(&to).zip(&keys);
+        let may_have_left = asked_of
+            .filter(|(((_, (_, target, class), _), _), key)| key.is_none() || deletes(target, class))
+            .filter_map(|((_, to), _)| *to);
+        let left = self.left(may_have_left.collect(), now).await?;
+        let mut references = References::default();
+        for (((identity, reference, _), to), key) in asked.into_iter().zip(to).zip(keys) {
+            let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| left.contains(&to));
+            let value = match (to, key.filter(|_| !deleted)) {
                 (None, _) => Resolved::Unknown,
                 (Some(_), Some(key)) => Resolved::Key(key),
+                (Some(to), None) if left.contains(&to) => {
+                    references.gone.insert((identity, to));
+                    Resolved::Unknown
+                }
                 (Some(to), None) => Resolved::Later(to),
             };
-            resolved.entry(identity).or_default().insert(reference, value);
+            references.resolved.entry(identity).or_default().insert(reference, value);
         }
-        Ok(resolved)
+        Ok(references)
+    }
+
+    /// Those of the identities that have left.
+    async fn left(&self, who: BTreeSet<IdentityId>, now: Timestamp) -> Result<BTreeSet<IdentityId>> {
+        let keys: Vec<String> = who.iter().map(ToString::to_string).collect();
+        let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
+        let mut left = BTreeSet::new();
+        for identity in found.into_iter().flatten() {
+            if identity.value.lifecycle(now)?.0 == Lifecycle::Terminated {
+                left.insert(identity.value.id);
+            }
+        }
+        Ok(left)
     }
 }
 

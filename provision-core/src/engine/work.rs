@@ -1,9 +1,11 @@
 //! Dirty marks: which identities must be looked at.
 
 use super::Engine;
+use super::planning::earliest;
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{Identity, Lifecycle, Work};
+use crate::plan::Planned;
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
@@ -63,26 +65,17 @@ impl Engine {
         .with_effect(crate::Effect::None))
     }
 
-    /// Dirty identities that are due: leavers first, then by source and key.
+    /// A page of the dirty identities that are due, claimed or parked ones too, and where to go on: the longest due
+    /// first, and those due since the same instant by source and key. What is not due is not read.
     pub(crate) async fn due_work(
         &self,
         now: Timestamp,
-        after: Option<&str>,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<Work>> {
-        // In key order, so that names are allotted by (source, key); what is not due yet is passed over.
-        let mut due = Vec::new();
-        let mut cursor = after.map(|key| Cursor { column: String::new(), key: key.to_owned() });
-        loop {
-            let select = Select::KeyPrefix(String::new());
-            let (page, next) =
-                store::list_by::<Work>(self.store(), &self.realm, select, cursor, limit).await?;
-            due.extend(page.into_iter().map(|stored| stored.value).filter(|work| work.due_at <= now));
-            cursor = next;
-            if cursor.is_none() || due.len() >= limit as usize {
-                return Ok(due);
-            }
-        }
+    ) -> Result<(Vec<Work>, Option<Cursor>)> {
+        let select = Select::AtMost("ready", now.sortable());
+        let (page, next) = store::list_by::<Work>(self.store(), &self.realm, select, after, limit).await?;
+        Ok((page.into_iter().map(|stored| stored.value).collect(), next))
     }
 
     /// How many identities are dirty and due.
@@ -94,21 +87,23 @@ impl Engine {
         Ok(count(urgent).await? + count(all).await?.saturating_sub(count(urgent_all).await?))
     }
 
-    /// The work is done as far as the worker saw it: the row goes, or waits for the next change by the clock.
-    /// A newer mark stays.
+    /// The work is done as far as a plan saw it: the row goes, or waits for the next change by the clock, or for the
+    /// end of what kept the plan from doing all of it. A newer mark stays.
     pub(crate) fn finish_work(
         changes: &mut Changes,
         known: Option<&Stored<Work>>,
-        seen: u64,
-        next_change_at: Option<Timestamp>,
+        planned: &Planned,
+        now: Timestamp,
     ) -> Result<()> {
         let Some(Stored { version, value }) = known else { return Ok(()) };
-        if value.generation != seen {
+        let seen = planned.work.as_ref().is_some_and(|(_, seen)| *seen == value.generation);
+        if !seen || planned.left.is_some_and(|at| at <= now) {
             return Ok(());
         }
-        match next_change_at {
+        match earliest(planned.next_change_at, planned.left) {
             Some(at) => {
-                let waiting = Work { due_at: at, urgent: false, lease: None, ..value.clone() };
+                let urgent = value.urgent && planned.left.is_some();
+                let waiting = Work { due_at: at, urgent, lease: None, ..value.clone() };
                 changes.replace(*version, &waiting)
             }
             None => {

@@ -137,7 +137,7 @@ impl Lane<'_> {
             done.map(|(begun, _)| &begun.step)
         };
         let named = done().filter(|step| settles_names(step)).map(|step| step.identity).collect();
-        let there = done().filter(|step| is_main_create(step)).map(|step| step.identity).collect();
+        let there = done().filter(|step| is_referable(step)).map(|step| step.identity).collect();
         Ok(Batch {
             now: self.engine.now(),
             links,
@@ -282,7 +282,7 @@ impl Lane<'_> {
             Some(observed) if *found => self.adopt_names(batch, begun, observed).await?,
             _ => self.settle_names(batch, step)?,
         }
-        if is_main_create(step) {
+        if is_referable(step) {
             for waiting in batch.waiting.get(&step.identity).into_iter().flatten() {
                 batch.changes.delete.push((Table::Waiting, waiting.key()));
                 batch.dirty.push(waiting.identity);
@@ -525,9 +525,9 @@ impl Lane<'_> {
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
 
-/// A create of the account that references point at.
-fn is_main_create(step: &Step) -> bool {
-    makes_link(step) && step.tag == Tag::main()
+/// A step after which references can point at the account: its create, or the enable of a return.
+fn is_referable(step: &Step) -> bool {
+    (makes_link(step) || step.action == Action::Enable) && step.tag == Tag::main()
 }
 
 /// Whether "not found" would mean that the object is gone.

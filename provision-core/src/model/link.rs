@@ -104,6 +104,11 @@ impl Link {
         self.key.is_none() && self.state == LinkState::Active
     }
 
+    /// Whether references of other objects can point at the object.
+    pub fn is_referable(&self) -> bool {
+        self.key.is_some() && self.state == LinkState::Active && !self.missing
+    }
+
     /// The stable text form of what makes a link unique: its row key.
     pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
         let subject = match subject {

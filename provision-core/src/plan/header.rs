@@ -141,6 +141,10 @@ pub struct Planned {
     pub work: Option<(String, u64)>,
     /// When its evaluation changes by the clock alone.
     pub next_change_at: Option<Timestamp>,
+    /// Something is left undone for a reason that passes without a new mark (a stop of a target, an open step): the
+    /// identity stays dirty, and is looked at again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
 }
 
 /// A chunk of a plan: whole identities, in order.

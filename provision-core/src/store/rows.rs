@@ -217,6 +217,7 @@ impl Record for Work {
     fn columns(&self) -> Columns {
         let mut columns = vec![
             ("due", Self::due_column(self.urgent, self.claimable_at())),
+            ("ready", self.due_at.sortable()),
             ("identity", self.identity.to_string()),
         ];
         if let Some(lease) = &self.lease {

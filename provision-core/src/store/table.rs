@@ -72,7 +72,7 @@ tables!(Table: "A table of rows." {
     /// Names: reserved, held, tombstones.
     Name = "name" [plain("owner"), plain("plan")];
     /// Dirty identities.
-    Work = "work" [plain("due"), plain("fence"), plain("identity")];
+    Work = "work" [plain("due"), plain("ready"), plain("fence"), plain("identity")];
     /// Plan headers.
     Plan = "plan" [plain("state")];
     /// Plan chunks.

@@ -12,3 +12,4 @@ mod continuous;
 mod decisions;
 mod realm;
 mod requests;
+mod stops;

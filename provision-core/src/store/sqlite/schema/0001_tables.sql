@@ -137,12 +137,14 @@ CREATE TABLE "work" (
   "key" TEXT NOT NULL,
   "version" INTEGER NOT NULL,
   "due" TEXT,
+  "ready" TEXT,
   "fence" TEXT,
   "identity" TEXT,
   "body" TEXT NOT NULL
 );
 CREATE UNIQUE INDEX "work__key" ON "work" ("realm", "key");
 CREATE INDEX "work__due" ON "work" ("realm", "due", "key") WHERE "due" IS NOT NULL;
+CREATE INDEX "work__ready" ON "work" ("realm", "ready", "key") WHERE "ready" IS NOT NULL;
 CREATE INDEX "work__fence" ON "work" ("realm", "fence", "key") WHERE "fence" IS NOT NULL;
 CREATE INDEX "work__identity" ON "work" ("realm", "identity", "key") WHERE "identity" IS NOT NULL;
 
