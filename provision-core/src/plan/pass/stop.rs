@@ -12,26 +12,26 @@ pub(in crate::plan) fn pass(input: &PlanInput<'_>, draft: &mut Draft) {
     if input.preview {
         return;
     }
+    let why = |target: &TargetName| match input.targets.get(target) {
+        None => Some("the target is not configured".to_owned()),
+        Some(facts) => match (&facts.stopped, facts.settings.drive) {
+            (Some(why), _) => Some(why.clone()),
+            (None, Drive::Observe) => Some("the target's drive is `observe`".to_owned()),
+            (None, Drive::Review | Drive::Enforce) => None,
+        },
+    };
     let mut dropped: BTreeMap<(TargetName, ClassName, Tag), (String, Vec<&'static str>)> = BTreeMap::new();
-    draft.steps.retain(|step| {
-        let Some(facts) = input.targets.get(&step.target) else { return false };
-        let why = match (&facts.stopped, facts.settings.drive) {
-            (Some(why), _) => why.clone(),
-            (None, Drive::Observe) => "the target's drive is `observe`".to_owned(),
-            (None, Drive::Review | Drive::Enforce) => return true,
-        };
-        let at = (step.target.clone(), step.class.clone(), step.tag.clone());
-        dropped.entry(at).or_insert_with(|| (why, Vec::new())).1.push(step.action.word());
-        false
-    });
+    let mut drop = |target: &TargetName, class: &ClassName, tag: &Tag, word: &'static str| {
+        let Some(why) = why(target) else { return false };
+        let at = (target.clone(), class.clone(), tag.clone());
+        dropped.entry(at).or_insert_with(|| (why, Vec::new())).1.push(word);
+        true
+    };
+    draft.steps.retain(|step| !drop(&step.target, &step.class, &step.tag, step.action.word()));
+    // A reference that waits would become an update.
+    draft.waiting.retain(|waiting| !drop(&waiting.target, &waiting.class, &waiting.tag, "update"));
     for ((target, class, tag), (why, words)) in dropped {
         let detail = format!("{why}; would {}", words.join(", "));
         draft.skip(input, (&target, &class, &tag), RefusalReason::Observed, detail);
     }
-    draft.waiting.retain(|waiting| {
-        input
-            .targets
-            .get(&waiting.target)
-            .is_some_and(|facts| facts.stopped.is_none() && facts.settings.drive != Drive::Observe)
-    });
 }

@@ -6,7 +6,7 @@ use provision_core::memory::Operation;
 use provision_core::model::Status;
 use provision_core::plan::Scope;
 
-use crate::world::{Person, Setup, TestPolicy, World, generous, person};
+use crate::world::{Person, Setup, World, generous, person};
 
 /// Names whose stems have nothing in common.
 fn people(many: usize) -> Vec<Person> {
@@ -81,9 +81,8 @@ async fn law_13_cost_follows_change_who_waits_for_another_is_not_looked_at_again
     world.feed(&people).await;
     let second = world.plan(Scope::Changed).await;
     world.apply(second.id).await;
-    // Everybody is marked once more, by a policy that says the same.
-    let policy = TestPolicy { label: "test-2".to_owned(), ..world.policy.clone() };
-    world.engine.set_policy(&world.actor, std::sync::Arc::new(policy)).await.unwrap();
+    // Everybody is marked once more, and nothing is different.
+    world.engine.resume(&world.actor, &"directory".into()).await.unwrap();
     assert!(world.plan(Scope::Changed).await.is_empty());
     assert_eq!(world.dirty().await, [], "nothing is left to look at");
     // When the other has an account, the reference follows.
