@@ -33,16 +33,9 @@ impl Effect {
                 && !is_over(&old.employment, old.zone.as_ref().unwrap_or(&settings.zone), now)
         });
         match (kind, new) {
-            // Without lifecycle a removal ends nobody's employment, and yet takes away all that the record said.
-            (FeedChangeKind::Remove, _) => Self {
-                removed: true,
-                ends: stood,
-                cleared: old
-                    .filter(|_| stood)
-                    .map(|old| cleared(&old.attributes, &Attributes::new()).cloned().collect())
-                    .unwrap_or_default(),
-                ..Self::default()
-            },
+            // Without lifecycle a removal ends nobody's employment, and yet takes away all that the record said: it
+            // counts as a removal, and its values are not counted once more.
+            (FeedChangeKind::Remove, _) => Self { removed: true, ends: stood, ..Self::default() },
             (FeedChangeKind::Upsert, Some(new)) => {
                 let over = is_over(&new.employment, new.zone.as_ref().unwrap_or(&settings.zone), now);
                 let terminated = stood && over && settings.asserts_lifecycle;
