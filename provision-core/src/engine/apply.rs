@@ -198,6 +198,11 @@ impl Engine {
                 .collect();
             let mut changes = Changes::in_realm(&self.realm);
             for work in work.into_iter().flatten() {
+                // Made after the plan, in the place of a mark that an earlier call ended: it counts from 1 again.
+                let due = work.value.due_at;
+                if due > header.made_at && due <= self.now() {
+                    continue;
+                }
                 if let Some(planned) = seen.get(work.value.order.as_str()) {
                     Self::finish_work(&mut changes, Some(&work), planned, self.now())?;
                 }

@@ -25,6 +25,8 @@ const BATCH_MAX: u32 = 256;
 const WAKE_MAX: u64 = 10_000;
 /// Journal entries looked through for plans to go on with.
 const OPEN_MAX: usize = 10_000;
+/// How long what is left undone for a stopped target rests, unless the end of the stop wakes it.
+const STOPPED: Duration = Duration::from_secs(3_600);
 /// How long before an identity with an open step, of whoever's plan, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long an identity waits for a person's review before the drive looks again.
@@ -288,6 +290,9 @@ impl Worker<'_> {
                 let rest = if open.contains(&planned.identity) {
                     Rest::Later(soonest(again))
                 } else if let Some(left) = planned.left {
+                    // Whoever ends a stop marks everybody, which wakes them before.
+                    let pending = skips().any(|skip| skip.reason == RefusalReason::Pending);
+                    let again = if pending { again } else { now.plus(STOPPED) };
                     Rest::Later(soonest(left.max(again)))
                 } else if review {
                     Rest::Parked(soonest(now.plus(REVIEW)))

@@ -69,6 +69,8 @@ impl Engine {
             let open = records::<JournalEntry>(journal)?
                 .into_iter()
                 .filter(|entry| Some(entry.plan) != plan)
+                // A leaver's access does not wait for a change of his that has had no effect yet.
+                .filter(|entry| lifecycle != Lifecycle::Terminated || !entry.is_idle())
                 .filter_map(|entry| account_of(&entry))
                 .collect();
             known.push(Known {

@@ -81,6 +81,12 @@ pub struct JournalEntry {
 }
 
 impl JournalEntry {
+    /// In escrow, and no attempt had an effect: nothing of it is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.state, StepState::Waiting { .. })
+            && self.error.as_ref().is_some_and(|error| error.effect == crate::error::Effect::None)
+    }
+
     /// The row's key.
     pub fn row_key(plan: PlanId, step: &StepId) -> String {
         format!("{plan}/{}", step.as_str())

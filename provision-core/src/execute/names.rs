@@ -111,7 +111,8 @@ impl Lane<'_> {
             let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved(&name)) else {
                 continue;
             };
-            if self.is_taken(begun, attribute, &name.name).await? {
+            // Where it cannot be asked, the refusal is the answer.
+            if self.is_taken(begun, attribute, &name.name).await.unwrap_or(true) {
                 batch.changes.put(&Name {
                     owner: None,
                     purpose: String::new(),

@@ -61,7 +61,7 @@ impl Lane<'_> {
             match self.engine.store().commit(batch.changes).await? {
                 Commit::Committed => {
                     self.progress.ended(batch.ended, batch.failed);
-                    return Ok(());
+                    return self.wake_late(&ended).await;
                 }
                 // An object that is linked to somebody else already: settle one by one, so that only this one is held.
                 Commit::Conflict(Conflict::Unique { table: Table::Link, .. }) => {
@@ -80,6 +80,18 @@ impl Lane<'_> {
             ErrorKind::Conflict,
             "others keep writing the same rows; the intents stay open and are read back",
         ))
+    }
+
+    /// Those who began to wait for an account after the waiting rows were read, and before it was there.
+    async fn wake_late(&self, ended: &[(Begun, Ended)]) -> Result<()> {
+        let there = ended
+            .iter()
+            .filter(|(begun, ended)| matches!(ended, Ended::Done { .. }) && is_referable(&begun.step))
+            .map(|(begun, _)| begun.step.identity)
+            .collect();
+        let late = self.engine.waiting_for(&there).await?;
+        let late: Vec<IdentityId> = late.into_values().flatten().map(|waiting| waiting.identity).collect();
+        self.engine.mark_dirty(&late).await
     }
 
     async fn settle_apart(&self, ended: Vec<(Begun, Ended)>) -> Result<()> {
@@ -207,6 +219,9 @@ impl Lane<'_> {
         if again && (throttled || entry.attempts < self.target.settings.retry.attempts_max) {
             let asked = record.retry_after_ms.map(std::time::Duration::from_millis);
             let wait = asked.map_or_else(|| self.backoff(entry.attempts), Ok)?;
+            // A target that asks for a day would keep a leaver's account waiting that long.
+            let longest = u64::from(self.target.settings.retry.longest_seconds.max(1));
+            let wait = wait.min(std::time::Duration::from_secs(longest));
             if throttled {
                 entry.attempts = entry.attempts.saturating_sub(1);
             }
@@ -220,12 +235,38 @@ impl Lane<'_> {
             self.dispute(batch, begun, &why)?;
         } else {
             entry.state = StepState::Failed;
+            // `begun.entry` is the intent: only an unknown effect leaves an uncertain edge.
+            if let Some(edge) = self.uncertain_edge(&begun.step, &begun.entry).filter(|_| unknown) {
+                batch.changes.put(&edge)?;
+            }
             if error.is_not_found() && !makes_link(&begun.step) && is_about_object(&begun.step.action) {
                 self.change_link(batch, begun, |link| link.missing = true);
             }
         }
         entry.error = Some(record);
         Ok(())
+    }
+
+    /// The edge that an attempt may have written or taken away: kept as one that may be there and is not relied on,
+    /// so that the next plan adds or removes it, whichever is wanted then.
+    fn uncertain_edge(&self, step: &Step, entry: &JournalEntry) -> Option<Membership> {
+        let (Action::AddMember { group_class, group, .. } | Action::RemoveMember { group_class, group }) =
+            &step.action
+        else {
+            return None;
+        };
+        let sent = entry.state == StepState::Intent
+            || entry.error.as_ref().is_some_and(|error| error.effect != Effect::None);
+        Some(Membership {
+            realm: self.engine.realm.clone(),
+            target: step.target.clone(),
+            link: entry.link.filter(|_| sent)?,
+            group_class: group_class.clone(),
+            group: group.clone(),
+            desired: false,
+            applied: true,
+            generation: 1,
+        })
     }
 
     async fn done(
@@ -493,6 +534,9 @@ impl Lane<'_> {
                     error: None,
                     read_back: false,
                 };
+                if let Some(edge) = known.and_then(|known| self.uncertain_edge(step, &known.value)) {
+                    batch.changes.put(&edge)?;
+                }
                 match known {
                     Some(known) => expect_entry(&mut batch.changes, &entry, known.version)?,
                     None => batch.changes.insert(&entry)?,

@@ -164,9 +164,14 @@ impl Lane<'_> {
         let deadline = self.deadline(steps.len());
         let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
         for ((step, identity), link) in steps.iter().zip(identities).zip(links) {
-            let version = identity.as_ref().map(identity_version).transpose()?;
+            let seen = identity.as_ref().map(identity_version).transpose()?;
+            let version = seen.map(|(version, _)| version);
             let known = entries.get(&step.id);
             let mut stale = self.stale(step, version, link.as_ref().map(|link| &link.value));
+            let date = seen.and_then(|(_, next)| next);
+            if stale.is_none() && date.is_some_and(|at| at > self.header.now && at <= self.engine.now()) {
+                stale = Some("a first or last day has come since the plan was made".to_owned());
+            }
             if stale.is_none() && others.contains(&account_of(step)) {
                 stale = Some("a step of another plan has not ended for this account".to_owned());
             }
@@ -224,7 +229,12 @@ impl Lane<'_> {
         let identities: BTreeSet<IdentityId> = steps.iter().map(|step| step.identity).collect();
         let open = self.engine.rows_of::<JournalEntry>("identity", &identities).await?;
         let other = open.into_values().flatten().map(|entry| entry.value);
-        let other = other.filter(|entry| entry.plan != self.header.id);
+        let leaving: BTreeSet<IdentityId> =
+            steps.iter().filter(|step| step.offboarding).map(|step| step.identity).collect();
+        // An offboarding does not wait for a step in escrow that had no effect: that one is stale afterwards.
+        let other = other.filter(|entry| {
+            entry.plan != self.header.id && !(leaving.contains(&entry.identity) && entry.is_idle())
+        });
         Ok(other
             .filter_map(|entry| {
                 let mut parts = entry.step.as_str().splitn(4, '/');
@@ -375,16 +385,19 @@ impl Lane<'_> {
 }
 
 /// The version of an identity: all that a precondition asks of it.
-fn identity_version(row: &Row) -> Result<u64> {
+fn identity_version(row: &Row) -> Result<(u64, Option<Timestamp>)> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
+        #[serde(default)]
+        next_change_at: Option<Timestamp>,
     }
-    store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
+    store::decode_part::<Versioned>(Identity::TABLE, row)
+        .map(|identity| (identity.version, identity.next_change_at))
 }
 
-/// Whether it can be found out what became of an attempt, other than by sending again. Edges and releases are simply
-/// left: the next plan sends what is wanted then.
+/// Whether it can be found out what became of an attempt, other than by sending again. An edge is kept as uncertain and
+/// a release is simply left: the next plan sends what is wanted then.
 fn can_resolve(action: &Action) -> bool {
     !matches!(action, Action::AddMember { .. } | Action::RemoveMember { .. } | Action::Release)
 }

@@ -40,6 +40,8 @@ impl Ingest<'_> {
         for (mut identity, work) in identities.into_iter().zip(works) {
             let (lifecycle, next) = identity.value.lifecycle(now)?;
             identity.value.next_change_at = next;
+            // A plan made before that day is stale for this person.
+            identity.value.version += 1;
             changes.replace(identity.version, &identity.value)?;
             Work::mark(&mut changes, work, &identity.value, lifecycle == Lifecycle::Terminated, now)?;
             let event = match lifecycle {

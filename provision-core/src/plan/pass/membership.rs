@@ -17,7 +17,7 @@ pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
     wanted.sort_by_key(|group| at(group));
     wanted.dedup_by(|a, b| at(a) == at(b));
     for group in &wanted {
-        if applied.contains_key(&at(group)) {
+        if applied.get(&at(group)).is_some_and(|edge| edge.desired) {
             continue;
         }
         if !case.facts.discovery.capabilities.class(&group.class).members {
