@@ -63,6 +63,8 @@ struct LookedAt {
     planned: Vec<Planned>,
 }
 
+/// Tries against others who change a target's row.
+const TRIES_MAX: u32 = 10;
 /// Messages kept for each target in a report.
 const PROBLEMS_MAX: usize = 10;
 
@@ -224,9 +226,34 @@ impl Engine {
                 changes.append.push(entry.append()?);
                 self.commit(changes).await?;
             }
+            if report.is_clean() {
+                self.count_managed(&header).await?;
+            }
         }
         audit::seal(self.store(), &self.realm).await?;
         Ok(report)
+    }
+
+    /// A plan that was done whole is a complete cycle: what it made and released counts for the budgets' percentages.
+    async fn count_managed(&self, header: &PlanHeader) -> Result<()> {
+        for (name, counts) in &header.targets {
+            let of = |word: &str| counts.steps.get(word).copied().unwrap_or(0);
+            let (made, released) = (of("create"), of("release"));
+            for _ in 0..TRIES_MAX {
+                let Stored { version, mut value } = match self.target(name).await {
+                    Ok(target) if made != released => target,
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => break,
+                };
+                value.managed = (value.managed + made).saturating_sub(released);
+                let mut changes = Changes::in_realm(&self.realm);
+                changes.replace(version, &value)?;
+                if self.store().commit(changes).await? == Commit::Committed {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Plans in a state, oldest first: `Ready` ones to read, `Applying` ones to go on with after a crash.

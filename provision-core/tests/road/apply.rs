@@ -36,6 +36,9 @@ async fn joiners_get_accounts_groups_and_managers_in_one_plan() {
         .find(|o| o.attributes.text("employeeNumber") == Some("1"));
     assert!(jane.unwrap().attributes.first("manager").is_some(), "the manager is set although both are new");
 
+    let managed = world.engine.target(&"directory".into()).await.unwrap().value.managed;
+    assert_eq!(managed, 3, "a plan done whole is a complete cycle: budgets refer to what is there now");
+
     let again = world.plan(Scope::All).await;
     assert!(again.is_empty(), "{:?}", world.steps(&again).await);
     let changed = world.plan(Scope::Changed).await;
