@@ -7,7 +7,7 @@ use super::explanation::{
     Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
     ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
 };
-use super::planning::{Drafted, Run, earliest};
+use super::planning::{Drafted, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::JournalEntry;
 use crate::id::{IdentityId, PlanId, TargetName};
@@ -74,7 +74,10 @@ impl Engine {
             as_of: now,
             lifecycle: drafted.known.lifecycle,
             lifecycle_changes_at: drafted.known.next_change_at,
-            next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
+            next_change_at: Timestamp::earliest(
+                drafted.known.next_change_at,
+                drafted.evaluation.next_change_at,
+            ),
             due_at: work.map(|work| work.value.due_at),
             attributes: attributes_of(identity),
             roles: drafted.evaluation.roles.clone(),

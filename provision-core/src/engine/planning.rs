@@ -494,7 +494,7 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
             .as_ref()
             .filter(|_| !run.partial)
             .map(|work| (work.value.order.clone(), work.value.generation)),
-        next_change_at: earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
+        next_change_at: Timestamp::earliest(drafted.known.next_change_at, drafted.evaluation.next_change_at),
         left: left(run, drafted),
     });
     let steps: Vec<Step> = drafted.iter().flat_map(|drafted| drafted.draft.steps.iter().cloned()).collect();
@@ -518,13 +518,6 @@ fn chunk_of(run: &Run, number: u32, drafted: &[Drafted], work: &[Option<Stored<W
             })
             .collect::<Vec<(IdentityId, WaitingReference)>>(),
     })
-}
-
-pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 /// Adds a chunk to the header's counts.

@@ -96,28 +96,14 @@ impl Engine {
 
     /// Ends the work of identities that have nothing to do but wait: the account they wait for makes them dirty.
     ///
-    /// The waiting rows are durable by now. An account that appeared before is seen here; one that appears later finds
-    /// the row, and its mark is newer than the work ended here.
+    /// The waiting rows are durable by now. Who waits for an account that appeared before has just been marked by
+    /// `wake_late`; one that appears later finds the row. Either mark is newer than the work ended here.
     async fn rest(&self, chunk: &PlanChunk, references: &PlanChunk, now: Timestamp) -> Result<()> {
         let mut busy: BTreeSet<IdentityId> =
             chunk.steps.iter().chain(&references.steps).map(|step| step.identity).collect();
         // What was left undone for a stop or an open step keeps its mark.
         let left = chunk.planned.iter().filter(|planned| planned.left.is_some());
         busy.extend(left.map(|planned| planned.identity));
-        let keys: Vec<String> = chunk
-            .waiting
-            .iter()
-            .map(|(_, waiting)| {
-                let subject = Subject::Identity(waiting.to);
-                Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject)
-            })
-            .collect();
-        let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
-        for ((identity, _), link) in chunk.waiting.iter().zip(links) {
-            if link.is_some_and(|link| link.value.is_referable()) {
-                busy.insert(*identity);
-            }
-        }
         let waits: BTreeSet<IdentityId> = chunk.waiting.iter().map(|(identity, _)| *identity).collect();
         let resting: Vec<_> = chunk
             .planned

@@ -71,7 +71,7 @@ impl Engine {
                 .filter(|entry| Some(entry.plan) != plan)
                 // A leaver's access does not wait for a change of his that has had no effect yet.
                 .filter(|entry| lifecycle != Lifecycle::Terminated || !entry.is_idle())
-                .filter_map(|entry| account_of(&entry))
+                .filter_map(|entry| entry.account())
                 .collect();
             known.push(Known {
                 lifecycle,
@@ -234,12 +234,6 @@ impl Engine {
         }
         Ok(left)
     }
-}
-
-/// The account a journal entry is about: the first three parts of the step's id.
-fn account_of(entry: &JournalEntry) -> Option<(TargetName, ClassName, Tag)> {
-    let mut parts = entry.step.as_str().splitn(4, '/');
-    Some((TargetName::new(parts.next()?), ClassName::new(parts.next()?), Tag::new(parts.next()?)))
 }
 
 fn records<R: Record>(rows: &store::Rows) -> Result<Vec<R>> {

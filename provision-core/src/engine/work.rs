@@ -1,7 +1,6 @@
 //! Dirty marks: which identities must be looked at.
 
 use super::Engine;
-use super::planning::earliest;
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{Identity, Lifecycle, Work};
@@ -100,7 +99,7 @@ impl Engine {
         if !seen || planned.left.is_some_and(|at| at <= now) {
             return Ok(());
         }
-        match earliest(planned.next_change_at, planned.left) {
+        match Timestamp::earliest(planned.next_change_at, planned.left) {
             Some(at) => {
                 let urgent = value.urgent && planned.left.is_some();
                 let waiting = Work { due_at: at, urgent, lease: None, ..value.clone() };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connector::ObjectKey;
 use crate::error::ErrorRecord;
-use crate::id::{IdentityId, LinkId, PlanId, RealmId, StepId, TargetName};
+use crate::id::{ClassName, IdentityId, LinkId, PlanId, RealmId, StepId, Tag, TargetName};
 use crate::value::Timestamp;
 
 /// Where a step stands.
@@ -81,6 +81,12 @@ pub struct JournalEntry {
 }
 
 impl JournalEntry {
+    /// The account it is about: the first three parts of the step's id.
+    pub(crate) fn account(&self) -> Option<(TargetName, ClassName, Tag)> {
+        let mut parts = self.step.as_str().splitn(4, '/');
+        Some((TargetName::new(parts.next()?), ClassName::new(parts.next()?), Tag::new(parts.next()?)))
+    }
+
     /// In escrow, and no attempt had an effect: nothing of it is under way.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, StepState::Waiting { .. })

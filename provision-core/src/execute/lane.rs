@@ -92,7 +92,7 @@ impl<'a> Lane<'a> {
                     }
                     round.moved |= pass.moved;
                     round.open += pass.open;
-                    round.next = super::earlier(round.next, pass.next);
+                    round.next = Timestamp::earliest(round.next, pass.next);
                 }
                 chunks = left;
             }
@@ -181,7 +181,7 @@ impl<'a> Lane<'a> {
                 _ => None,
             });
             if let Some(at) = not_before.filter(|at| *at > now) {
-                next = super::earlier(next, Some(at));
+                next = Timestamp::earliest(next, Some(at));
                 continue;
             }
             let needs = step.needs.iter().map(|need| entries.get(need).map(|entry| &entry.value.state));

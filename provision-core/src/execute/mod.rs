@@ -16,13 +16,3 @@ pub use credential::CredentialDelivery;
 pub use journal::{JournalEntry, StepState};
 pub(crate) use lane::Lane;
 use unit::{Ended, Unit, units};
-
-use crate::value::Timestamp;
-
-/// The earlier of two instants, where there are any.
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}

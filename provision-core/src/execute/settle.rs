@@ -12,7 +12,7 @@ use crate::connector::ObjectKey;
 use crate::engine::Waiting;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::id::{IdentityId, Tag};
+use crate::id::{ClassName, IdentityId, LinkId, Tag};
 use crate::model::{Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, Work};
 use crate::plan::{Action, BudgetKind, Step};
 use crate::schema::ObjectClass;
@@ -257,16 +257,7 @@ impl Lane<'_> {
         };
         let sent = entry.state == StepState::Intent
             || entry.error.as_ref().is_some_and(|error| error.effect != Effect::None);
-        Some(Membership {
-            realm: self.engine.realm.clone(),
-            target: step.target.clone(),
-            link: entry.link.filter(|_| sent)?,
-            group_class: group_class.clone(),
-            group: group.clone(),
-            desired: false,
-            applied: true,
-            generation: 1,
-        })
+        sent.then(|| self.edge(step, entry.link, group_class, group, false)).flatten()
     }
 
     async fn done(
@@ -284,8 +275,7 @@ impl Lane<'_> {
         let step = &begun.step;
         match &step.action {
             Action::AddMember { group_class, group, .. } => {
-                let edge = self.edge(begun, group_class, group, true);
-                if let Some(edge) = edge {
+                if let Some(edge) = self.edge(step, begun.entry.link, group_class, group, true) {
                     batch.changes.put(&edge)?;
                 }
                 if begun.link.as_ref().is_some_and(|link| link.state != LinkState::Active) {
@@ -378,21 +368,23 @@ impl Lane<'_> {
         }
     }
 
+    /// An edge that we wrote; `certain`: and that is known to be there.
     fn edge(
         &self,
-        begun: &Begun,
-        class: &crate::id::ClassName,
+        step: &Step,
+        link: Option<LinkId>,
+        class: &ClassName,
         group: &str,
-        applied: bool,
+        certain: bool,
     ) -> Option<Membership> {
         Some(Membership {
             realm: self.engine.realm.clone(),
-            target: begun.step.target.clone(),
-            link: begun.entry.link?,
+            target: step.target.clone(),
+            link: link?,
             group_class: class.clone(),
             group: group.to_owned(),
-            desired: applied,
-            applied,
+            desired: certain,
+            applied: true,
             generation: 1,
         })
     }

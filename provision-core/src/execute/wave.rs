@@ -12,7 +12,7 @@ use super::lane::{Entries, Lane};
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
 use crate::error::Result;
-use crate::id::{IdentityId, LinkId};
+use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
 use crate::store::{self, Changes, Commit, Expect, Record, Row, Stored, Table};
@@ -225,7 +225,7 @@ impl Lane<'_> {
     }
 
     /// Accounts of which a step of another plan has been begun and has not ended.
-    async fn open_elsewhere(&self, steps: &[Arc<Step>]) -> Result<BTreeSet<String>> {
+    async fn open_elsewhere(&self, steps: &[Arc<Step>]) -> Result<BTreeSet<AccountOf>> {
         let identities: BTreeSet<IdentityId> = steps.iter().map(|step| step.identity).collect();
         let open = self.engine.rows_of::<JournalEntry>("identity", &identities).await?;
         let other = open.into_values().flatten().map(|entry| entry.value);
@@ -235,13 +235,7 @@ impl Lane<'_> {
         let other = other.filter(|entry| {
             entry.plan != self.header.id && !(leaving.contains(&entry.identity) && entry.is_idle())
         });
-        Ok(other
-            .filter_map(|entry| {
-                let mut parts = entry.step.as_str().splitn(4, '/');
-                let (target, class, tag) = (parts.next()?, parts.next()?, parts.next()?);
-                Some(format!("{}/{target}/{class}/{tag}", entry.identity))
-            })
-            .collect())
+        Ok(other.filter_map(|entry| entry.account().map(|account| (entry.identity, account))).collect())
     }
 
     /// Until when the steps of a wave may be sent: the last of them waits for those before it.
@@ -402,10 +396,12 @@ fn can_resolve(action: &Action) -> bool {
     !matches!(action, Action::AddMember { .. } | Action::RemoveMember { .. } | Action::Release)
 }
 
-/// The account of a step, for whom it is included.
-fn account_of(step: &Step) -> String {
-    let (target, class, tag) = (step.target.as_str(), step.class.as_str(), step.tag.as_str());
-    format!("{}/{target}/{class}/{tag}", step.identity)
+/// An account, and whose it is.
+type AccountOf = (IdentityId, (TargetName, ClassName, Tag));
+
+/// The account of a step.
+fn account_of(step: &Step) -> AccountOf {
+    (step.identity, (step.target.clone(), step.class.clone(), step.tag.clone()))
 }
 
 /// The link that a create makes.

@@ -126,10 +126,7 @@ impl Grant {
         for origin in &self.origins {
             let (inside, change) = origin.validity.at(now);
             stands |= inside;
-            next = match (next, change) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            next = Timestamp::earliest(next, change);
         }
         (stands, next)
     }

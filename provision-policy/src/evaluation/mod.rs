@@ -64,10 +64,7 @@ impl Policy for Bundle {
 fn identity_change(input: &PolicyInput<'_>) -> Option<Timestamp> {
     let lifecycle = input.identity.lifecycle(input.now).ok().and_then(|(_, next)| next);
     let noted = input.identity.next_change_at.filter(|at| *at > input.now);
-    match (lifecycle, noted) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+    Timestamp::earliest(lifecycle, noted)
 }
 
 /// The facts of one identity, with the shared values evaluated once.
