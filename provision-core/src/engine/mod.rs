@@ -19,6 +19,7 @@ mod planning;
 mod reconcile;
 mod references;
 mod retry;
+mod roll;
 mod snapshot;
 mod status;
 mod submit;
