@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::rest::Rest;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
@@ -11,17 +12,6 @@ use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
 const TRIES_MAX: u32 = 20;
-
-/// What becomes of a claimed identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Nothing is left to do until then; `None`: until something changes.
-    Done(Option<Timestamp>),
-    /// Look again then.
-    Later(Timestamp),
-    /// A person decides first; look again then at the latest.
-    Parked(Timestamp),
-}
 
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
