@@ -6,6 +6,7 @@
 mod measure;
 mod people;
 mod policy;
+pub mod report;
 mod rows;
 mod world;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::Rest;
+use super::rest::Rest;
 use super::{ApplyOptions, Engine, PlanOptions};
 use crate::connector::ObjectKey;
 use crate::error::Result;
