@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClassName, TargetName};
 use crate::model::{Compared, Link, LinkState};
 use crate::schema::{Mutability, ObjectClass};
-use crate::store::{self, Record, Scan, Select};
+use crate::store::{self, Cursor, Record, Rows, Scan, Select};
 
 /// Links read at once.
 const PAGE: u32 = 2_000;
@@ -118,6 +118,8 @@ pub(super) struct Roll {
 /// What the roll needs to know of a link: the rest of the row is passed over.
 #[derive(Deserialize)]
 struct Entry {
+    target: TargetName,
+    class: ClassName,
     key: Option<ObjectKey>,
     state: LinkState,
     revision: u64,
@@ -171,26 +173,36 @@ impl Engine {
     /// Writes the roll of a class.
     pub(super) async fn roll(&self, target: &TargetName, class: &ClassName) -> Result<Roll> {
         let mut roll = Roll::default();
-        let mut after = None;
-        loop {
-            let scan = Scan {
-                realm: self.realm.clone(),
-                table: Link::TABLE,
-                select: Select::Equal("target", format!("{}/{}", target.as_str(), class.as_str())),
-                after,
-                limit: PAGE,
+        let mut page = Some(self.roll_page(target, class, None).await?);
+        while let Some(rows) = page {
+            // The store reads the next page while we enter this one.
+            let ahead = async {
+                match rows.next.clone() {
+                    Some(after) => self.roll_page(target, class, Some(after)).await.map(Some),
+                    None => Ok(None),
+                }
             };
-            let rows = self.store().scan(&scan).await?;
-            for row in &rows.rows {
-                roll.enter(&store::decode_part::<Entry>(Link::TABLE, row)?);
-            }
-            after = rows.next;
-            if after.is_none() {
-                break;
-            }
+            let entered = async {
+                for row in &rows.rows {
+                    let entry = store::decode_part::<Entry>(Link::TABLE, row)?;
+                    // A key does not tell where a name with a slash ends.
+                    if &entry.target == target && &entry.class == class {
+                        roll.enter(&entry);
+                    }
+                }
+                Ok(())
+            };
+            (page, _) = futures_util::future::try_join(ahead, entered).await?;
         }
         roll.lines.sort_unstable_by_key(|line| line.object);
         Ok(roll)
+    }
+
+    /// Links in the order of their keys: the order they are stored in.
+    async fn roll_page(&self, target: &TargetName, class: &ClassName, after: Option<Cursor>) -> Result<Rows> {
+        let select = Select::KeyPrefix(format!("{}/{}/", target.as_str(), class.as_str()));
+        let (realm, table) = (self.realm.clone(), Link::TABLE);
+        self.store().scan(&Scan { realm, table, select, after, limit: PAGE }).await
     }
 }
 
@@ -289,6 +301,8 @@ mod tests {
     fn a_line_that_was_written_since_is_compared_again() {
         let shows = print(&class(), &object(Attributes::new()));
         let entry = |object: &str, compared: Option<u64>| Entry {
+            target: "t".into(),
+            class: "user".into(),
             key: Some(ObjectKey::id(object)),
             state: LinkState::Active,
             revision: 3,

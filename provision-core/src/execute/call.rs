@@ -322,9 +322,7 @@ impl Lane<'_> {
                 ended.extend(called.into_iter().map(failed));
             }
             // Planted: whoever changes the group at the same time is trusted to have taken our edges along.
-            Err(error)
-                if error.kind() == ErrorKind::Conflict && planted::is(Defect::EdgeLostInGroup) =>
-            {
+            Err(error) if error.kind() == ErrorKind::Conflict && planted::is(Defect::EdgeLostInGroup) => {
                 ended.extend(called.into_iter().map(|begun| (begun, Ended::done(None, None))));
             }
             Err(error) => {

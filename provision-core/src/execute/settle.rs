@@ -139,8 +139,7 @@ impl Lane<'_> {
         }
         let mut changes = Changes::in_realm(realm);
         // Planted: whoever took the step over is written over; and an intent that was not written is not there.
-        let fenced =
-            !planted::is(Defect::StaleLeaseCommits) && !planted::is(Defect::IntentNotJournalled);
+        let fenced = !planted::is(Defect::StaleLeaseCommits) && !planted::is(Defect::IntentNotJournalled);
         // The intent must be the one we wrote: nobody took the step over.
         for (begun, _) in ended.iter().filter(|_| fenced) {
             let (table, key, version) = (Table::Journal, begun.entry.key(), begun.version);
