@@ -25,10 +25,11 @@ pub(super) fn spoiled(shared: &Arc<Shared>, cx: Context, request: ListRequest, i
         objects: 0,
         queue: VecDeque::new(),
     };
-    Box::pin(futures_util::stream::unfold(spoiling, |mut spoiling| async move {
+    let events = futures_util::stream::unfold(spoiling, |mut spoiling| async move {
         let event = spoiling.next().await?;
         Some((event, spoiling))
-    }))
+    });
+    Box::pin(events.fuse())
 }
 
 struct Spoiling {
