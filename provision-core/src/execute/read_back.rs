@@ -92,7 +92,9 @@ impl Lane<'_> {
         let unique = &self.discovery().capabilities.class(&begun.step.class).unique;
         for name in unique {
             for value in attributes.values(name.as_str()) {
-                if let Some(object) = self.find_one(begun, &Filter::equal(name.clone(), value.clone())).await? {
+                if let Some(object) =
+                    self.find_one(begun, &Filter::equal(name.clone(), value.clone())).await?
+                {
                     return Ok(there(object, true));
                 }
             }

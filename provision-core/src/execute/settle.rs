@@ -54,7 +54,8 @@ impl Lane<'_> {
                 let refunds = std::mem::take(&mut batch.refunds);
                 // Planted: what is counted here is spending.
                 let late = planted::is(Defect::BudgetCountedAfterWrite);
-                self.spend(&mut batch.changes, &refunds, late).await?;
+                let buckets = self.buckets(refunds.keys().copied()).await?;
+                self.spend(&mut batch.changes, buckets, &refunds, late)?;
             }
             self.mark(&mut batch).await?;
             match self.engine.store().commit(batch.changes).await? {
@@ -139,8 +140,7 @@ impl Lane<'_> {
         }
         let mut changes = Changes::in_realm(realm);
         // Planted: whoever took the step over is written over; and an intent that was not written is not there.
-        let fenced =
-            !planted::is(Defect::StaleLeaseCommits) && !planted::is(Defect::IntentNotJournalled);
+        let fenced = !planted::is(Defect::StaleLeaseCommits) && !planted::is(Defect::IntentNotJournalled);
         // The intent must be the one we wrote: nobody took the step over.
         for (begun, _) in ended.iter().filter(|_| fenced) {
             let (table, key, version) = (Table::Journal, begun.entry.key(), begun.version);

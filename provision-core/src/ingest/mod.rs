@@ -21,8 +21,8 @@ use crate::id::{FeedId, RealmId, SourceName};
 use crate::model::{Actor, ConfiguredSource, FeedCounts, FeedReport, FeedState};
 use crate::runtime::{Clock, Random, mint};
 use crate::source::{Feed, FeedSequence};
-use crate::value::Timestamp;
 use crate::store::{self, Cursor, Scan, Select, Store, Stored, Table};
+use crate::value::Timestamp;
 
 pub use outcome::FeedOutcome;
 

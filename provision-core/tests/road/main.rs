@@ -14,6 +14,7 @@ mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod planted;
 mod review_execute;
 mod review_marks;
 mod review_planning;
