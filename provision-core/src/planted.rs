@@ -35,7 +35,7 @@ pub enum Defect {
     /// Leavers wait until the queue of the others is empty.
     LeaverBehindQueue,
     /// A hold that was decided is approved again.
-    HoldApprovedTwice,
+    ApprovedTwice,
     /// A write that failed leaves no trace in the history.
     AuditRowMissing,
     /// Dates that come while no process runs are not noticed by the next one.
@@ -67,7 +67,7 @@ mod switch {
             Self::BlindRetry,
             Self::StalePrecondition,
             Self::LeaverBehindQueue,
-            Self::HoldApprovedTwice,
+            Self::ApprovedTwice,
             Self::AuditRowMissing,
             Self::EndDateForgotten,
         ];
@@ -86,7 +86,7 @@ mod switch {
                 Self::BlindRetry => "retry after Unknown without read-back",
                 Self::StalePrecondition => "step executed though its precondition went stale",
                 Self::LeaverBehindQueue => "leaver behind a full queue",
-                Self::HoldApprovedTwice => "hold approved twice",
+                Self::ApprovedTwice => "hold approved twice",
                 Self::AuditRowMissing => "audit row missing for a failed write",
                 Self::EndDateForgotten => "end date ignored after restart",
             }

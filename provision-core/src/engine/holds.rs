@@ -50,7 +50,7 @@ impl Engine {
         self.authorize(actor, Operation::Approve)?;
         let Stored { version, value: hold } = self.stored_hold(id).await?;
         // Planted: a decision may be taken again.
-        if hold.state != HoldState::Open && !planted::is(Defect::HoldApprovedTwice) {
+        if hold.state != HoldState::Open && !planted::is(Defect::ApprovedTwice) {
             return Err(refused(&hold, &format!("the hold is {}, not open", hold.state.as_str())));
         }
         if hold.author == *actor {

@@ -168,8 +168,11 @@ impl Lane<'_> {
         let enforced = capabilities.idempotent_create
             || marker.as_ref().is_some_and(|marker| capabilities.unique.contains(marker));
         // Planted (blind retry): what the attempt before made is not looked for.
-        let looks = !enforced && !(begun.entry.attempts > 1 && planted::is(Defect::BlindRetry));
-        if looks && let Some(found) = self.find_by_marker(begun, lookup.as_ref()).await? {
+        let blind = begun.entry.attempts > 1 && planted::is(Defect::BlindRetry);
+        if !enforced
+            && !blind
+            && let Some(found) = self.find_by_marker(begun, lookup.as_ref()).await?
+        {
             return Ok(found);
         }
         let password = match credential {

@@ -54,7 +54,8 @@ impl Lane<'_> {
                 let refunds = std::mem::take(&mut batch.refunds);
                 // Planted: what is counted here is spending.
                 let late = planted::is(Defect::BudgetCountedAfterWrite);
-                self.spend(&mut batch.changes, &refunds, late).await?;
+                let buckets = self.buckets(refunds.keys().copied()).await?;
+                self.spend(&mut batch.changes, buckets, &refunds, late)?;
             }
             self.mark(&mut batch).await?;
             match self.engine.store().commit(batch.changes).await? {

@@ -60,6 +60,14 @@ struct Checked {
     changes: Changes,
 }
 
+/// What was spent of some kinds on a target in one hour, with the versions to write over.
+pub(super) struct Buckets {
+    hour: i64,
+    present: BTreeMap<BudgetKind, Option<Stored<Spending>>>,
+    /// Those of the hour before are as they were: others may still count there when the hour turns.
+    before: Vec<Expect>,
+}
+
 impl Lane<'_> {
     /// Begins, calls and settles steps.
     pub(super) async fn wave(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
@@ -322,6 +330,8 @@ impl Lane<'_> {
         if spends.is_empty() {
             return Ok(None);
         }
+        // Read before what is left of the budget: whoever spends in between makes this commit fail.
+        let buckets = self.buckets(spends.keys().copied()).await?;
         if !self.approved {
             let target = self.engine.target(&self.target.settings.name).await?.value;
             let allowance = self.engine.allowance(&target, self.engine.now()).await?;
@@ -336,38 +346,58 @@ impl Lane<'_> {
         }
         // Planted: counted when it is done.
         if !planted::is(Defect::BudgetCountedAfterWrite) {
-            self.spend(changes, &spends, true).await?;
+            changes.expect.extend(buckets.before.iter().cloned());
+            self.spend(changes, buckets, &spends, true)?;
         }
         Ok(None)
     }
 
+    /// The buckets of the present hour, as they are now.
+    pub(super) async fn buckets(&self, kinds: impl Iterator<Item = BudgetKind>) -> Result<Buckets> {
+        let hour = hour_of(self.engine.now());
+        let target = &self.target.settings.name;
+        let kinds: Vec<BudgetKind> = kinds.collect();
+        let key = |(kind, hour): (&BudgetKind, i64)| Spending::row_key(target, *kind, hour);
+        let keys: Vec<String> =
+            kinds.iter().flat_map(|kind| [key((kind, hour)), key((kind, hour - 1))]).collect();
+        let found = store::get_many::<Spending>(self.engine.store(), &self.engine.realm, &keys).await?;
+        let mut buckets = Buckets { hour, present: BTreeMap::new(), before: Vec::new() };
+        let mut rows = keys.into_iter().zip(found);
+        for kind in kinds {
+            buckets.present.insert(kind, rows.next().and_then(|(_, present)| present));
+            let Some((key, before)) = rows.next() else { continue };
+            let table = Spending::TABLE;
+            buckets.before.push(match before {
+                Some(Stored { version, .. }) => Expect::Version { table, key, version },
+                None => Expect::Absent { table, key },
+            });
+        }
+        Ok(buckets)
+    }
+
     /// Adds to (or takes back from) the buckets of the present hour.
-    pub(super) async fn spend(
+    pub(super) fn spend(
         &self,
         changes: &mut Changes,
+        buckets: Buckets,
         amounts: &BTreeMap<BudgetKind, u64>,
         add: bool,
     ) -> Result<()> {
-        let hour = hour_of(self.engine.now());
-        let target = &self.target.settings.name;
-        for (kind, amount) in amounts {
-            let key = Spending::row_key(target, *kind, hour);
-            let known = store::get::<Spending>(self.engine.store(), &self.engine.realm, &key).await?;
+        for (kind, known) in buckets.present {
+            let amount = amounts.get(&kind).copied().unwrap_or(0);
             let (version, mut spending) = match known {
                 Some(Stored { version, value }) => (Some(version), value),
                 None => {
-                    let realm = self.engine.realm.clone();
-                    let fresh =
-                        Spending { realm, target: target.clone(), kind: *kind, hour, spent: 0, approved: 0 };
-                    (None, fresh)
+                    let (realm, target) = (self.engine.realm.clone(), self.target.settings.name.clone());
+                    (None, Spending { realm, target, kind, hour: buckets.hour, spent: 0, approved: 0 })
                 }
             };
-            let approved = if self.approved { *amount } else { 0 };
+            let approved = if self.approved { amount } else { 0 };
             if add {
                 spending.spent += amount;
                 spending.approved += approved;
             } else {
-                spending.spent = spending.spent.saturating_sub(*amount);
+                spending.spent = spending.spent.saturating_sub(amount);
                 spending.approved = spending.approved.saturating_sub(approved);
             }
             match version {

@@ -14,6 +14,7 @@ mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod planted;
 mod reconcile;
 mod review_execute;
 mod review_marks;
