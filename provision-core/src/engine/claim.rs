@@ -11,7 +11,7 @@ use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table}
 use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
-const TRIES_MAX: u32 = 20;
+pub(super) const TRIES_MAX: u32 = 20;
 
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
@@ -98,7 +98,7 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             let known = store::get::<Work>(self.store(), &self.realm, &claimed.order).await?;
             let Some(Stored { version, value }) = known else { return Ok(false) };
-            if value.lease.as_ref() != Some(lease) {
+            if !value.is_held_by(lease) {
                 return Ok(false);
             }
             let mut changes = Changes::in_realm(&self.realm);
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-fn busy() -> Error {
+pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
 }
