@@ -12,7 +12,7 @@ use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table}
 use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
-const TRIES_MAX: u32 = 20;
+pub(super) const TRIES_MAX: u32 = 20;
 
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
@@ -103,7 +103,7 @@ impl Engine {
             let Some(Stored { version, value }) = known else { return Ok(false) };
             // Planted: the lease and its fence are not looked at.
             let fenced = !planted::is(Defect::StaleLeaseCommits);
-            if fenced && value.lease.as_ref() != Some(lease) {
+            if fenced && !value.is_held_by(lease) {
                 return Ok(false);
             }
             let mut changes = Changes::in_realm(&self.realm);
@@ -145,7 +145,7 @@ impl Engine {
     }
 }
 
-fn busy() -> Error {
+pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
 }

@@ -32,8 +32,10 @@ pub struct RunOptions {
     pub stop: Stop,
     /// How long to wait before looking for work again when there is none. 1 second unless set.
     pub poll: Duration,
-    /// How long a worker has an identity before others may take it over. It must be longer than a batch takes to
-    /// apply. 10 minutes unless set.
+    /// How long a worker has an identity before others may take it over. The lease is renewed at every third of it
+    /// while the batch is worked on, so that it need not be as long as a batch takes: it says how long the identities
+    /// of a worker that is gone wait. It must be longer than a call to a target may take (`timeout_seconds`): what a
+    /// worker has under way when it loses its lease has then ended before another begins. 2 minutes unless set.
     pub lease: Duration,
     /// Identities claimed and planned together, at most 256. 64 unless set.
     pub batch: u32,
@@ -46,7 +48,7 @@ impl Default for RunOptions {
             until: RunUntil::Idle,
             stop: Stop::new(),
             poll: Duration::from_secs(1),
-            lease: Duration::from_secs(600),
+            lease: Duration::from_secs(120),
             batch: 64,
         }
     }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::id::{IdentityId, TargetName};
 use crate::model::{Hold, HoldOf, HoldState};
 use crate::plan::{BudgetKind, PlanHeader, PlanState, Scope};
+use crate::runtime::Progress;
 use crate::store::{self, Changes, Commit, Select, Stored};
 
 impl Worker<'_> {
@@ -16,6 +17,7 @@ impl Worker<'_> {
     pub(super) async fn split(
         &mut self,
         header: PlanHeader,
+        progress: &Progress,
         rests: &mut BTreeMap<IdentityId, Rest>,
     ) -> Result<()> {
         let over = self.over(&header).await?;
@@ -40,7 +42,7 @@ impl Worker<'_> {
             let header = self.plan(identities.into_iter().collect()).await?;
             match header.state {
                 PlanState::Held => self.park(header, rests).await?,
-                _ => self.carry_out(header, rests).await?,
+                _ => self.carry_out(header, progress, rests).await?,
             }
         }
         Ok(())

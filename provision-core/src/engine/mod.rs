@@ -19,6 +19,7 @@ mod onboarding;
 mod planning;
 mod reconcile;
 mod references;
+mod renew;
 mod rest;
 mod retry;
 mod roll;

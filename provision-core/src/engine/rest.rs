@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::id::IdentityId;
 use crate::plan::{Drive, PlanHeader, PlanState};
 use crate::policy::RefusalReason;
+use crate::runtime::Progress;
 use crate::value::Timestamp;
 
 /// How long what is left undone for a stopped target rests, unless the end of the stop wakes it.
@@ -33,10 +34,11 @@ impl Worker<'_> {
     pub(super) async fn carry_out(
         &mut self,
         header: PlanHeader,
+        progress: &Progress,
         rests: &mut BTreeMap<IdentityId, Rest>,
     ) -> Result<()> {
-        if header.state == PlanState::Ready {
-            self.apply(header.id).await?;
+        if header.state == PlanState::Ready && !progress.is_stopped() {
+            self.apply(header.id, progress).await?;
         }
         let now = self.engine.now();
         let reviewed = self.targets(Drive::Review).await?;

@@ -9,6 +9,7 @@ use crate::execute::{JournalEntry, StepState};
 use crate::id::{PlanId, TargetName};
 use crate::model::HoldState;
 use crate::plan::{Drive, PlanState};
+use crate::runtime::Progress;
 use crate::store::{self, Select};
 
 /// Journal entries looked through for plans to go on with.
@@ -19,14 +20,14 @@ impl Worker<'_> {
     pub(super) async fn go_on(&mut self) -> Result<bool> {
         let mut moved = false;
         for plan in self.due_plans().await? {
-            self.apply(plan).await?;
+            self.apply(plan, &Progress::new()).await?;
             moved = true;
         }
         for (_, header) in self.holds(HoldState::Approved).await? {
             if header.expires_at <= self.engine.now() {
                 continue;
             }
-            match self.apply(header.id).await {
+            match self.apply(header.id, &Progress::new()).await {
                 Ok(()) => {}
                 // Somebody else carried it out at the same moment.
                 Err(error) if error.kind() == ErrorKind::Conflict => continue,

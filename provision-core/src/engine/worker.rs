@@ -51,7 +51,11 @@ impl Worker<'_> {
     pub(super) async fn work(&mut self, claimed: Vec<Work>) -> Result<()> {
         let identities: Vec<IdentityId> = claimed.iter().map(|work| work.identity).collect();
         let mut rests: BTreeMap<IdentityId, Rest> = BTreeMap::new();
-        let ended = self.bring_right(identities, &mut rests).await;
+        let engine = self.engine;
+        let progress = Progress::new();
+        let lease = self.options.lease;
+        let work = self.bring_right(identities, &progress, &mut rests);
+        let ended = engine.while_held(&claimed, lease, &progress, work).await;
         // An identity that no plan looked at is gone; after an error nobody knows, and somebody looks again.
         let otherwise = match &ended {
             Ok(()) => Rest::Done(None),
@@ -69,13 +73,14 @@ impl Worker<'_> {
     pub(super) async fn bring_right(
         &mut self,
         identities: Vec<IdentityId>,
+        progress: &Progress,
         rests: &mut BTreeMap<IdentityId, Rest>,
     ) -> Result<()> {
         let header = self.plan(identities).await?;
         if header.state == PlanState::Held {
-            self.split(header, rests).await
+            self.split(header, progress, rests).await
         } else {
-            self.carry_out(header, rests).await
+            self.carry_out(header, progress, rests).await
         }
     }
 
@@ -116,10 +121,10 @@ impl Worker<'_> {
             .collect())
     }
 
-    pub(super) async fn apply(&mut self, plan: PlanId) -> Result<()> {
+    pub(super) async fn apply(&mut self, plan: PlanId, progress: &Progress) -> Result<()> {
         let before = self.engine.apply_report(&self.engine.plan_header(plan).await?).await?;
         let options = ApplyOptions { patience: Duration::ZERO };
-        let report = self.engine.apply(self.actor, plan, &options, &Progress::new()).await?;
+        let report = self.engine.apply(self.actor, plan, &options, progress).await?;
         self.report.done += report.done.saturating_sub(before.done);
         self.report.failed += report.failed.saturating_sub(before.failed);
         self.report.skipped += report.skipped.saturating_sub(before.skipped);
