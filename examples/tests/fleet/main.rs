@@ -9,10 +9,12 @@ mod boundary;
 mod connector;
 mod host;
 mod kill;
+mod limit;
 mod point;
 mod process;
 mod seed;
 mod site;
+mod stop;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
