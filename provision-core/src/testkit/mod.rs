@@ -3,4 +3,6 @@
 
 pub mod contract;
 pub mod fault;
+#[cfg(feature = "testkit-proxy")]
+pub mod proxy;
 pub mod store;
