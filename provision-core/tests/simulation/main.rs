@@ -1,0 +1,4 @@
+//! The simulated world: seeds in numbers, the same seed twice, and seeds that found something once.
+
+mod replay;
+mod seeds;
