@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::rest::Rest;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
@@ -11,18 +12,7 @@ use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table}
 use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
-const TRIES_MAX: u32 = 20;
-
-/// What becomes of a claimed identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Nothing is left to do until then; `None`: until something changes.
-    Done(Option<Timestamp>),
-    /// Look again then.
-    Later(Timestamp),
-    /// A person decides first; look again then at the latest.
-    Parked(Timestamp),
-}
+pub(super) const TRIES_MAX: u32 = 20;
 
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
@@ -113,7 +103,7 @@ impl Engine {
             let Some(Stored { version, value }) = known else { return Ok(false) };
             // Planted: the lease and its fence are not looked at.
             let fenced = !planted::is(Defect::StaleLeaseCommits);
-            if fenced && value.lease.as_ref() != Some(lease) {
+            if fenced && !value.is_held_by(lease) {
                 return Ok(false);
             }
             let mut changes = Changes::in_realm(&self.realm);
@@ -155,7 +145,7 @@ impl Engine {
     }
 }
 
-fn busy() -> Error {
+pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
 }

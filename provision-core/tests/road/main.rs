@@ -15,6 +15,7 @@ mod names;
 mod onboarding;
 mod people;
 mod planted;
+mod reconcile;
 mod review_execute;
 mod review_marks;
 mod review_planning;
