@@ -236,8 +236,10 @@ impl Store for Counter {
             let inner = self.depot.inner()?;
             self.depot.record.before(self.process, inner.as_ref(), self.depot.weather.time.now(), &changes);
             let said = self.depot.record.said(&changes);
+            let broken = super::commits::look(inner.as_ref(), self.depot.weather.time.now(), &changes);
             let commit = inner.commit(changes).await?;
             if commit == Commit::Committed {
+                self.depot.record.broken(broken);
                 self.depot.record.committed(inner.as_ref(), said);
             }
             Ok(commit)

@@ -47,6 +47,10 @@ pub struct Profile {
     pub bursts: u64,
     /// What happens in each of them.
     pub deeds: u64,
+    /// Seconds between the bursts, at least and at most.
+    pub nights: (u64, u64),
+    /// Minutes that somebody thinks about a hold before deciding it, at most.
+    pub thought: u64,
     /// The directory's drive; `None`: by the seed.
     pub drive: Option<Drive>,
     /// In how many worlds of a thousand accounts get passwords.
@@ -113,6 +117,8 @@ impl Profile {
             batch: 4,
             bursts: 3,
             deeds: 7,
+            nights: (600, 36_000),
+            thought: 0,
             drive: None,
             passwords: 300,
             budget: 3,
@@ -126,6 +132,7 @@ impl Profile {
                 lost_request: 30,
                 detached: 150,
                 rate_limited: 15,
+                contended: 0,
                 broken_listing: 20,
                 store_busy: 1,
             },
@@ -156,7 +163,9 @@ impl Profile {
 
     /// Every profile.
     pub fn all() -> Vec<Self> {
-        vec![Self::everyday()]
+        let mut all = vec![Self::everyday()];
+        all.extend(Self::scenarios());
+        all
     }
 
     pub(super) fn deeds(&self) -> Vec<(u64, Deed)> {

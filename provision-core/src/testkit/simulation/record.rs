@@ -131,6 +131,13 @@ impl Record {
         lock(&self.0).approved.contains(&plan)
     }
 
+    /// A commit broke a law.
+    pub(super) fn broken(&self, found: Vec<Violation>) {
+        let mut ever = lock(&self.0);
+        let room = 20_usize.saturating_sub(ever.violations.len());
+        ever.violations.extend(found.into_iter().take(room));
+    }
+
     /// What was found while it ran.
     pub(super) fn violations(&self) -> Vec<Violation> {
         lock(&self.0).violations.clone()

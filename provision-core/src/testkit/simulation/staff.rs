@@ -182,6 +182,9 @@ pub(super) async fn decide(
             }
             HoldOf::Plan { .. } if hold.state != HoldState::Open => continue,
             HoldOf::Plan { .. } if approve => {
+                if !world.over.load(Ordering::SeqCst) {
+                    world.wait(0, world.profile.thought.saturating_mul(60)).await;
+                }
                 world.note(format_args!("{} {} approves {}", realm.id, mine.name, hold.reasons.join("; ")));
                 engine.approve(&mine, hold.id, &hold.digest).await.map(drop)
             }

@@ -96,7 +96,7 @@ pub(super) async fn rage(world: &Arc<World>) {
         }
         world.wait(60, 200).await;
         revive(world);
-        jump(world, Duration::from_secs(world.dice.between(600, 36_000)));
+        jump(world, Duration::from_secs(world.dice.between(world.profile.nights.0, world.profile.nights.1)));
         world.wait(30, 120).await;
     }
     *lock(&world.crashes) = 0;

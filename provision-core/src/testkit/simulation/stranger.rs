@@ -57,7 +57,9 @@ pub(super) async fn meddle(world: &Arc<World>, realm: &Realm) -> Result<()> {
                 Attributes::new().with("userName", login.as_str())
             };
             // The name may be taken already.
-            let _ = site.target.seed(class, [(object, Some(true))]);
+            for key in site.target.seed(class, [(object, Some(true))]).unwrap_or_default() {
+                site.foreign(&key.id);
+            }
         }
         _ => {
             let groups = site.target.dump("group")?;
