@@ -1,5 +1,7 @@
-//! Suites that hold implementations of this crate's traits to their contract. Feature `testkit`.
+//! Suites that hold implementations of this crate's traits to their contract, and what makes trouble for tests.
+//! Feature `testkit`.
 
 pub mod contract;
+pub mod fault;
 pub mod simulation;
 pub mod store;
