@@ -35,14 +35,14 @@ pub enum StoreKind {
 enum Shelf {
     Memory {
         now: Arc<MemoryStore>,
-        backup: Option<MemoryStore>,
+        backup: Option<(MemoryStore, Timestamp)>,
         restored: u64,
     },
     #[cfg(feature = "sqlite")]
     Sqlite {
         now: Option<Arc<SqliteStore>>,
         folder: PathBuf,
-        backup: Option<PathBuf>,
+        backup: Option<(PathBuf, Timestamp)>,
         backups: u64,
     },
 }
@@ -97,15 +97,16 @@ impl Depot {
 
     /// Copies everything; the copy before is forgotten.
     pub(super) fn back_up(&self) -> Result<()> {
+        let at = self.time.now();
         match &mut *lock(&self.shelf) {
-            Shelf::Memory { now, backup, .. } => *backup = Some(now.copy("backup")),
+            Shelf::Memory { now, backup, .. } => *backup = Some((now.copy("backup"), at)),
             #[cfg(feature = "sqlite")]
             Shelf::Sqlite { now, folder, backup, backups } => {
                 let Some(now) = now else { return Err(closed()) };
                 *backups += 1;
                 let path = folder.join(format!("backup-{backups}.db"));
                 now.backup(&path).now_or_never().unwrap_or_else(|| Err(closed()))?;
-                *backup = Some(path);
+                *backup = Some((path, at));
             }
         }
         Ok(())
@@ -120,17 +121,19 @@ impl Depot {
         }
     }
 
-    /// Puts the copy in the store's place; all processes are stopped. False when there is none.
-    pub(super) fn restore(&self) -> Result<bool> {
+    /// Puts the copy in the store's place; all processes are stopped. Says when it was
+    /// made; `None` when there is none.
+    pub(super) fn restore(&self) -> Result<Option<Timestamp>> {
         match &mut *lock(&self.shelf) {
             Shelf::Memory { now, backup, restored } => {
-                let Some(copy) = backup.take() else { return Ok(false) };
+                let Some((copy, at)) = backup.take() else { return Ok(None) };
                 *restored += 1;
                 *now = Arc::new(copy.copy(format!("restored-{restored}")));
+                Ok(Some(at))
             }
             #[cfg(feature = "sqlite")]
             Shelf::Sqlite { now, folder, backup, backups } => {
-                let Some(copy) = backup.take() else { return Ok(false) };
+                let Some((copy, at)) = backup.take() else { return Ok(None) };
                 *backups += 1;
                 drop(now.take());
                 let path = folder.join("store.db");
@@ -142,9 +145,9 @@ impl Depot {
                 })?;
                 let clock = Arc::new(SimClock::ahead(&self.time, 0));
                 *now = Some(open(folder, clock, self.seed.wrapping_add(*backups))?);
+                Ok(Some(at))
             }
         }
-        Ok(true)
     }
 
     /// Answers of a store without threads are there at once.

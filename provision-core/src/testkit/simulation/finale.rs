@@ -12,7 +12,7 @@ use super::storm;
 use super::weather::Faults;
 use super::world::{Process, World, operator};
 use crate::engine::{Engine, RetryFilter, RunOptions};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
 /// Rounds until everything must have come to an end.
 const ROUNDS: u32 = 40;
@@ -26,31 +26,31 @@ pub(super) async fn play(world: &Arc<World>) -> Process {
     // What is still on its way arrives before anybody looks.
     world.wait(300, 300).await;
     let process = world.process(99);
-    for (realm, engine, known) in &process.realms {
+    for (realm, _, _) in &process.realms {
         for people in lock(&realm.populations).iter_mut() {
             people.outbox.clear();
             people.deliver();
         }
-        let mut quiet = 0;
-        for round in 0..ROUNDS {
-            match settle(world, realm, engine, known, round).await {
-                Ok(true) => quiet += 1,
-                Ok(false) => quiet = 0,
-                Err(error) if error.kind() == ErrorKind::Conflict => quiet = 0,
-                Err(error) => {
-                    world.note(format_args!("{} round {round}: {}", realm.id, error.report()));
-                    quiet = 0;
-                }
+    }
+    let mut quiet = 0;
+    for round in 0..ROUNDS {
+        let mut rests = true;
+        for (realm, engine, known) in &process.realms {
+            let settled = settle(world, realm, engine, known, round).await;
+            if let Err(error) = &settled {
+                world.note(format_args!("{} round {round}: {}", realm.id, error.report()));
             }
-            if quiet > 1 {
-                break;
-            }
-            world.time.advance(world.time.now().plus(Duration::from_secs(1_800)));
+            rests &= settled.unwrap_or(false);
         }
-        if quiet <= 1 {
-            let left = staff::left(engine).await.unwrap_or_default();
-            world.trouble(format!("{}: not at rest after {ROUNDS} rounds: {left:?}", realm.id));
+        quiet = if rests { quiet + 1 } else { 0 };
+        if quiet > 1 {
+            return process;
         }
+        world.time.advance(world.time.now().plus(Duration::from_secs(1_800)));
+    }
+    for (realm, engine, _) in &process.realms {
+        let left = staff::left(engine).await.unwrap_or_default();
+        world.trouble(format!("{}: not at rest after {ROUNDS} rounds: {left:?}", realm.id));
     }
     process
 }

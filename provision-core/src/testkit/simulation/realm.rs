@@ -27,8 +27,6 @@ pub(super) struct Realm {
     pub(super) populations: Mutex<Vec<Population>>,
     /// The version of the policy that is to be in force.
     pub(super) version: AtomicU32,
-    /// It was restored from a backup.
-    pub(super) restored: AtomicU32,
     pub(super) sites: BTreeMap<TargetName, Arc<Site>>,
     pub(super) settings: Vec<TargetSettings>,
     passwords: bool,
@@ -71,7 +69,6 @@ impl Realm {
             id,
             populations: Mutex::new(populations),
             version: AtomicU32::new(1),
-            restored: AtomicU32::new(0),
             sites,
             settings,
             passwords: dice.per_mille(profile.passwords),

@@ -190,8 +190,8 @@ fn restore(world: &Arc<World>) -> Result<()> {
     world.orders.0.call(move || {
         let restored = restoring.depot.restore();
         restoring.note(format_args!("restored: {restored:?}"));
-        for realm in &restoring.realms {
-            realm.restored.fetch_add(1, Ordering::SeqCst);
+        if let Ok(Some(from)) = restored {
+            lock(&restoring.forgotten).push((from, restoring.time.now()));
         }
     });
     for slot in slots {

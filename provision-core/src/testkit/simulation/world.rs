@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Actor;
 use crate::runtime::{AllowAll, Runtime, SeededRandom};
 use crate::source::{Feed, FeedRecord, Source};
+use crate::value::Timestamp;
 
 /// Everything.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct World {
     pub(super) dead: Mutex<Vec<ProcessId>>,
     next: AtomicU32,
     pub(super) over: AtomicBool,
+    /// From each backup that was restored until its restore: what the store forgot.
+    pub(super) forgotten: Mutex<Vec<(Timestamp, Timestamp)>>,
     /// What the main task could not do.
     pub(super) trouble: Mutex<Vec<String>>,
 }
@@ -100,8 +103,16 @@ impl World {
             dead: Mutex::default(),
             next: AtomicU32::new(WORLD + 1),
             over: AtomicBool::new(false),
+            forgotten: Mutex::default(),
             trouble: Mutex::default(),
         })
+    }
+
+    /// Whether the store forgot what happened then.
+    pub(super) fn is_forgotten(&self, at: Timestamp) -> bool {
+        // What was under way at the backup ends after it, by a clock that may be off.
+        let slack = Duration::from_secs(60 + 2 * self.profile.skew);
+        lock(&self.forgotten).iter().any(|(from, until)| at.plus(slack) >= *from && at <= *until)
     }
 
     pub(super) fn note(&self, line: std::fmt::Arguments<'_>) {

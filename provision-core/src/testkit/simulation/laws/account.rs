@@ -22,6 +22,7 @@ use crate::value::{Timestamp, Value};
 
 /// What the laws are checked against.
 struct Case<'a> {
+    world: &'a World,
     realm: &'a Realm,
     site: &'a Site,
     now: Timestamp,
@@ -48,6 +49,7 @@ pub(super) async fn check(
         let groups = site.target.dump("group").unwrap_or_default();
         let named = |group: Object| (group.key.id.clone(), group.key.name.unwrap_or(group.key.id));
         let mut case = Case {
+            world,
             realm,
             site,
             now: world.time.now(),
@@ -229,7 +231,9 @@ impl Case<'_> {
     fn is_ours(&self, account: &str, group: &str) -> bool {
         !self.site.is_strange_edge(account, group)
             && self.entries.iter().any(|entry| {
+                // A restored store does not know the edges it forgot.
                 entry.object.as_deref() == Some(account)
+                    && !self.world.is_forgotten(entry.at)
                     && matches!(&entry.ask, Ask::Edge { group: known, .. } if known == group)
             })
     }

@@ -35,7 +35,11 @@ pub(super) fn check(world: &World, realm: &Realm, found: &mut Vec<Violation>) {
 fn spent(world: &World, site: &Site, kind: BudgetKind) -> Vec<Timestamp> {
     let entries = site.ledger.entries();
     let counts = |entry: &&Entry| {
-        entry.changed && is_of(&entry.ask, kind) && !world.depot.record.is_approved(entry.plan)
+        // What a restored store forgot it cannot count.
+        entry.changed
+            && is_of(&entry.ask, kind)
+            && !world.depot.record.is_approved(entry.plan)
+            && !world.is_forgotten(entry.at)
     };
     entries.iter().filter(counts).map(|entry| entry.at).collect()
 }
