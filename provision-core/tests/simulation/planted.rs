@@ -15,7 +15,7 @@ fn hunts() -> [(Defect, Profile, u32); 14] {
         (Defect::DirtyClearedAfterNewerChange, Profile::restless(), 5),
         (Defect::BudgetCountedAfterWrite, Profile::exodus(), 7),
         (Defect::IntentNotJournalled, Profile::lossy(), 12),
-        (Defect::AdoptionByName, Profile::strangers(), 4),
+        (Defect::AdoptionByName, Profile::squatters(), 4),
         (Defect::EdgeLostInGroup, Profile::crowds(), 10),
         (Defect::ReservationKept, Profile::namesakes(), 5),
         (Defect::TombstoneIgnored, Profile::namesakes(), 4),
@@ -24,7 +24,7 @@ fn hunts() -> [(Defect, Profile, u32); 14] {
         (Defect::LeaverBehindQueue, Profile::queue(), 9),
         (Defect::ApprovedTwice, Profile::boards(), 7),
         (Defect::AuditRowMissing, Profile::lossy(), 12),
-        (Defect::EndDateForgotten, Profile::nights(), 5),
+        (Defect::EndDateForgotten, Profile::outages(), 5),
     ]
 }
 

@@ -199,6 +199,7 @@ impl Store for Counter {
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
+        self.depot.record.looks(self.process, scan, self.depot.weather.time.now());
         self.around(async { self.depot.inner()?.scan(scan).await }).await
     }
 
@@ -243,7 +244,7 @@ impl Store for Counter {
             let commit = inner.commit(changes).await?;
             if commit == Commit::Committed {
                 self.depot.record.broken(broken);
-                self.depot.record.committed(inner.as_ref(), said);
+                self.depot.record.committed(inner.as_ref(), self.depot.weather.time.now(), said);
             }
             Ok(commit)
         })

@@ -22,6 +22,8 @@ pub(super) enum Deed {
     Kill,
     Pause,
     Jump,
+    Squat,
+    Outage,
 }
 
 /// What a simulation stresses. Numbers are weights unless said otherwise; 0: never.
@@ -47,6 +49,8 @@ pub struct Profile {
     pub bursts: u64,
     /// What happens in each of them.
     pub deeds: u64,
+    /// People to whom something happens in one feed, at least and at most.
+    pub together: (u64, u64),
     /// Seconds between the bursts, at least and at most.
     pub nights: (u64, u64),
     /// Minutes that somebody thinks about a hold before deciding it, at most.
@@ -101,6 +105,10 @@ pub struct Profile {
     pub pauses: u64,
     /// The clock jumps.
     pub jumps: u64,
+    /// A stranger makes an account that has the name of one of ours to be.
+    pub squatters: u64,
+    /// All processes are down for a day.
+    pub outages: u64,
 }
 
 impl Profile {
@@ -117,6 +125,7 @@ impl Profile {
             batch: 4,
             bursts: 3,
             deeds: 7,
+            together: (1, 2),
             nights: (600, 36_000),
             thought: 0,
             drive: None,
@@ -153,6 +162,8 @@ impl Profile {
             kills: 6,
             pauses: 4,
             jumps: 6,
+            squatters: 0,
+            outages: 0,
         }
     }
 
@@ -190,6 +201,8 @@ impl Profile {
             (self.kills, Deed::Kill),
             (self.pauses, Deed::Pause),
             (self.jumps, Deed::Jump),
+            (self.squatters, Deed::Squat),
+            (self.outages, Deed::Outage),
         ];
         let flaws = [
             Flaw::Empty,

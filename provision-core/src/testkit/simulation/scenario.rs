@@ -47,124 +47,79 @@ impl Profile {
             kills: 0,
             pauses: 0,
             jumps: 0,
+            squatters: 0,
+            outages: 0,
             ..Self::everyday()
         }
     }
 
     /// Processes stop beyond their leases and go on, while people change.
     pub fn leases() -> Self {
-        Self { processes: 3, deeds: 10, join: 5, moves: 20, pauses: 12, ..Self::calm("leases") }
+        let calm = Self::calm("leases");
+        Self { people: (4, 8), processes: 3, bursts: 2, deeds: 8, join: 10, moves: 20, pauses: 20, ..calm }
     }
 
     /// People change again while somebody works on them.
     pub fn restless() -> Self {
-        Self { people: (6, 12), deeds: 30, join: 5, moves: 40, away: 10, ..Self::calm("restless") }
+        let calm = Self::calm("restless");
+        Self { people: (4, 6), bursts: 1, deeds: 40, together: (2, 4), moves: 40, away: 20, ..calm }
     }
 
     /// Many leave at once, and there are several processes to see to it.
     pub fn exodus() -> Self {
-        Self {
-            people: (12, 16),
-            processes: 4,
-            batch: 1,
-            deeds: 16,
-            budget: 3,
-            leave: 30,
-            join: 6,
-            ..Self::calm("exodus")
-        }
+        let calm = Self::calm("exodus");
+        let people = Self { people: (10, 12), together: (4, 6), leave: 30, ..calm };
+        Self { processes: 4, batch: 1, bursts: 2, deeds: 4, budget: 3, ..people }
     }
 
     /// Answers are lost and processes die.
     pub fn lossy() -> Self {
         let faults = Faults { lost_answer: 150, lost_request: 50, detached: 100, ..CALM };
-        Self { crashes: 1_000, faults, join: 20, moves: 20, ..Self::calm("lossy") }
+        Self { crashes: 1_000, bursts: 2, faults, join: 20, moves: 20, ..Self::calm("lossy") }
     }
 
-    /// Strangers have the names that newcomers would get.
-    pub fn strangers() -> Self {
-        Self { people: (1, 4), deeds: 20, join: 20, strangers: 40, ..Self::calm("strangers") }
+    /// Strangers take names that newcomers were about to get.
+    pub fn squatters() -> Self {
+        let calm = Self { drive: Some(Drive::Review), ..Self::calm("squatters") };
+        Self { people: (2, 4), bursts: 2, deeds: 12, join: 20, squatters: 40, ..calm }
     }
 
     /// Several processes fill the same few groups.
     pub fn crowds() -> Self {
         let faults = Faults { contended: 1_000, ..CALM };
-        Self {
-            people: (12, 18),
-            processes: 4,
-            batch: 2,
-            deeds: 14,
-            members_per_request: 2,
-            faults,
-            moves: 30,
-            edits: 6,
-            ..Self::calm("crowds")
-        }
+        let people = Self { people: (8, 12), together: (3, 5), moves: 30, ..Self::calm("crowds") };
+        Self { processes: 4, batch: 2, bursts: 2, deeds: 4, members_per_request: 2, faults, ..people }
     }
 
     /// Few names, plans that nobody applies, weeks that pass.
     pub fn namesakes() -> Self {
-        Self {
-            people: (2, 5),
-            bursts: 5,
-            deeds: 12,
-            nights: (90_000, 900_000),
-            drive: Some(Drive::Review),
-            budget: 1,
-            deletes: 1_000,
-            join: 20,
-            moves: 20,
-            leave: 15,
-            returns: 3,
-            kills: 10,
-            ..Self::calm("namesakes")
-        }
+        let calm = Self { drive: Some(Drive::Review), budget: 1, deletes: 1_000, ..Self::calm("namesakes") };
+        let people = Self { people: (2, 5), join: 20, moves: 20, leave: 15, returns: 3, ..calm };
+        Self { bursts: 5, deeds: 12, nights: (90_000, 900_000), kills: 10, ..people }
     }
 
     /// Reviewed plans that are older than what they are made of.
     pub fn reviews() -> Self {
-        Self {
-            drive: Some(Drive::Review),
-            deeds: 24,
-            join: 10,
-            moves: 30,
-            leave: 8,
-            returns: 8,
-            ..Self::calm("reviews")
-        }
+        let calm = Self { drive: Some(Drive::Review), ..Self::calm("reviews") };
+        Self { bursts: 1, deeds: 24, join: 10, moves: 30, leave: 8, returns: 8, ..calm }
     }
 
     /// The policy changes for many, and somebody leaves meanwhile.
     pub fn queue() -> Self {
-        Self { people: (30, 40), bursts: 2, deeds: 10, batch: 1, leave: 20, edits: 20, ..Self::calm("queue") }
+        let people = Self { people: (14, 18), leave: 20, edits: 20, ..Self::calm("queue") };
+        Self { processes: 1, batch: 1, bursts: 1, deeds: 8, ..people }
     }
 
     /// More leaves than one may take away, and several who decide.
     pub fn boards() -> Self {
-        Self {
-            people: (8, 12),
-            processes: 4,
-            deeds: 16,
-            thought: 5,
-            budget: 1,
-            leave: 30,
-            join: 10,
-            ..Self::calm("boards")
-        }
+        let people = Self { people: (5, 8), leave: 30, join: 10, ..Self::calm("boards") };
+        Self { processes: 4, bursts: 2, deeds: 10, thought: 5, budget: 1, ..people }
     }
 
     /// Last days come while nobody runs.
-    pub fn nights() -> Self {
-        Self {
-            people: (6, 10),
-            processes: 1,
-            bursts: 4,
-            deeds: 14,
-            ends: 20,
-            kills: 20,
-            jumps: 20,
-            ..Self::calm("nights")
-        }
+    pub fn outages() -> Self {
+        let calm = Self::calm("outages");
+        Self { people: (4, 6), bursts: 1, deeds: 8, together: (1, 1), ends: 20, outages: 20, ..calm }
     }
 
     /// Every scenario.
@@ -174,13 +129,13 @@ impl Profile {
             Self::restless(),
             Self::exodus(),
             Self::lossy(),
-            Self::strangers(),
+            Self::squatters(),
             Self::crowds(),
             Self::namesakes(),
             Self::reviews(),
             Self::queue(),
             Self::boards(),
-            Self::nights(),
+            Self::outages(),
         ]
     }
 }

@@ -115,7 +115,7 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             let mut populations = lock(&realm.populations);
             let at = usize::try_from(world.dice.below(populations.len() as u64)).unwrap_or(0);
             if let Some(people) = populations.get_mut(at) {
-                for _ in 0..world.dice.between(1, 2) {
+                for _ in 0..world.dice.between(world.profile.together.0, world.profile.together.1) {
                     let told = people.happen(event, &world.dice, now).unwrap_or_default();
                     world.note(format_args!("{} {told}", realm.id));
                 }
@@ -137,6 +137,11 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
         }
         Deed::Grant | Deed::Revoke | Deed::Extend | Deed::Terminate => ask(world, realm, engine, deed).await,
         Deed::Stranger => super::stranger::meddle(world, realm).await,
+        Deed::Squat => super::stranger::squat(world, realm),
+        Deed::Outage => {
+            outage(world);
+            Ok(())
+        }
         Deed::Edit => {
             let version = realm.version.fetch_add(1, Ordering::SeqCst).saturating_add(1);
             world.note(format_args!("{} gets version {version} of its policy", realm.id));
@@ -175,6 +180,19 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             jump(world, Duration::from_secs(world.dice.between(60, 20_000)));
             Ok(())
         }
+    }
+}
+
+/// Nobody runs for about a day.
+fn outage(world: &Arc<World>) {
+    let slots: Vec<u64> = lock(&world.living).keys().copied().collect();
+    stop_all(world);
+    let sleeping = Arc::clone(world);
+    let day = Duration::from_secs(world.dice.between(40_000, 100_000));
+    // The processes are gone when this order is carried out, before anybody starts.
+    world.orders.0.call(move || jump(&sleeping, day));
+    for slot in slots {
+        start(world, slot);
     }
 }
 
