@@ -142,6 +142,7 @@ impl Engine {
             PlanState::Ready | PlanState::Held | PlanState::Applying | PlanState::Applied => {}
         }
         if !going && header.expires_at <= self.now() {
+            self.give_up_expired(actor, header.id).await?;
             return refuse("the plan has expired; make a new one");
         }
         let mut changes = Changes::in_realm(&self.realm);
@@ -175,6 +176,29 @@ impl Engine {
             self.commit(changes).await?;
         }
         Ok(header.hold.is_some())
+    }
+
+    /// Gives up a plan that nobody may carry out any more: its hold waits for nothing.
+    async fn give_up_expired(&self, actor: &Actor, plan: PlanId) -> Result<()> {
+        let known = store::get::<PlanHeader>(self.store(), &self.realm, &plan.to_string()).await?;
+        let Some(Stored { version, value }) = known else { return Ok(()) };
+        if !matches!(value.state, PlanState::Ready | PlanState::Held) {
+            return Ok(());
+        }
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.expired");
+        entry.plan = Some(plan);
+        if let Some(hold) = value.hold
+            && let Some(hold) = store::get::<Hold>(self.store(), &self.realm, &hold.to_string()).await?
+            && matches!(hold.value.state, HoldState::Open | HoldState::Approved)
+        {
+            entry.object = Some(hold.value.id.to_string());
+            changes.replace(hold.version, &Hold { state: HoldState::Superseded, ..hold.value })?;
+        }
+        changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
+        changes.append.push(entry.append()?);
+        // Somebody else decided it meanwhile: that stands.
+        self.store().commit(changes).await.map(drop)
     }
 
     /// Ends the plan if every step has ended, and the work of the identities whose steps have.

@@ -232,7 +232,7 @@ impl<'a> Lane<'a> {
             return Err(Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call")
                 .with_effect(Effect::None));
         }
-        within(limit, call).await
+        within(self.engine.inner.clock.as_ref(), limit, call).await
     }
 
     pub(super) fn timeout(&self) -> Duration {

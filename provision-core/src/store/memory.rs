@@ -19,13 +19,21 @@ use crate::value::Timestamp;
 /// A store whose rows live in this process and end with it.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    epoch: String,
     state: Mutex<State>,
 }
 
 impl MemoryStore {
     /// An empty store that takes the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::new(State::default()) }
+        Self { clock, epoch: "memory".to_owned(), state: Mutex::new(State::default()) }
+    }
+
+    /// A store with the rows that this one has now: a backup. Where it takes the place of this one, its epoch tells
+    /// that it is a restored copy; it must be another than those before it.
+    #[must_use]
+    pub fn copy(&self, epoch: impl Into<String>) -> Self {
+        Self { clock: Arc::clone(&self.clock), epoch: epoch.into(), state: Mutex::new(self.state().clone()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -39,7 +47,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     tables: BTreeMap<(RealmId, Table), Shelf>,
     streams: BTreeMap<(RealmId, Stream), Tape>,
@@ -55,7 +63,7 @@ struct Held {
 }
 
 /// The rows of one table of one realm, with the keys by column value.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelf {
     rows: BTreeMap<String, Held>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<String>>>,
@@ -160,7 +168,7 @@ impl Shelf {
 }
 
 /// The rows of one stream of one realm.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tape {
     rows: BTreeMap<u64, String>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<u64>>>,
@@ -324,9 +332,9 @@ impl Store for MemoryStore {
         Ok(self.clock.now())
     }
 
-    /// Always the same: what is in memory is never restored.
+    /// Always the same, but for copies.
     async fn epoch(&self) -> Result<String> {
-        Ok("memory".to_owned())
+        Ok(self.epoch.clone())
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
