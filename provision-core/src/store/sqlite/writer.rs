@@ -184,7 +184,8 @@ impl Writer {
         }
         for append in &changes.append {
             let mut statement = self.connection.prepare_cached(self.statements.append(append.stream)?)?;
-            let columns = in_order(append.stream.indexes(), &append.columns);
+            let columns = append.stream.indexes().iter().map(|index| index.name);
+            let columns = in_order(columns, &append.columns);
             let binds = std::iter::once(text(realm.as_str())).chain(columns).chain([text(&append.body)]);
             statement.execute(params_from_iter(binds))?;
         }
@@ -193,7 +194,7 @@ impl Writer {
 
     fn put(&self, realm: &RealmId, put: &Put) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(&self.statements.table(put.table)?.put)?;
-        let columns = in_order(put.table.indexes(), &put.columns);
+        let columns = in_order(put.table.columns(), &put.columns);
         let binds =
             [text(realm.as_str()), text(&put.key)].into_iter().chain(columns).chain([text(&put.body)]);
         statement.execute(params_from_iter(binds)).map(|_| ())
