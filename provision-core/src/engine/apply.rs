@@ -1,6 +1,7 @@
 //! Applying a plan: exactly the steps that were read, one lane per target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,20 @@ struct LookedAt {
     planned: Vec<Planned>,
 }
 
+/// The report of a plan of which nothing was begun.
+pub(super) fn untouched(header: &PlanHeader) -> ApplyReport {
+    ApplyReport {
+        plan: header.id,
+        state: header.state,
+        done: 0,
+        failed: 0,
+        skipped: 0,
+        disputed: 0,
+        open: header.steps,
+        problems: BTreeMap::new(),
+    }
+}
+
 /// Tries against others who change a target's row.
 const TRIES_MAX: u32 = 10;
 /// Messages kept for each target in a report.
@@ -88,9 +103,14 @@ impl Engine {
         if header.state == PlanState::Applied {
             return self.apply_report(&header).await;
         }
+        let going = header.state == PlanState::Applying;
         let approved = self.open_gate(actor, &mut header).await?;
         progress.total(header.steps);
-        let before = self.apply_report(&header).await?;
+        // Nobody but us began it, a moment ago: its journal is empty.
+        let before = match going {
+            true => self.apply_report(&header).await?,
+            false => untouched(&header),
+        };
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
         let facts = self.facts().await?;
         let mut lanes = Vec::new();
@@ -105,7 +125,7 @@ impl Engine {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
-            let failures = std::sync::atomic::AtomicU32::new(target.failures);
+            let failures = AtomicU32::new(target.failures);
             lanes.push(Lane {
                 engine: self,
                 actor,
@@ -116,15 +136,23 @@ impl Engine {
                 approved,
                 patience: options.patience,
                 groups: Default::default(),
-                not_before: std::sync::atomic::AtomicI64::new(0),
+                not_before: AtomicI64::new(0),
                 failures,
+                done: AtomicU64::new(0),
             });
         }
         let ended = futures_util::future::join_all(lanes.iter().map(|lane| lane.run())).await;
         for ended in ended {
             ended?;
         }
-        self.finish_apply(actor, header).await
+        let done = before.done + lanes.iter().map(|lane| lane.done.load(Ordering::Relaxed)).sum::<u64>();
+        drop(lanes);
+        // Where all is done there is nothing to tell: the journal is as long as the plan.
+        let report = match done == header.steps {
+            true => ApplyReport { done, open: 0, ..untouched(&header) },
+            false => self.apply_report(&header).await?,
+        };
+        self.finish_apply(actor, header, report).await
     }
 
     /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved.
@@ -178,8 +206,12 @@ impl Engine {
     }
 
     /// Ends the plan if every step has ended, and the work of the identities whose steps have.
-    async fn finish_apply(&self, actor: &Actor, mut header: PlanHeader) -> Result<ApplyReport> {
-        let mut report = self.apply_report(&header).await?;
+    async fn finish_apply(
+        &self,
+        actor: &Actor,
+        mut header: PlanHeader,
+        mut report: ApplyReport,
+    ) -> Result<ApplyReport> {
         let open = match report.open {
             0 => BTreeSet::new(),
             _ => self.identities_with_open_steps(&header).await?,
@@ -265,16 +297,7 @@ impl Engine {
 
     /// What became of a plan's steps so far, from the journal.
     pub async fn apply_report(&self, header: &PlanHeader) -> Result<ApplyReport> {
-        let mut report = ApplyReport {
-            plan: header.id,
-            state: header.state,
-            done: 0,
-            failed: 0,
-            skipped: 0,
-            disputed: 0,
-            open: 0,
-            problems: BTreeMap::new(),
-        };
+        let mut report = untouched(header);
         let select = Select::Equal("plan", header.id.to_string());
         let mut cursor = None;
         loop {

@@ -306,7 +306,11 @@ impl Worker<'_> {
     }
 
     async fn apply(&mut self, plan: PlanId) -> Result<()> {
-        let before = self.engine.apply_report(&self.engine.plan_header(plan).await?).await?;
+        let header = self.engine.plan_header(plan).await?;
+        let before = match header.state {
+            PlanState::Ready => super::apply::untouched(&header),
+            _ => self.engine.apply_report(&header).await?,
+        };
         let options = ApplyOptions { patience: Duration::ZERO };
         let report = self.engine.apply(self.actor, plan, &options, &Progress::new()).await?;
         self.report.done += report.done.saturating_sub(before.done);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -45,6 +45,8 @@ pub(crate) struct Lane<'a> {
     pub(crate) not_before: AtomicI64,
     /// Failures in a row.
     pub(crate) failures: AtomicU32,
+    /// Steps that this lane has done.
+    pub(crate) done: AtomicU64,
 }
 
 /// What a step came to in the journal, with the version to write over.
@@ -76,7 +78,7 @@ impl<'a> Lane<'a> {
         loop {
             let mut round = Pass::default();
             // Leavers first: their access ends before anybody gets any.
-            for offboarding in if first { &[true, false][..] } else { &[false][..] } {
+            for offboarding in if first && self.may_offboard() { &[true, false][..] } else { &[false][..] } {
                 round.open = 0;
                 let mut left = Vec::new();
                 for number in &chunks {
@@ -115,6 +117,13 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Whether the plan has steps here that can be part of an offboarding: only then are chunks looked through for them.
+    fn may_offboard(&self) -> bool {
+        let counts = self.header.targets.get(&self.target.settings.name);
+        let others = ["create", "enable", "rename", "add_member"];
+        counts.is_some_and(|counts| counts.steps.keys().any(|word| !others.contains(&word.as_str())))
+    }
+
     /// Executes what is ready of one chunk.
     async fn chunk(&self, number: u32, offboarding: bool) -> Result<Pass> {
         let mut pass = Pass::default();
@@ -132,8 +141,8 @@ impl<'a> Lane<'a> {
             .filter(|step| step.target == self.target.settings.name && (!offboarding || step.offboarding))
             .map(Arc::new)
             .collect();
+        let mut entries = self.entries(&steps).await?;
         loop {
-            let entries = self.entries(&steps).await?;
             let (ready, open, next) = self.ready(&steps, &entries).await?;
             pass.open = open;
             pass.next = next;
@@ -142,7 +151,12 @@ impl<'a> Lane<'a> {
             }
             pass.moved = true;
             for wave in ready.chunks(WAVE) {
-                self.wave(number, wave, &entries).await?;
+                let mut settled = self.wave(number, wave, &entries).await?;
+                // Skipped, or another process has them.
+                let others: Vec<Arc<Step>> =
+                    wave.iter().filter(|step| !settled.contains_key(&step.id)).cloned().collect();
+                settled.append(&mut self.reload(&others).await?);
+                entries.append(&mut settled);
                 if self.stopped() || self.progress.is_stopped() {
                     return Ok(pass);
                 }

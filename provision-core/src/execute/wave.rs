@@ -1,6 +1,7 @@
 //! A wave: steps whose intents are journalled in one commit, called side by side, and whose outcomes are journalled
 //! as they come.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(super) struct Begun {
     /// The version its journal row has once the intent is written.
     pub(super) version: u64,
     pub(super) link: Option<Link>,
+    /// The version of the link's row then.
+    pub(super) link_version: Option<u64>,
     /// The attempt before may have changed something: read back first.
     pub(super) after_unknown: bool,
     /// A ticket to ask with, if the target is still working.
@@ -60,11 +63,12 @@ struct Checked {
 }
 
 impl Lane<'_> {
-    /// Begins, calls and settles steps.
-    pub(super) async fn wave(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
+    /// Begins, calls and settles steps. Gives the entries that it wrote last; of a step without one, others know more.
+    pub(super) async fn wave(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Entries> {
         let begun = self.begin(chunk, steps, entries).await?;
+        let mut settled = Entries::new();
         if begun.is_empty() {
-            return Ok(());
+            return Ok(settled);
         }
         let concurrency = self.concurrency();
         let units = super::units(begun, |class| {
@@ -80,10 +84,10 @@ impl Lane<'_> {
                 futures_util::stream::iter(calls).buffer_unordered(concurrency).ready_chunks(SETTLE);
             while let Some(ended) = results.next().await {
                 let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
-                self.settle(ended).await?;
+                settled.append(&mut self.settle(ended).await?);
             }
         }
-        Ok(())
+        Ok(settled)
     }
 
     fn concurrency(&self) -> usize {
@@ -101,7 +105,7 @@ impl Lane<'_> {
 
     /// Checks preconditions, reserves budgets and journals the intents.
     async fn begin(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
-        let mut entries = entries.clone();
+        let mut entries = Cow::Borrowed(entries);
         for _ in 0..TRIES_MAX {
             let Checked { begun, stale, mut changes } = self.check(chunk, steps, &entries).await?;
             if !stale.is_empty() {
@@ -129,7 +133,7 @@ impl Lane<'_> {
                 return Ok(begun);
             }
             // Another process works on the same plan: look again, and leave alone what it has begun.
-            entries = self.reload(steps).await?;
+            entries = Cow::Owned(self.reload(steps).await?);
             let now = self.engine.now();
             let free = |step: &&Arc<Step>| {
                 entries.get(&step.id).is_none_or(|entry| match &entry.value.state {
@@ -146,7 +150,8 @@ impl Lane<'_> {
         Ok(Vec::new())
     }
 
-    async fn reload(&self, steps: &[Arc<Step>]) -> Result<Entries> {
+    /// The journal of steps as it is now.
+    pub(super) async fn reload(&self, steps: &[Arc<Step>]) -> Result<Entries> {
         let keys: Vec<String> =
             steps.iter().map(|step| JournalEntry::row_key(self.header.id, &step.id)).collect();
         let found = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
@@ -202,6 +207,7 @@ impl Lane<'_> {
         let (table, key) = (Link::TABLE, link_key(&begun.step));
         let claimed = begun.link.as_ref().is_some_and(|link| link.last_plan == Some(self.header.id));
         if !makes_link(&begun.step) || claimed || begun.resolve_only.is_some() {
+            begun.link_version = version;
             changes.expect.push(match version {
                 Some(version) => Expect::Version { table, key, version },
                 None => Expect::Absent { table, key },
@@ -221,6 +227,7 @@ impl Lane<'_> {
             None => changes.insert(&link)?,
         }
         begun.link = Some(link);
+        begun.link_version = Some(version.unwrap_or(0) + 1);
         Ok(())
     }
 
@@ -297,7 +304,16 @@ impl Lane<'_> {
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
         let link = link.cloned();
-        Ok(Begun { step: Arc::clone(step), entry, version, link, after_unknown, ticket, resolve_only: None })
+        Ok(Begun {
+            step: Arc::clone(step),
+            entry,
+            version,
+            link,
+            link_version: None,
+            after_unknown,
+            ticket,
+            resolve_only: None,
+        })
     }
 
     /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
