@@ -1,36 +1,15 @@
 //! The continuous drive: dirty identities are claimed, planned and brought right, without anybody asking.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
-use super::claim::Rest;
-use super::{ApplyOptions, Engine, PlanOptions};
-use crate::audit::AuditEntry;
-use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::execute::{JournalEntry, StepState};
-use crate::id::{IdentityId, PlanId, TargetName};
-use crate::model::{Actor, Hold, HoldOf, HoldState, Work};
-use crate::plan::{BudgetKind, Drive, PlanHeader, PlanState, Scope};
-use crate::policy::RefusalReason;
-use crate::runtime::{Operation, Progress};
-use crate::store::{self, Changes, Commit, Select, Stored};
-use crate::value::Timestamp;
-
-/// Identities claimed together, at most: one chunk of a plan.
-const BATCH_MAX: u32 = 256;
-/// Identities woken by the clock in one round.
-const WAKE_MAX: u64 = 10_000;
-/// Journal entries looked through for plans to go on with.
-const OPEN_MAX: usize = 10_000;
-/// How long what is left undone for a stopped target rests, unless the end of the stop wakes it.
-const STOPPED: Duration = Duration::from_secs(3_600);
-/// How long before an identity with an open step, of whoever's plan, is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// How long an identity waits for a person's review before the drive looks again.
-const REVIEW: Duration = Duration::from_secs(7 * 86_400);
+use super::worker::Worker;
+use super::{Engine, Stop};
+use crate::error::Result;
+use crate::id::PlanId;
+use crate::model::Actor;
+use crate::runtime::Operation;
 
 /// When the drive returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,38 +19,6 @@ pub enum RunUntil {
     Idle,
     /// When it is stopped.
     Forever,
-}
-
-/// Stops a drive cleanly: what is claimed is finished and given back, nothing more is claimed. Clones stop together.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Sender<bool>);
-
-impl Stop {
-    /// A flag that is not set.
-    pub fn new() -> Self {
-        Self(watch::Sender::new(false))
-    }
-
-    /// Sets it.
-    pub fn stop(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// Whether it is set.
-    pub fn is_stopped(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    async fn stopped(&self) {
-        // The sender lives as long as we do: waiting ends with the flag and not before.
-        let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
-    }
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// How the continuous drive goes.
@@ -85,8 +32,10 @@ pub struct RunOptions {
     pub stop: Stop,
     /// How long to wait before looking for work again when there is none. 1 second unless set.
     pub poll: Duration,
-    /// How long a worker has an identity before others may take it over. It must be longer than a batch takes to
-    /// apply. 10 minutes unless set.
+    /// How long a worker has an identity before others may take it over. The lease is renewed at every third of it
+    /// while the batch is worked on, so that it need not be as long as a batch takes: it says how long the identities
+    /// of a worker that is gone wait. It must be longer than a call to a target may take (`timeout_seconds`): what a
+    /// worker has under way when it loses its lease has then ended before another begins. 2 minutes unless set.
     pub lease: Duration,
     /// Identities claimed and planned together, at most 256. 64 unless set.
     pub batch: u32,
@@ -99,7 +48,7 @@ impl Default for RunOptions {
             until: RunUntil::Idle,
             stop: Stop::new(),
             poll: Duration::from_secs(1),
-            lease: Duration::from_secs(600),
+            lease: Duration::from_secs(120),
             batch: 64,
         }
     }
@@ -141,18 +90,6 @@ impl RunReport {
         self.lost += other.lost;
     }
 }
-
-/// One worker of a drive.
-struct Worker<'a> {
-    engine: &'a Engine,
-    actor: &'a Actor,
-    options: &'a RunOptions,
-    /// The first one also looks for what waits for an instant or an approval.
-    first: bool,
-    owner: String,
-    report: RunReport,
-}
-
 impl Engine {
     /// Runs the continuous drive: on targets whose drive is `enforce`, what is dirty and due is brought right; leavers
     /// go first. Due by the clock alone counts as dirty. Steps in escrow are gone on with when they are due, and held
@@ -181,6 +118,7 @@ impl Engine {
         Ok(report)
     }
 }
+<<<<<<< HEAD
 
 impl Worker<'_> {
     async fn run(mut self) -> Result<RunReport> {
@@ -603,3 +541,5 @@ mod tests {
         }
     }
 }
+=======
+>>>>>>> main

@@ -11,6 +11,7 @@ mod explanation;
 mod explanation_text;
 mod facts;
 mod find;
+mod held;
 mod history;
 mod holds;
 mod ingest;
@@ -18,19 +19,25 @@ mod onboarding;
 mod planning;
 mod reconcile;
 mod references;
+mod renew;
+mod rest;
 mod retry;
+mod roll;
 mod snapshot;
 mod status;
+mod stop;
 mod submit;
 mod taken;
+mod unfinished;
 mod work;
+mod worker;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
 pub use disputes::Decision;
-pub use drive::{RunOptions, RunReport, RunUntil, Stop};
+pub use drive::{RunOptions, RunReport, RunUntil};
 pub use ensure::EnsureOutcome;
 pub use explain::ExplainOptions;
 pub use explanation::{
@@ -45,6 +52,7 @@ pub use reconcile::ReconcileReport;
 pub(crate) use references::Waiting;
 pub use retry::RetryFilter;
 pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
+pub use stop::Stop;
 pub use submit::{SubmitOutcome, SubmitRequest};
 
 use crate::error::Result;

@@ -9,6 +9,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, LinkId, Tag};
 use crate::model::{Dispute, DisputeAbout, Link, LinkState, Membership};
 use crate::plan::{Action, Step};
+use crate::planted::{self, Defect};
 use crate::schema::ObjectClass;
 use crate::store::{Record, Table};
 use crate::value::Attributes;
@@ -27,6 +28,10 @@ impl Lane<'_> {
             Ended::Done { .. } => {
                 entry.state = StepState::Done;
                 self.done(batch, begun, &mut entry, ended).await?;
+                // Planted: spent is what is done.
+                if planted::is(Defect::BudgetCountedAfterWrite) {
+                    count(batch, step);
+                }
             }
             Ended::Pending(ticket) => {
                 let until = batch.now.plus(self.backoff(entry.attempts)?);
@@ -265,9 +270,17 @@ impl Lane<'_> {
     }
 
     fn refund(&self, batch: &mut Batch, step: &Step) {
-        for kind in &step.budgets {
-            *batch.refunds.entry(*kind).or_default() += 1;
+        // Planted: nothing was spent yet.
+        if !planted::is(Defect::BudgetCountedAfterWrite) {
+            count(batch, step);
         }
+    }
+}
+
+/// Adds what a step spends to what the batch takes back.
+fn count(batch: &mut Batch, step: &Step) {
+    for kind in &step.budgets {
+        *batch.refunds.entry(*kind).or_default() += 1;
     }
 }
 

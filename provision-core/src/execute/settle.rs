@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Identity, Link, Name, Work};
 use crate::plan::BudgetKind;
+use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Stored, Table};
 use crate::value::Timestamp;
 
@@ -55,7 +56,10 @@ impl Lane<'_> {
             }
             if !batch.refunds.is_empty() {
                 let refunds = std::mem::take(&mut batch.refunds);
-                self.spend(&mut batch.changes, &refunds, false).await?;
+                // Planted: what is counted here is spending.
+                let late = planted::is(Defect::BudgetCountedAfterWrite);
+                let buckets = self.buckets(refunds.keys().copied()).await?;
+                self.spend(&mut batch.changes, buckets, &refunds, late)?;
             }
             self.mark(&mut batch).await?;
             match self.engine.store().commit(batch.changes).await? {
@@ -152,8 +156,10 @@ impl Lane<'_> {
             }
         }
         let mut changes = Changes::in_realm(realm);
+        // Planted: whoever took the step over is written over; and an intent that was not written is not there.
+        let fenced = !planted::is(Defect::StaleLeaseCommits) && !planted::is(Defect::IntentNotJournalled);
         // The intent must be the one we wrote: nobody took the step over.
-        for (begun, _) in ended.iter() {
+        for (begun, _) in ended.iter().filter(|_| fenced) {
             let (table, key, version) = (Table::Journal, begun.entry.key(), begun.version);
             changes.expect.push(Expect::Version { table, key, version });
         }

@@ -10,6 +10,7 @@
 mod answers;
 mod continuous;
 mod decisions;
+mod leases;
 mod realm;
 mod requests;
 mod stops;

@@ -16,7 +16,7 @@ use provision_core::policy::{
     Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
     Namespace, Policy, PolicyInput, PolicyVersion, Refusal, RefusalReason, RoleDecision, Strength,
 };
-use provision_core::runtime::{AllowAll, FixedClock, Runtime, SeededRandom};
+use provision_core::runtime::{AllowAll, Clock, FixedClock, Runtime, SeededRandom};
 use provision_core::schema::Schema;
 use provision_core::store::{self, Changes, Commit, MemoryStore, Record, Select, Store, Stored};
 use provision_core::value::{AttrName, Attributes, Slot, Timestamp, Value, Zone};
@@ -175,6 +175,21 @@ impl Realm {
     /// Both targets onboarded, with this drive and with the budgets a caller sets.
     pub(crate) async fn with(drive: Drive, change: impl Fn(&mut TargetSettings)) -> Self {
         let clock = Arc::new(FixedClock::at(at("2026-03-02T09:00:00Z")));
+        Self::on(clock.clone(), clock, drive, change).await
+    }
+
+    /// The same by a clock that goes by itself; the one that stands still is not used.
+    pub(crate) async fn timed(clock: Arc<dyn Clock>, change: impl Fn(&mut TargetSettings)) -> Self {
+        let still = Arc::new(FixedClock::at(at("2026-03-02T09:00:00Z")));
+        Self::on(still, clock, Drive::Enforce, change).await
+    }
+
+    async fn on(
+        still: Arc<FixedClock>,
+        clock: Arc<dyn Clock>,
+        drive: Drive,
+        change: impl Fn(&mut TargetSettings),
+    ) -> Self {
         let connector = |personality| {
             MemoryConnector::new(MemoryConfig::personality(personality), clock.clone()).unwrap()
         };
@@ -201,7 +216,7 @@ impl Realm {
             change(&mut settings);
             engine.put_target(&robot, settings).await.unwrap();
         }
-        let realm = Self { engine, clock, store, directory, app, finance: finance.clone(), robot };
+        let realm = Self { engine, clock: still, store, directory, app, finance: finance.clone(), robot };
         for (name, connector) in [("directory", &realm.directory), ("app", &realm.app)] {
             let discovery = connector.discover(&MemoryConnector::context()).await.unwrap();
             let known = realm.engine.target(&name.into()).await.unwrap();
