@@ -1,7 +1,7 @@
 //! Applying a plan: exactly the steps that were read, one lane per target.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::audit::{self, AuditEntry};
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::execute::{JournalEntry, Lane, StepState};
+use crate::execute::{Company, JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Planned};
@@ -98,6 +98,18 @@ impl Engine {
         options: &ApplyOptions,
         progress: &Progress,
     ) -> Result<ApplyReport> {
+        self.apply_in(actor, plan, options, progress, None).await
+    }
+
+    /// Applies a plan whose edges may go to their groups together with those of other plans.
+    pub(super) async fn apply_in(
+        &self,
+        actor: &Actor,
+        plan: PlanId,
+        options: &ApplyOptions,
+        progress: &Progress,
+        company: Option<&Company>,
+    ) -> Result<ApplyReport> {
         self.authorize(actor, Operation::Apply)?;
         let mut header = self.plan_header(plan).await?;
         if header.state == PlanState::Applied {
@@ -112,6 +124,38 @@ impl Engine {
             false => untouched(&header),
         };
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let lanes = self.lanes(actor, &header, progress, (approved, options.patience, company)).await?;
+        let parts: Vec<_> = lanes.iter().map(|_| company.map(Company::bring)).collect();
+        // Whoever applies brings what its lanes bring, and nothing besides.
+        let resting = company.map(Company::rest);
+        let runs = lanes.iter().zip(parts).map(|(lane, part)| async move {
+            let ended = lane.run().await;
+            drop(part);
+            ended
+        });
+        let ended = futures_util::future::join_all(runs).await;
+        drop(resting);
+        for ended in ended {
+            ended?;
+        }
+        let done = before.done + lanes.iter().map(|lane| lane.done.load(Ordering::Relaxed)).sum::<u64>();
+        drop(lanes);
+        // Where all is done there is nothing to tell: the journal is as long as the plan.
+        let report = match done == header.steps {
+            true => ApplyReport { done, open: 0, ..untouched(&header) },
+            false => self.apply_report(&header).await?,
+        };
+        self.finish_apply(actor, header, report).await
+    }
+
+    /// A lane for each target that may be written to.
+    async fn lanes<'a>(
+        &'a self,
+        actor: &'a Actor,
+        header: &'a PlanHeader,
+        progress: &'a Progress,
+        (approved, patience, company): (bool, Duration, Option<&'a Company>),
+    ) -> Result<Vec<Lane<'a>>> {
         let facts = self.facts().await?;
         let mut lanes = Vec::new();
         for name in header.targets.keys() {
@@ -125,34 +169,11 @@ impl Engine {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
-            let failures = AtomicU32::new(target.failures);
-            lanes.push(Lane {
-                engine: self,
-                actor,
-                header: &header,
-                target,
-                connector,
-                progress,
-                approved,
-                patience: options.patience,
-                groups: Default::default(),
-                not_before: AtomicI64::new(0),
-                failures,
-                done: AtomicU64::new(0),
-            });
+            let mut lane = Lane::new(self, actor, header, target, connector, progress);
+            (lane.approved, lane.patience, lane.company) = (approved, patience, company);
+            lanes.push(lane);
         }
-        let ended = futures_util::future::join_all(lanes.iter().map(|lane| lane.run())).await;
-        for ended in ended {
-            ended?;
-        }
-        let done = before.done + lanes.iter().map(|lane| lane.done.load(Ordering::Relaxed)).sum::<u64>();
-        drop(lanes);
-        // Where all is done there is nothing to tell: the journal is as long as the plan.
-        let report = match done == header.steps {
-            true => ApplyReport { done, open: 0, ..untouched(&header) },
-            false => self.apply_report(&header).await?,
-        };
-        self.finish_apply(actor, header, report).await
+        Ok(lanes)
     }
 
     /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved.
