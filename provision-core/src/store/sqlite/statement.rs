@@ -170,7 +170,7 @@ fn by_column<'a>(
     Condition { sql: format!("{sql} AND \"{column}\" {operator} ?"), binds, order, column: Some(column) }
 }
 
-fn below<'a>(prefix: &str) -> Bind<'a> {
+pub(super) fn below<'a>(prefix: &str) -> Bind<'a> {
     match crate::store::admission::above_prefix(prefix) {
         Some(above) => ToSqlOutput::Owned(Value::Text(above)),
         None => above_all_text(),
@@ -192,7 +192,9 @@ mod tests {
     #[test]
     fn every_select_is_answered_by_one_index_in_order() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
         crate::store::sqlite::connection::keep_plans(&connection).unwrap();
         let cursor = Cursor { column: "c".into(), key: "k".into() };
         for table in Table::ALL {
@@ -223,7 +225,9 @@ mod tests {
     fn a_prepared_scan_is_not_planned_again_for_other_values() {
         use rusqlite::StatementStatus::RePrepare;
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
         crate::store::sqlite::connection::keep_plans(&connection).unwrap();
         for (table, select) in [
             (Table::Link, Select::Equal("identity", "v".into())),
