@@ -130,6 +130,7 @@
 //! | `sqlite` | yes | the store in one SQLite file |
 //! | `sqlite-bundled` | yes | builds SQLite; turn it off to link the host's |
 //! | `testkit` | no | the suites that stores and connectors are held to |
+//! | `planted` | no | defects for the tests of this crate; not part of its promises |
 //!
 //! Without default features the crate does no I/O of its own.
 
@@ -148,6 +149,10 @@ pub mod memory;
 pub mod model;
 pub mod onboard;
 pub mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod policy;
 pub mod runtime;
 pub mod schema;

@@ -7,6 +7,7 @@ use super::rest::Rest;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
+use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
@@ -18,7 +19,9 @@ impl Engine {
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
         let now = self.store().now().await?;
         let mut found = Vec::new();
-        for urgent in [true, false] {
+        // Planted: leavers come after everybody else.
+        let urgent_last = planted::is(Defect::LeaverBehindQueue);
+        for urgent in [!urgent_last, urgent_last] {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
@@ -98,19 +101,31 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             let known = store::get::<Work>(self.store(), &self.realm, &claimed.order).await?;
             let Some(Stored { version, value }) = known else { return Ok(false) };
-            if !value.is_held_by(lease) {
+            // Planted: the lease and its fence are not looked at.
+            let fenced = !planted::is(Defect::StaleLeaseCommits);
+            if fenced && !value.is_held_by(lease) {
                 return Ok(false);
             }
             let mut changes = Changes::in_realm(&self.realm);
-            changes.expect.push(Expect::Column {
-                table: Table::Work,
-                key: claimed.order.clone(),
-                column: "fence",
-                value: lease.fence.to_string(),
-            });
+            if fenced {
+                changes.expect.push(Expect::Column {
+                    table: Table::Work,
+                    key: claimed.order.clone(),
+                    column: "fence",
+                    value: lease.fence.to_string(),
+                });
+            }
             let free = Work { lease: None, ..value };
+            // Planted: nobody asks for newer marks.
+            let seen =
+                free.generation == claimed.generation || planted::is(Defect::DirtyClearedAfterNewerChange);
+            // Planted: the process remembers the date.
+            let rest = match rest {
+                Rest::Done(Some(_)) if planted::is(Defect::EndDateForgotten) => Rest::Done(None),
+                rest => rest,
+            };
             match rest {
-                _ if free.generation != claimed.generation => changes.replace(version, &free)?,
+                _ if !seen => changes.replace(version, &free)?,
                 Rest::Done(None) => {
                     let key = claimed.order.clone();
                     changes.expect.push(Expect::Version { table: Table::Work, key: key.clone(), version });

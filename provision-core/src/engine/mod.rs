@@ -22,6 +22,7 @@ mod references;
 mod renew;
 mod rest;
 mod retry;
+mod roll;
 mod snapshot;
 mod status;
 mod stop;

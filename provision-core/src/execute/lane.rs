@@ -15,6 +15,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::StepId;
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
 use crate::plan::{PlanHeader, Step};
+use crate::planted::{self, Defect};
 use crate::runtime::{Progress, within};
 use crate::store::{self, Changes, Stored};
 use crate::value::Timestamp;
@@ -217,6 +218,10 @@ impl<'a> Lane<'a> {
 
     /// How long a call for a step may take now: after its intent's deadline others may take the step over.
     pub(super) fn limit(&self, begun: &Begun) -> Duration {
+        // Planted: whoever was paused goes on as if no time had passed.
+        if planted::is(Defect::StaleLeaseCommits) {
+            return self.timeout();
+        }
         self.timeout().min(begun.entry.deadline.since(self.engine.now()))
     }
 

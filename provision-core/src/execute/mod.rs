@@ -3,11 +3,14 @@
 
 mod call;
 mod credential;
+mod ending;
+mod history;
 mod journal;
 mod lane;
 mod names;
 mod read_back;
 mod settle;
+mod skip;
 mod unit;
 mod wave;
 

@@ -16,6 +16,7 @@ use crate::id::{RealmId, TargetName};
 use crate::plan::TargetSettings;
 use crate::policy::Policy;
 use crate::store::Store;
+use crate::value::Timestamp;
 
 /// One per process. Cheap to clone; [`Runtime::realm`] gives an [`Engine`].
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) settle: Duration,
+    /// When the process began.
+    pub(crate) started_at: Timestamp,
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
     connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
@@ -181,6 +184,7 @@ impl RuntimeBuilder {
     /// The runtime. No I/O.
     pub fn build(self) -> Runtime {
         Runtime(Arc::new(Inner {
+            started_at: self.clock.now(),
             store: self.store,
             registry: self.registry,
             clock: self.clock,

@@ -14,6 +14,8 @@ mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod planted;
+mod reconcile;
 mod review_execute;
 mod review_marks;
 mod review_planning;
