@@ -17,11 +17,26 @@ pub(super) const TRIES_MAX: u32 = 20;
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
-        let now = self.store().now().await?;
-        let mut found = Vec::new();
         // Planted: leavers come after everybody else.
         let urgent_last = planted::is(Defect::LeaverBehindQueue);
-        for urgent in [!urgent_last, urgent_last] {
+        self.claim_of(&[!urgent_last, urgent_last], owner, lease, limit).await
+    }
+
+    /// Claims leavers that are due, the longest due first.
+    pub(super) async fn claim_leavers(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        self.claim_of(&[true], owner, lease, limit).await
+    }
+
+    async fn claim_of(
+        &self,
+        urgencies: &[bool],
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Work>> {
+        let now = self.store().now().await?;
+        let mut found = Vec::new();
+        for urgent in urgencies.iter().copied() {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
