@@ -264,7 +264,7 @@ impl Fault {
             Self::Stale(_) => matches!(operation, Operation::Get | Operation::List),
             Self::ExpireToken => operation == Operation::Changes,
             Self::Duplicate => operation != Operation::List,
-            Self::DropObserved => operation.writes() && operation != Operation::Membership,
+            Self::DropObserved => operation.writes(),
             Self::Late(_) => operation.writes() && operation != Operation::Poll,
             _ => true,
         }
