@@ -243,9 +243,11 @@ mod tests {
         run(&mut connection, &before).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO meta (realm, key, version, body) VALUES ('a', 'marking', 1, '{}'), ('b', 'policy', 1, '{}');
+                "INSERT INTO meta (realm, key, version, body)
+                     VALUES ('a', 'marking', 1, '{}'), ('b', 'policy', 1, '{}');
                  INSERT INTO work (realm, key, version, due, body) VALUES ('c', 'hr/1', 1, '1|2026', '{}');
-                 INSERT INTO identity (realm, key, version, next_change_at, body) VALUES ('d', 'x', 1, '2026', '{}');",
+                 INSERT INTO identity (realm, key, version, next_change_at, body)
+                     VALUES ('d', 'x', 1, '2026', '{}');",
             )
             .unwrap();
         run(&mut connection, MIGRATIONS).unwrap();

@@ -21,17 +21,19 @@ fn work(key: &str, value: &str) -> Put {
 
 /// All realms of a question, read page by page, and the least value that is not due.
 async fn realms_of(store: &dyn Store, due: Due) -> Result<(Vec<String>, Option<String>)> {
-    let (mut due, mut realms) = (due, Vec::new());
+    let (mut due, mut realms, mut later) = (due, Vec::new(), None);
     for _ in 0..PAGES {
-        let page = store.due_realms(std::slice::from_ref(&due)).await?.remove(0);
+        let page = store.due_realms(std::slice::from_ref(&due)).await?.pop().unwrap_or_default();
         assert!(page.realms.len() <= usize::try_from(due.limit).unwrap_or(usize::MAX));
+        assert!(page.next.is_none() || !page.realms.is_empty(), "a page that goes on has realms");
         realms.extend(page.realms.iter().map(|realm| realm.as_str().to_owned()));
-        match page.next {
-            Some(next) => due.after = Some(next),
-            None => return Ok((realms, page.later)),
+        (due.after, later) = (page.next, page.later);
+        if due.after.is_none() {
+            break;
         }
     }
-    panic!("pages of {due:?} never end");
+    assert_eq!(due.after, None, "pages of {due:?} never end");
+    Ok((realms, later))
 }
 
 /// Each realm with a due row is found once, in order, whatever the page size and however many rows one realm has; a
