@@ -28,8 +28,11 @@ use provision_core::value::{Attributes, Timestamp, Zone};
 use uuid::Uuid;
 
 const BENCH: &str = "realms";
-/// Virtual seconds that nothing is due for.
+/// Virtual minutes that nothing is due for.
 const IDLE: u64 = 60;
+/// The page cache of each connection: small, so that memory shows what is kept for each realm, not the budget that the
+/// cache of a larger store fills.
+const CACHE_KIB: u32 = 64;
 /// People of an idle realm, each with a date that is far away.
 const PEOPLE: u64 = 20;
 /// People with something to do in the realm beside the busy one.
@@ -39,8 +42,9 @@ const BATCH: u32 = 64;
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(realms) = number_of(&arguments, "--idle") {
-        let folder = arguments.last().ok_or("no folder")?;
-        return run(idle(Path::new(folder), realms));
+        let path = arguments.last().ok_or("no store")?;
+        let cache = number_of(&arguments, "--cache").and_then(|kib| u32::try_from(kib).ok());
+        return run(idle(Path::new(path), realms, cache));
     }
     let size = Size::asked(&arguments);
     let (realms, changes) = if size == Size::Smoke { (200, 256) } else { (5_000, 2_000) };
@@ -50,7 +54,7 @@ fn main() -> Outcome<()> {
     run(fairness(changes as u64))
 }
 
-/// What a process says of itself after a minute in which nothing was due.
+/// What a process says of itself after an hour in which nothing was due.
 #[derive(Debug)]
 struct Idled {
     peak_kib: u64,
@@ -66,46 +70,66 @@ fn cost_of_idle(realms: usize, size: Size) -> Outcome<()> {
         fill(&store(0), 0).await?;
         fill(&store(realms), realms).await
     })?;
-    let measure = |count: usize| -> Outcome<Idled> {
-        let arguments = ["--idle", &count.to_string()];
-        let answer = Command::new(std::env::current_exe()?).args(arguments).arg(store(count)).output()?;
+    let measure = |count: usize, cache: Option<u32>| -> Outcome<Idled> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--idle", &count.to_string()]);
+        if let Some(kib) = cache {
+            command.args(["--cache", &kib.to_string()]);
+        }
+        let answer = command.arg(store(count)).output()?;
         let text = String::from_utf8_lossy(&answer.stdout);
         let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
         let mut next = || numbers.next().ok_or_else(|| format!("no answer: {answer:?}"));
         Ok(Idled { peak_kib: next()? as u64, calls: next()? as u64, wall: next()? })
     };
     let rounds = if size == Size::Smoke { 1 } else { 5 };
-    let of = |count: usize| -> Outcome<Idled> {
-        let mut all = (0..rounds).map(|_| measure(count)).collect::<Outcome<Vec<_>>>()?;
+    let of = |count: usize, cache: Option<u32>| -> Outcome<Idled> {
+        let mut all = (0..rounds).map(|_| measure(count, cache)).collect::<Outcome<Vec<_>>>()?;
         all.sort_by_key(|idled| idled.peak_kib);
         Ok(all.swap_remove(rounds / 2))
     };
-    let (none, many) = (of(0)?, of(realms)?);
+    let (none, many) = (of(0, Some(CACHE_KIB))?, of(realms, Some(CACHE_KIB))?);
+    let (plain_none, plain_many) = (of(0, None)?, of(realms, None)?);
     let each = many.peak_kib.saturating_sub(none.peak_kib) as f64 / realms as f64;
-    let mut table = Table::new(&["idle", "peak memory", "store calls a minute", "60 looks"]);
-    for (count, idled) in [(0, &none), (realms, &many)] {
+    let mut table = Table::new(&["idle", "page caches", "peak memory", "store calls a minute", "a look"]);
+    let (small, usual) = (format!("{CACHE_KIB} KiB"), "as usual".to_owned());
+    for (count, cache, idled) in
+        [(0, &small, &none), (realms, &small, &many), (0, &usual, &plain_none), (realms, &usual, &plain_many)]
+    {
         let memory = format!("{} KiB", idled.peak_kib);
-        let looks = seconds(Duration::from_secs_f64(idled.wall));
-        table.row([format!("{count} realms"), memory, idled.calls.to_string(), looks]);
+        let (calls, look) = (idled.calls / IDLE, format!("{:.0} µs", look_of(idled)));
+        table.row([format!("{count} realms"), cache.clone(), memory, calls.to_string(), look]);
     }
     println!("{table}");
     expect("store calls while idle, whatever the number of realms", many.calls, none.calls)?;
     Figure::new(BENCH, format!("memory of an idle realm, of {realms}"), each, "KiB")
         .goal("under 1 KiB")
         .print();
-    Figure::new(BENCH, format!("store calls a minute, {realms} idle realms"), many.calls as f64, "calls")
-        .peer("no realms", none.calls as f64)
-        .goal("1x")
-        .print();
-    Figure::new(BENCH, format!("one look, {realms} idle realms"), many.wall * 1e6 / IDLE as f64, "µs")
-        .peer("no realms", none.wall * 1e6 / IDLE as f64)
+    Figure::new(
+        BENCH,
+        format!("store calls a minute, {realms} idle realms"),
+        (many.calls / IDLE) as f64,
+        "calls",
+    )
+    .peer("no realms", (none.calls / IDLE) as f64)
+    .goal("1x")
+    .print();
+    Figure::new(BENCH, format!("one look, {realms} idle realms"), look_of(&many), "µs")
+        .peer("no realms", look_of(&none))
         .print();
     Ok(())
 }
 
-/// Drives the realms of a store for a minute of virtual time in which nothing is due.
-async fn idle(path: &Path, realms: usize) -> Outcome<()> {
-    let store = SqliteStore::open(path, SqliteOptions::default(), Arc::new(SystemClock))?;
+/// Microseconds of a look: there is one each second.
+fn look_of(idled: &Idled) -> f64 {
+    idled.wall * 1e6 / (IDLE * 60) as f64
+}
+
+/// Drives the realms of a store for an hour of virtual time in which nothing is due.
+async fn idle(path: &Path, realms: usize, cache: Option<u32>) -> Outcome<()> {
+    let mut options = SqliteOptions::default();
+    options.cache_kib = cache.unwrap_or(options.cache_kib);
+    let store = SqliteStore::open(path, options, Arc::new(SystemClock))?;
     let clock = Arc::new(FixedClock::at(SystemClock.now()));
     let store = Arc::new(Counted::new(Arc::new(store)));
     let runtime = runtime(store.clone(), clock.clone(), Registry::new());
@@ -115,7 +139,7 @@ async fn idle(path: &Path, realms: usize) -> Outcome<()> {
     }
     let stop = Stop::new();
     let options = RunOptions { until: RunUntil::Forever, stop: stop.clone(), ..RunOptions::default() };
-    let until = clock.now().plus(Duration::from_secs(IDLE));
+    let until = clock.now().plus(Duration::from_secs(IDLE * 60));
     let before = store.calls();
     let ((report, ()), spent) = timed(async {
         let drive = runtime.run(&actor, &options);
