@@ -1,4 +1,7 @@
 //! The simulated world: seeds in numbers, the same seed twice, and seeds that found something once.
 
+mod kept_seeds;
+mod long;
 mod replay;
+mod run;
 mod seeds;
