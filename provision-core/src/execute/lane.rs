@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::wave::Begun;
+use super::wave::{Begun, Part};
 use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
 use crate::engine::Engine;
@@ -127,6 +127,8 @@ impl<'a> Lane<'a> {
             }
         }
         let Some(chunk) = self.engine.plan_steps(plan, number).await? else { return Ok(pass) };
+        let dates = chunk.planned.iter().filter_map(|of| of.next_change_at.map(|at| (of.identity, at)));
+        let part = Part { number, dates: dates.collect() };
         let steps: Vec<Arc<Step>> = chunk
             .steps
             .into_iter()
@@ -143,7 +145,7 @@ impl<'a> Lane<'a> {
             }
             pass.moved = true;
             for wave in ready.chunks(WAVE) {
-                self.wave(number, wave, &entries).await?;
+                self.wave(&part, wave, &entries).await?;
                 if self.stopped() || self.progress.is_stopped() {
                     return Ok(pass);
                 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::lane::{Entries, Lane};
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
 use crate::model::{Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
@@ -26,6 +26,14 @@ const TRIES_MAX: u32 = 10;
 
 /// Turns of calls that the steps of a wave get before its deadline; those that did not get theirs are begun again.
 const TURNS_MAX: usize = 16;
+
+/// A chunk whose steps are executed.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) number: u32,
+    /// When what was planned for somebody is to be looked at again: afterwards it is stale.
+    pub(super) dates: BTreeMap<IdentityId, Timestamp>,
+}
 
 /// A step about to be called.
 #[derive(Clone, Debug)]
@@ -70,7 +78,7 @@ pub(super) struct Buckets {
 
 impl Lane<'_> {
     /// Begins, calls and settles steps.
-    pub(super) async fn wave(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
+    pub(super) async fn wave(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
         let begun = self.begin(chunk, steps, entries).await?;
         if begun.is_empty() {
             return Ok(());
@@ -109,7 +117,7 @@ impl Lane<'_> {
     }
 
     /// Checks preconditions, reserves budgets and journals the intents.
-    async fn begin(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
+    async fn begin(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
         let mut entries = entries.clone();
         for _ in 0..TRIES_MAX {
             let Checked { begun, stale, mut changes } = self.check(chunk, steps, &entries).await?;
@@ -165,7 +173,7 @@ impl Lane<'_> {
     }
 
     /// Steps whose preconditions hold, with what is needed to call them; and those that are stale.
-    async fn check(&self, chunk: u32, steps: &[Arc<Step>], entries: &Entries) -> Result<Checked> {
+    async fn check(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<Checked> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
         let identity_keys: Vec<String> = steps.iter().map(|step| step.identity.to_string()).collect();
         let identities = store.get(realm, Identity::TABLE, &identity_keys).await?;
@@ -174,18 +182,27 @@ impl Lane<'_> {
         let others = self.open_elsewhere(steps).await?;
         let deadline = self.deadline(steps.len());
         let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
+        // A plan that somebody goes on with later was made by a policy that may not be in force any more.
+        let other_policy = match self.engine.expect_policy(&self.header.policy).await {
+            Ok(expect) => {
+                checked.changes.expect.push(expect);
+                false
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => true,
+            Err(error) => return Err(error),
+        };
         for ((step, identity), link) in steps.iter().zip(identities).zip(links) {
-            let seen = identity.as_ref().map(identity_version).transpose()?;
-            let version = seen.map(|(version, _)| version);
+            let version = identity.as_ref().map(identity_version).transpose()?;
             let known = entries.get(&step.id);
             let mut stale = self.stale(step, version, link.as_ref().map(|link| &link.value));
-            let date = seen.and_then(|(_, next)| next);
+            let date = chunk.dates.get(&step.identity);
             let fresh = planted::is(Defect::StalePrecondition);
-            if !fresh
-                && stale.is_none()
-                && date.is_some_and(|at| at > self.header.now && at <= self.engine.now())
-            {
-                stale = Some("a first or last day has come since the plan was made".to_owned());
+            if !fresh && stale.is_none() && date.is_some_and(|at| *at <= self.engine.now()) {
+                let why = "a first or last day, or the end of a grant, has come since the plan was made";
+                stale = Some(why.to_owned());
+            }
+            if stale.is_none() && other_policy && !fresh {
+                stale = Some("the policy changed since the plan was made".to_owned());
             }
             if stale.is_none() && others.contains(&account_of(step)) {
                 stale = Some("a step of another plan has not ended for this account".to_owned());
@@ -277,7 +294,7 @@ impl Lane<'_> {
 
     fn begun(
         &self,
-        chunk: u32,
+        chunk: &Part,
         step: &Arc<Step>,
         link: Option<&Link>,
         known: Option<&Stored<JournalEntry>>,
@@ -302,7 +319,7 @@ impl Lane<'_> {
             realm: self.engine.realm.clone(),
             plan: self.header.id,
             step: step.id.clone(),
-            chunk,
+            chunk: chunk.number,
             target: step.target.clone(),
             identity: step.identity,
             link: Some(link_id),
@@ -423,15 +440,12 @@ impl Lane<'_> {
 }
 
 /// The version of an identity: all that a precondition asks of it.
-fn identity_version(row: &Row) -> Result<(u64, Option<Timestamp>)> {
+fn identity_version(row: &Row) -> Result<u64> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
-        #[serde(default)]
-        next_change_at: Option<Timestamp>,
     }
-    store::decode_part::<Versioned>(Identity::TABLE, row)
-        .map(|identity| (identity.version, identity.next_change_at))
+    store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
 }
 
 /// Whether it can be found out what became of an attempt, other than by sending again. An edge is kept as uncertain and
