@@ -10,6 +10,7 @@ use super::clock::{SimClock, Time};
 use super::executor::ProcessId;
 use super::lock;
 use super::record::Record;
+use super::trace::Trace;
 use super::weather::Weather;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::RealmId;
@@ -54,6 +55,7 @@ pub(super) struct Depot {
     seed: u64,
     pub(super) weather: Arc<Weather>,
     pub(super) record: Record,
+    trace: Arc<Trace>,
 }
 
 impl std::fmt::Debug for Depot {
@@ -64,7 +66,13 @@ impl std::fmt::Debug for Depot {
 
 impl Depot {
     /// An empty store. One in a file lies in `folder`.
-    pub(super) fn new(kind: StoreKind, folder: &Path, seed: u64, weather: Arc<Weather>) -> Result<Self> {
+    pub(super) fn new(
+        kind: StoreKind,
+        folder: &Path,
+        seed: u64,
+        weather: Arc<Weather>,
+        trace: Arc<Trace>,
+    ) -> Result<Self> {
         let time = weather.time.clone();
         let clock = Arc::new(SimClock::ahead(&time, 0));
         let shelf = match kind {
@@ -80,7 +88,7 @@ impl Depot {
         };
         #[cfg(not(feature = "sqlite"))]
         let _ = folder;
-        Ok(Self { shelf: Mutex::new(shelf), time, seed, weather, record: Record::default() })
+        Ok(Self { shelf: Mutex::new(shelf), time, seed, weather, record: Record::default(), trace })
     }
 
     /// The store behind, without weather.
@@ -155,6 +163,25 @@ impl Depot {
         call.now_or_never().unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Unexpected, "a store without threads did not answer at once"))
         })
+    }
+}
+
+/// The rows that say where work stands, for a trace of everything.
+fn told(changes: &Changes) -> impl FnOnce() -> String + use<> {
+    let tables = [Table::Work, Table::Journal, Table::Hold, Table::Dispute, Table::Name, Table::Plan];
+    let changes = changes.clone();
+    move || {
+        let mut lines = Vec::new();
+        for put in changes.put.iter().filter(|put| tables.contains(&put.table)) {
+            let body: serde_json::Value = serde_json::from_str(&put.body).unwrap_or_default();
+            let of = |name: &str| body.get(name).map(ToString::to_string).unwrap_or_default();
+            let said =
+                ["state", "until", "due_at", "lease", "generation", "urgent", "attempts"].map(of).join(" ");
+            lines.push(format!("{} {} {said}", put.table.name(), put.key));
+        }
+        let deleted = changes.delete.iter().filter(|(table, _)| tables.contains(table));
+        lines.extend(deleted.map(|(table, key)| format!("{} {key} gone", table.name())));
+        lines.join(" | ")
     }
 }
 
@@ -240,11 +267,14 @@ impl Store for Counter {
             let inner = self.depot.inner()?;
             self.depot.record.before(self.process, inner.as_ref(), self.depot.weather.time.now(), &changes);
             let said = self.depot.record.said(&changes);
-            let broken = super::commits::look(inner.as_ref(), self.depot.weather.time.now(), &changes);
+            let (process, now) = (self.process, self.depot.weather.time.now());
+            let broken = super::commits::look(inner.as_ref(), now, &changes);
+            let rows = told(&changes);
             let commit = inner.commit(changes).await?;
+            self.depot.trace.detail(now, || format!("p{process} {commit:?} {}", rows()));
             if commit == Commit::Committed {
                 self.depot.record.broken(broken);
-                self.depot.record.committed(inner.as_ref(), self.depot.weather.time.now(), said);
+                self.depot.record.committed(inner.as_ref(), now, said);
             }
             Ok(commit)
         })

@@ -169,14 +169,217 @@ impl Profile {
 
     /// The profile of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|profile| profile.name == name)
+        Self::all().into_iter().chain(Self::scenarios()).find(|profile| profile.name == name)
     }
 
     /// Every profile.
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::everyday()];
-        all.extend(Self::scenarios());
-        all
+        vec![
+            Self::everyday(),
+            Self::group_lanes(),
+            Self::budgets(),
+            Self::holds(),
+            Self::leases(),
+            Self::returns(),
+            Self::restores(),
+            Self::end_dates(),
+            Self::full_queue(),
+            Self::names(),
+            Self::lost_answers(),
+            Self::haste(),
+        ]
+    }
+
+    /// A life in which people only join, move, leave and come back, and nothing goes wrong.
+    fn calm(name: &'static str) -> Self {
+        Self {
+            name,
+            realms: 1,
+            sources: 1,
+            second_target: 0,
+            crashes: 0,
+            faults: Faults::default(),
+            flawed: 0,
+            grants: 0,
+            terminate: 0,
+            strangers: 0,
+            edits: 0,
+            backups: 0,
+            reads: 0,
+            kills: 0,
+            pauses: 0,
+            jumps: 0,
+            ..Self::everyday()
+        }
+    }
+
+    /// Several processes drain the same few groups.
+    pub fn group_lanes() -> Self {
+        Self {
+            drive: Some(Drive::Enforce),
+            people: (8, 14),
+            processes: 3,
+            workers: 2,
+            batch: 2,
+            members_per_request: 2,
+            grants: 20,
+            edits: 6,
+            kills: 4,
+            crashes: 300,
+            faults: Self::everyday().faults,
+            budget: 30,
+            ..Self::calm("group-lanes")
+        }
+    }
+
+    /// Many leavers, little budget, several processes.
+    pub fn budgets() -> Self {
+        Self {
+            drive: Some(Drive::Enforce),
+            people: (8, 12),
+            processes: 3,
+            workers: 2,
+            batch: 1,
+            budget: 2,
+            leave: 30,
+            vanish: 10,
+            returns: 10,
+            join: 6,
+            moves: 6,
+            bursts: 4,
+            jumps: 4,
+            crashes: 300,
+            faults: Self::everyday().faults,
+            ..Self::calm("budgets")
+        }
+    }
+
+    /// Plans over budget wait for one of several people who approve at the same time.
+    pub fn holds() -> Self {
+        Self { processes: 3, budget: 1, pauses: 2, name: "holds", ..Self::budgets() }
+    }
+
+    /// Processes stop for longer than their leases and go on.
+    pub fn leases() -> Self {
+        Self {
+            drive: Some(Drive::Enforce),
+            processes: 3,
+            workers: 2,
+            batch: 3,
+            pauses: 25,
+            kills: 8,
+            crashes: 200,
+            faults: Self::everyday().faults,
+            moves: 25,
+            ..Self::calm("leases")
+        }
+    }
+
+    /// People leave and come back, quickly.
+    pub fn returns() -> Self {
+        Self {
+            people: (3, 6),
+            leave: 30,
+            returns: 40,
+            vanish: 10,
+            terminate: 6,
+            deletes: 500,
+            budget: 20,
+            crashes: 200,
+            faults: Self::everyday().faults,
+            ..Self::calm("returns")
+        }
+    }
+
+    /// Backups are made and restored.
+    pub fn restores() -> Self {
+        Self { backups: 20, join: 20, crashes: 100, budget: 20, second_target: 500, ..Self::calm("restores") }
+    }
+
+    /// Last days and the ends of grants come, also while nobody runs.
+    pub fn end_dates() -> Self {
+        Self {
+            ends: 30,
+            grants: 20,
+            kills: 15,
+            jumps: 15,
+            bursts: 4,
+            crashes: 300,
+            budget: 20,
+            ..Self::calm("end-dates")
+        }
+    }
+
+    /// More work than the workers can do, and leavers in it.
+    pub fn full_queue() -> Self {
+        Self {
+            drive: Some(Drive::Enforce),
+            people: (12, 18),
+            processes: 1,
+            batch: 1,
+            leave: 20,
+            edits: 30,
+            moves: 40,
+            pauses: 10,
+            budget: 30,
+            ..Self::calm("full-queue")
+        }
+    }
+
+    /// Many people of few names, who leave and whose accounts are deleted; strangers with the same names.
+    pub fn names() -> Self {
+        Self {
+            people: (6, 12),
+            join: 40,
+            leave: 15,
+            deletes: 1_000,
+            strangers: 20,
+            second_target: 1_000,
+            budget: 30,
+            crashes: 300,
+            faults: Self::everyday().faults,
+            ..Self::calm("names")
+        }
+    }
+
+    /// The network loses every fifth request or answer.
+    pub fn lost_answers() -> Self {
+        Self {
+            faults: Faults {
+                refused: 50,
+                lost_answer: 200,
+                lost_request: 100,
+                detached: 300,
+                rate_limited: 20,
+                contended: 300,
+                broken_listing: 50,
+                store_busy: 0,
+            },
+            second_target: 700,
+            passwords: 500,
+            kills: 5,
+            crashes: 400,
+            budget: 20,
+            ..Self::calm("lost-answers")
+        }
+    }
+
+    /// People change while they are being worked on.
+    pub fn haste() -> Self {
+        Self {
+            drive: Some(Drive::Enforce),
+            people: (2, 4),
+            processes: 3,
+            workers: 2,
+            batch: 4,
+            deeds: 25,
+            moves: 50,
+            grants: 20,
+            budget: 30,
+            crashes: 100,
+            faults: Faults { lost_answer: 60, ..Self::everyday().faults },
+            ..Self::calm("haste")
+        }
     }
 
     pub(super) fn deeds(&self) -> Vec<(u64, Deed)> {

@@ -40,6 +40,14 @@ impl Trace {
         lines.kept.push_back(line);
     }
 
+    /// Adds a line that is made only where every line is kept; it is not part of the digest.
+    pub(super) fn detail(&self, at: Timestamp, line: impl FnOnce() -> String) {
+        if lock(&self.0).most == usize::MAX {
+            let line = format!("{at}     {}", line());
+            lock(&self.0).kept.push_back(line);
+        }
+    }
+
     /// Adds a number to the digest alone.
     pub(super) fn count(&self, number: u64) {
         let mut lines = lock(&self.0);

@@ -82,7 +82,7 @@ impl World {
     ) -> Result<Self> {
         let dice = Dice::new(seed, 1);
         let weather = Arc::new(Weather::new(time.clone(), Dice::new(seed, 2)));
-        let depot = Arc::new(Depot::new(kind, folder, seed, Arc::clone(&weather))?);
+        let depot = Arc::new(Depot::new(kind, folder, seed, Arc::clone(&weather), Arc::clone(&trace))?);
         let mut realms = Vec::new();
         for number in 0..dice.between(1, profile.realms.max(1)) {
             realms.push(Arc::new(Realm::new(number, profile, &dice, &time)?));

@@ -135,6 +135,10 @@ impl Case<'_> {
 
     fn person(&mut self, person: &Person, identity: Option<&Identity>, theirs: &[Object], grants: &[Grant]) {
         let Some(identity) = identity else {
+            // Whoever came and went between two feeds was never told.
+            if !person.listed && theirs.is_empty() {
+                return;
+            }
             return self.broken(5, format!("{} was told by a feed and is nobody", person.key));
         };
         let lifecycle = self.lifecycle(person, identity);
@@ -254,7 +258,14 @@ impl Case<'_> {
         }
         for group in is.difference(&wanted) {
             if self.is_ours(&id, group) {
-                self.broken(10, format!("{} is in {group} and nothing gives that", person.key));
+                let origins: Vec<_> = grants
+                    .iter()
+                    .filter(|grant| grant.identity == identity.id)
+                    .flat_map(|grant| &grant.origins)
+                    .map(|origin| origin.validity)
+                    .collect();
+                let key = &person.key;
+                self.broken(10, format!("{key} is in {group} and nothing gives that; grants {origins:?}"));
             }
         }
     }
