@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use super::admission::{admit, admit_scan, admit_select, known};
 use super::{
-    Append, Changes, Commit, Conflict, Cursor, Expect, Put, Row, Rows, Scan, Select, Store, Stream, Table,
+    Append, Changes, Commit, Conflict, Cursor, Expect, MARK, Put, Row, Rows, Scan, Select, Store, Stream,
+    Table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RealmId;
@@ -73,7 +74,8 @@ impl Shelf {
     /// Makes a key hold a row, or none; gives what it held before.
     fn set(&mut self, key: &str, row: Option<Held>) -> Option<Held> {
         let before = self.rows.remove(key);
-        for (column, value) in before.iter().flat_map(|held| &held.columns) {
+        let searched = |held: &'_ &(&'static str, String)| held.0 != MARK;
+        for (column, value) in before.iter().flat_map(|held| &held.columns).filter(searched) {
             let Some(values) = self.indexes.get_mut(column) else { continue };
             if let Some(keys) = values.get_mut(value) {
                 keys.remove(key);
@@ -83,7 +85,7 @@ impl Shelf {
             }
         }
         if let Some(held) = row {
-            for (column, value) in &held.columns {
+            for (column, value) in held.columns.iter().filter(searched) {
                 let values = self.indexes.entry(column).or_default();
                 values.entry(value.clone()).or_default().insert(key.to_owned());
             }
@@ -159,6 +161,11 @@ impl Shelf {
                     keys.map(move |key| (value.as_str(), key.as_str()))
                 }),
         )
+    }
+
+    fn mark(&self, key: &str) -> Option<String> {
+        let columns = &self.rows.get(key)?.columns;
+        columns.iter().find(|(name, _)| *name == MARK).map(|(_, mark)| mark.clone())
     }
 
     fn row(&self, key: &str) -> Option<Row> {
@@ -260,6 +267,12 @@ impl Store for MemoryStore {
         let state = self.state();
         let shelf = state.shelf(realm, table);
         Ok(keys.iter().map(|key| shelf?.row(key)).collect())
+    }
+
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let state = self.state();
+        let shelf = state.shelf(realm, table);
+        Ok(keys.iter().map(|key| shelf?.mark(key)).collect())
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
