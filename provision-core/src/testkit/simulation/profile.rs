@@ -169,12 +169,12 @@ impl Profile {
 
     /// The profile of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|profile| profile.name == name)
+        Self::all().into_iter().chain(Self::scenarios()).find(|profile| profile.name == name)
     }
 
     /// Every profile.
     pub fn all() -> Vec<Self> {
-        let mut all = vec![
+        vec![
             Self::everyday(),
             Self::group_lanes(),
             Self::budgets(),
@@ -187,9 +187,7 @@ impl Profile {
             Self::names(),
             Self::lost_answers(),
             Self::haste(),
-        ];
-        all.extend(Self::scenarios());
-        all
+        ]
     }
 
     /// A life in which people only join, move, leave and come back, and nothing goes wrong.
@@ -353,7 +351,7 @@ impl Profile {
                 lost_request: 100,
                 detached: 300,
                 rate_limited: 20,
-                contended: 0,
+                contended: 300,
                 broken_listing: 50,
                 store_busy: 0,
             },

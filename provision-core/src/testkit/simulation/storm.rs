@@ -138,10 +138,7 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
         Deed::Grant | Deed::Revoke | Deed::Extend | Deed::Terminate => ask(world, realm, engine, deed).await,
         Deed::Stranger => super::stranger::meddle(world, realm).await,
         Deed::Squat => super::stranger::squat(world, realm),
-        Deed::Outage => {
-            outage(world);
-            Ok(())
-        }
+        Deed::Outage => outage(world),
         Deed::Edit => {
             let version = realm.version.fetch_add(1, Ordering::SeqCst).saturating_add(1);
             world.note(format_args!("{} gets version {version} of its policy", realm.id));
@@ -152,14 +149,7 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             world.depot.back_up()
         }
         Deed::Restore => restore(world),
-        Deed::Reconcile => match world.dice.pick(&realm.settings) {
-            Some(settings) => engine.reconcile(&operator(), &settings.name).await.map(drop),
-            None => Ok(()),
-        },
-        Deed::Onboard => match world.dice.pick(&realm.settings) {
-            Some(settings) => engine.onboard(&operator(), &settings.name).await.map(drop),
-            None => Ok(()),
-        },
+        Deed::Reconcile | Deed::Onboard => read(world, realm, engine, deed).await,
         Deed::Kill => {
             start(world, world.dice.below(world.profile.processes));
             Ok(())
@@ -183,8 +173,17 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
     }
 }
 
+/// Somebody has a target read whole.
+async fn read(world: &World, realm: &Realm, engine: &Engine, deed: Deed) -> Result<()> {
+    let Some(settings) = world.dice.pick(&realm.settings) else { return Ok(()) };
+    match deed {
+        Deed::Onboard => engine.onboard(&operator(), &settings.name).await.map(drop),
+        _ => engine.reconcile(&operator(), &settings.name).await.map(drop),
+    }
+}
+
 /// Nobody runs for about a day.
-fn outage(world: &Arc<World>) {
+fn outage(world: &Arc<World>) -> Result<()> {
     let slots: Vec<u64> = lock(&world.living).keys().copied().collect();
     stop_all(world);
     let sleeping = Arc::clone(world);
@@ -194,6 +193,7 @@ fn outage(world: &Arc<World>) {
     for slot in slots {
         start(world, slot);
     }
+    Ok(())
 }
 
 /// Everybody stops, the backup takes the store's place, everybody starts.
