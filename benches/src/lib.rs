@@ -9,6 +9,7 @@ pub mod listed;
 mod measure;
 mod people;
 mod policy;
+pub mod population;
 pub mod report;
 mod rows;
 mod world;
