@@ -4,6 +4,7 @@
 //! interleaved round by round: absolute times say more about the machine than about the code.
 
 pub mod listed;
+pub mod child;
 mod measure;
 mod people;
 mod policy;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::worker::Worker;
 use super::{Engine, Stop};
 use crate::error::Result;
+use crate::execute::Company;
 use crate::id::PlanId;
 use crate::model::Actor;
 use crate::runtime::Operation;
@@ -104,11 +105,22 @@ impl Engine {
     pub async fn run(&self, actor: &Actor, options: &RunOptions) -> Result<RunReport> {
         self.authorize(actor, Operation::Plan)?;
         self.authorize(actor, Operation::Apply)?;
+        let company = Company::default();
         let mut workers = Vec::new();
         for number in 0..options.workers.max(1) {
             let owner = format!("run/{}", self.inner.mint()?);
             let report = RunReport::default();
-            workers.push(Worker { engine: self, actor, options, first: number == 0, owner, report });
+            workers.push(Worker {
+                engine: self,
+                actor,
+                options,
+                first: number == 0,
+                owner,
+                report,
+                company: &company,
+                // Before any of them begins: the first one finds that it has company.
+                bringing: Some(company.bring()),
+            });
         }
         let ended = futures_util::future::join_all(workers.into_iter().map(Worker::run)).await;
         let mut report = RunReport::default();

@@ -157,6 +157,7 @@ mod tests {
     use super::super::{Engine, RunOptions, RunReport};
     use super::*;
     use crate::connector::Registry;
+    use crate::execute::Company;
     use crate::id::HoldId;
     use crate::id::PlanId;
     use crate::model::Actor;
@@ -216,6 +217,8 @@ mod tests {
             first: true,
             owner: String::new(),
             report: RunReport::default(),
+            company: &Company::default(),
+            bringing: None,
         };
         for (state, given_up) in
             [(HoldState::Approved, false), (HoldState::Rejected, false), (HoldState::Open, true)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::rest::{LOOK_AGAIN, Rest};
 use super::{ApplyOptions, Engine, PlanOptions, RunOptions, RunReport, RunUntil};
 use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::execute::{Bringing, Company};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Scope};
@@ -25,6 +26,10 @@ pub(super) struct Worker<'a> {
     pub(super) first: bool,
     pub(super) owner: String,
     pub(super) report: RunReport,
+    /// Whom its edges to a group go with.
+    pub(super) company: &'a Company,
+    /// While it may bring edges. It has none to bring while it sleeps.
+    pub(super) bringing: Option<Bringing<'a>>,
 }
 
 impl Worker<'_> {
@@ -41,8 +46,10 @@ impl Worker<'_> {
                 }
                 Err(error) => return Err(error),
             }
+            self.bringing = None;
             let sleep = self.engine.inner.clock.sleep(options.poll);
             futures_util::future::select(Box::pin(sleep), Box::pin(options.stop.stopped())).await;
+            self.bringing = Some(self.company.bring());
         }
         Ok(self.report)
     }
@@ -122,9 +129,13 @@ impl Worker<'_> {
     }
 
     pub(super) async fn apply(&mut self, plan: PlanId, progress: &Progress) -> Result<()> {
-        let before = self.engine.apply_report(&self.engine.plan_header(plan).await?).await?;
+        let header = self.engine.plan_header(plan).await?;
+        let before = match header.state {
+            PlanState::Ready => super::apply::untouched(&header),
+            _ => self.engine.apply_report(&header).await?,
+        };
         let options = ApplyOptions { patience: Duration::ZERO };
-        let report = self.engine.apply(self.actor, plan, &options, progress).await?;
+        let report = self.engine.apply_in(self.actor, plan, &options, progress, Some(self.company)).await?;
         self.report.done += report.done.saturating_sub(before.done);
         self.report.failed += report.failed.saturating_sub(before.failed);
         self.report.skipped += report.skipped.saturating_sub(before.skipped);
