@@ -1,5 +1,5 @@
-//! A store restored from a backup that is two hours old, while the targets have moved on: nothing is made twice, nothing
-//! is destroyed, and nothing is written before the targets were read whole once.
+//! A store restored from a backup that is two hours old, while the targets have moved on: nothing is made twice,
+//! nothing is destroyed, and nothing is written before the targets were read whole once.
 
 use std::time::Duration;
 
