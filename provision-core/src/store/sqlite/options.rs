@@ -16,7 +16,7 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Connections (and threads) for reads, 1 to 64. Default: 4.
     pub readers: usize,
-    /// Page cache of each connection, in KiB. Default: 16 MiB.
+    /// Page cache of the connection that writes, in KiB; those that read share as much. Default: 16 MiB.
     pub cache_kib: u32,
     /// Where the epoch's bytes come from.
     pub random: Arc<dyn Random>,
