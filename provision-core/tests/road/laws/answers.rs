@@ -4,7 +4,7 @@
 use provision_core::testkit::fault::{Fault, FaultRule, Operation};
 
 use super::faults::{two_days, undisturbed};
-use crate::view::same;
+use crate::view::{same, stand};
 use crate::wire::WRITES;
 use crate::world::World;
 
@@ -45,4 +45,26 @@ async fn law_4_exactly_one_account_with_every_loss_on_the_wire_at_every_write() 
         }
     }
     assert!(acted > 40, "only {acted} faults acted");
+}
+
+/// What the target does after the engine has looked whether it did it.
+#[tokio::test(start_paused = true)]
+async fn law_4_exactly_one_account_when_a_create_arrives_late() {
+    let (accounts, links) = undisturbed(&two_days()).await;
+    let expected = (accounts, stand(&links));
+    let mut acted = 0;
+    for millis in [1, 1_000, 60_000] {
+        for number in 1.. {
+            let world =
+                disturbed(vec![FaultRule::at(Operation::Create, [number], Fault::Late(millis))]).await;
+            if world.wire.layer().injected_count() == 0 {
+                break;
+            }
+            acted += 1;
+            world.wire.layer().deliver_all().await;
+            world.settle_down(8).await;
+            same(&world.standing().await, &expected, &format!("{}", world.wire.layer()));
+        }
+    }
+    assert!(acted > 12, "only {acted} faults acted");
 }
