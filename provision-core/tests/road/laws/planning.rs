@@ -225,6 +225,28 @@ async fn law_2_fixpoint_a_new_policy_with_the_same_values_writes_nothing() {
     assert!(world.dirty().await.is_empty());
 }
 
+/// Our own write shows the whole account; what else it shows was not written by us.
+#[tokio::test]
+async fn law_2_fixpoint_what_somebody_else_changed_is_put_right_also_after_another_write_of_ours() {
+    let world = World::new(5).await;
+    let mut people = [person("1", "Jane", "Smith", "Sales")];
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    let key = world.directory.dump("user").unwrap()[0].key.clone();
+    let mut delta = Delta::new();
+    delta.changes.insert("sn".into(), Change::Replace(vec!["King".into()]));
+    let request = UpdateRequest { class: "user".into(), key, delta };
+    Writer::update(&world.directory, &MemoryConnector::context(), request).await.unwrap();
+    people[0].department = "Finance".to_owned();
+    world.feed(&people).await;
+    world.converge(2).await;
+    assert_eq!(world.reconcile().await.drifted, 1);
+    world.converge(2).await;
+    assert_eq!(world.directory.dump("user").unwrap()[0].attributes.text("sn"), Some("Smith"));
+    assert_eq!(world.reconcile().await.drifted, 0);
+}
+
 #[tokio::test]
 async fn law_2_fixpoint_what_somebody_else_changed_is_put_right_once() {
     let world = World::new(5).await;
