@@ -127,6 +127,10 @@ impl Store for WakingStore {
         self.store.get(realm, table, keys).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        self.store.marks(realm, table, keys).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.store.scan(scan).await
     }
