@@ -157,6 +157,10 @@ impl MemoryConfig {
                 return Err(invalid(field, "must be at least 1"));
             }
         }
+        if let Some(rule) = self.faults.rules.iter().find(|rule| rule.fault.needs_layer()) {
+            let problem = format!("has {:?}, which only a fault layer can make", rule.fault);
+            return Err(invalid("faults", &problem));
+        }
         let grouped = classes.values().any(|class| class.members);
         for (name, class) in &mut classes {
             let named = class.naming.iter().chain(&class.indexed);

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use config::{MemoryClass, MemoryConfig, Personality};
+#[cfg(any(test, feature = "testkit"))]
+pub(crate) use fault::{About, FaultState};
 pub use fault::{Fault, FaultRule, Faults, Operation, When};
 pub use manner::Manners;
 
@@ -97,7 +99,8 @@ impl MemoryConnector {
         self.target.calls().get(&operation).copied().unwrap_or_default()
     }
 
-    /// Replaces the faults and forgets their counts.
+    /// Replaces the faults and forgets their counts. A fault that only the layer of `testkit::fault` can make never
+    /// fires here.
     pub fn set_faults(&self, faults: Faults) {
         self.target.set_faults(faults);
     }

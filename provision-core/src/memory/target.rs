@@ -85,7 +85,7 @@ impl Target {
         self.in_time(cx)?;
         let due = lock(&self.faults).due(about);
         let mut turn = Turn::default();
-        for fault in due {
+        for (_, fault) in due {
             if let Some(error) = fault.refusal() {
                 return Err(error);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provision_core::connector::{Completeness, Connector, Registry};
+use provision_core::connector::{Completeness, Registry};
 use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions, ReconcileReport};
 use provision_core::execute::CredentialDelivery;
@@ -349,7 +349,7 @@ impl Parts {
         let pace = Arc::new(Pace::new(77));
         let paced = Arc::new(PacedStore::new(store, pace.clone()));
         let store: Arc<dyn Store> = paced.clone();
-        let wire = Arc::new(Wire::new(self.directory.clone(), pace.clone()));
+        let wire = Arc::new(Wire::new(self.directory.clone(), self.clock.clone(), pace.clone()));
         let engine = runtime(store.clone(), &wire, self.clock.clone(), 77, None).realm("test");
         let actor = Actor::person("operator");
         engine.set_policy(&actor, Arc::new(self.policy.clone())).await.unwrap();
@@ -386,7 +386,7 @@ impl Setup {
             (Attributes::new().with("cn", name).with("dn", dn.as_str()), None)
         });
         directory.seed("group", groups).unwrap();
-        let wire = Arc::new(Wire::new(directory.clone(), pace.clone()));
+        let wire = Arc::new(Wire::new(directory.clone(), clock.clone(), pace.clone()));
         let runtime = runtime(store.clone(), &wire, clock.clone(), self.seed, self.delivery.clone());
         let engine = runtime.realm("test");
         let actor = Actor::person("operator");
@@ -537,7 +537,7 @@ fn runtime(
     seed: u64,
     delivery: Option<Arc<dyn CredentialDelivery>>,
 ) -> Runtime {
-    let shared: Arc<dyn Connector> = wire.clone();
+    let shared = wire.connector();
     let other = Arc::clone(&shared);
     let registry = Registry::new()
         .with_connector("directory", move |_| Ok(Arc::clone(&shared)))

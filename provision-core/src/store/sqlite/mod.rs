@@ -13,6 +13,7 @@
 
 mod backup;
 mod connection;
+mod due;
 mod failure;
 mod file;
 mod migration;
@@ -36,8 +37,8 @@ pub use self::options::SqliteOptions;
 use self::reader::Readers;
 use self::statement::Statements;
 use self::writer::{Writer, WriterThread};
-use super::admission::{admit, admit_scan, admit_select, known};
-use super::{Changes, Commit, Row, Rows, Scan, Select, Store, Stream, Table};
+use super::admission::{admit, admit_due, admit_scan, admit_select, known};
+use super::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
 use crate::error::Result;
 use crate::id::RealmId;
 use crate::runtime::Clock;
@@ -138,6 +139,11 @@ impl Store for SqliteStore {
         self.read(move |connection| reader::get(connection, &statements, &realm, table, &keys)).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let (statements, realm) = (Arc::clone(&self.statements), realm.clone());
+        self.read(move |connection| reader::marks(connection, &statements, &realm, table, &keys)).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         admit_scan(scan)?;
         let scan = scan.clone();
@@ -207,6 +213,14 @@ impl Store for SqliteStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.read(reader::realms).await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        for due in dues {
+            admit_due(due)?;
+        }
+        let dues = dues.to_vec();
+        self.read(move |connection| due::due_realms(connection, &dues)).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {
