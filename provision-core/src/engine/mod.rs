@@ -23,6 +23,7 @@ mod reconcile;
 mod references;
 mod renew;
 mod rest;
+mod restored;
 mod retry;
 mod roll;
 mod snapshot;

@@ -325,6 +325,22 @@ impl Store for MemoryStore {
         Ok(keys.iter().map(|key| shelf?.mark(key)).collect())
     }
 
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let state = self.state();
+        let Some(shelf) = state.shelf(realm, table) else { return Ok(Vec::new()) };
+        let after = after.map(|key| Cursor { column: String::new(), key });
+        let select = Select::KeyPrefix(prefix.to_owned());
+        let keys = shelf.walk(&select, after.as_ref()).take(page(limit));
+        Ok(keys.map(|(_, key)| (key.to_owned(), shelf.mark(key))).collect())
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         admit_scan(scan)?;
         let state = self.state();

@@ -236,6 +236,22 @@ pub trait Store: Debug + Send + Sync {
         Ok(vec![None; keys.len()])
     }
 
+    /// A page of keys that start with a prefix and come after a key, in key order, each with its mark as
+    /// [`Store::marks`] tells it. Fewer than `limit`: that was all.
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let after = after.map(|key| Cursor { column: String::new(), key });
+        let select = Select::KeyPrefix(prefix.to_owned());
+        let page = self.scan(&Scan { realm: realm.clone(), table, select, after, limit }).await?;
+        Ok(page.rows.into_iter().map(|row| (row.key, None)).collect())
+    }
+
     /// A page of rows.
     async fn scan(&self, scan: &Scan) -> Result<Rows>;
 

@@ -103,7 +103,7 @@ impl SqliteStore {
         let driver = if options.inline {
             Driver::Inline(Mutex::new(writer))
         } else {
-            let readers = (0..options.readers.clamp(1, 64)).map(|_| {
+            let readers = (0..options.readers.clamp(1, connection::READERS_MAX)).map(|_| {
                 let connection = connection::open(path, &options)?;
                 connection::configure_reader(&connection, &options)?;
                 Ok(connection)
@@ -142,6 +142,21 @@ impl Store for SqliteStore {
     async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
         let (statements, realm) = (Arc::clone(&self.statements), realm.clone());
         self.read(move |connection| reader::marks(connection, &statements, &realm, table, &keys)).await
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let (realm, prefix) = (realm.clone(), prefix.to_owned());
+        self.read(move |connection| {
+            reader::scan_marks(connection, &realm, table, &prefix, after.as_deref(), limit)
+        })
+        .await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
