@@ -164,7 +164,7 @@ impl<'a> Lane<'a> {
     /// is called for the other. Edges that need not be first go at the end, in as few requests as they need.
     async fn pass(&self, chunks: &[u32], offboarding: bool) -> Result<Round> {
         let gathered = Gathered::default();
-        let passes = chunks.iter().map(|number| self.take_up(*number, offboarding, &gathered));
+        let passes = chunks.iter().copied().map(|number| self.take_up(number, offboarding, &gathered));
         let mut passes = futures_util::stream::iter(passes).buffer_unordered(AHEAD);
         let (mut round, mut open) = (Round::default(), BTreeMap::new());
         while let Some(pass) = passes.next().await {
