@@ -16,6 +16,7 @@ except ImportError:
 yesterday, today = sys.argv[1:]
 began, processor = time.perf_counter(), time.process_time()
 connection = duckdb.connect()
+connection.execute("SET enable_progress_bar = false")
 columns = [name for name, *_ in connection.execute(
     "DESCRIBE SELECT * FROM read_csv(?, all_varchar = true)", [today]).fetchall()]
 key, *rest = columns

@@ -36,7 +36,7 @@ impl PageSource for TablePages {
             let desk = Arc::clone(&self.desk);
             spawn_blocking(move || desk.table()).await.map_err(|_| error::stopped(Effect::None))?
         };
-        error::in_time(&self.cx)?;
+        self.desk.in_time(&self.cx)?;
         let table = self.table.get_or_try_init(read).await?;
         let (shape, filter) = (&self.desk.shape, self.request.filter.as_ref());
         if let Some(found) = filter.and_then(|filter| by_index(shape, table, filter)) {

@@ -27,7 +27,7 @@ impl Shape {
 impl Writer for CsvConnector {
     async fn create(&self, cx: &Context, request: CreateRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
-        error::in_time(cx)?;
+        self.desk.in_time(cx)?;
         if request.password.is_some() {
             return Err(unsupported("a password is never written to a file"));
         }
@@ -44,13 +44,13 @@ impl Writer for CsvConnector {
 
     async fn update(&self, cx: &Context, request: UpdateRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
-        error::in_time(cx)?;
+        self.desk.in_time(cx)?;
         self.desk.submit(Change::Update { key: request.key, delta: request.delta }).await
     }
 
     async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
-        error::in_time(cx)?;
+        self.desk.in_time(cx)?;
         let Some(naming) = &self.desk.shape.class.naming else {
             return Err(unsupported("the table has no naming attribute"));
         };
@@ -65,7 +65,7 @@ impl Writer for CsvConnector {
 
     async fn delete(&self, cx: &Context, request: DeleteRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
-        error::in_time(cx)?;
+        self.desk.in_time(cx)?;
         self.desk.submit(Change::Delete { key: request.key }).await
     }
 }
@@ -74,7 +74,7 @@ impl Writer for CsvConnector {
 impl LifecycleFacet for CsvConnector {
     async fn set(&self, cx: &Context, request: LifecycleRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
-        error::in_time(cx)?;
+        self.desk.in_time(cx)?;
         if self.desk.shape.enabled.is_none() {
             return Err(unsupported("the table has no `enabled_column`"));
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use futures_util::FutureExt;
+
 use crate::audit::{self, AuditEntry};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::{Company, JournalEntry, Lane, StepState};
@@ -128,10 +130,14 @@ impl Engine {
         let parts: Vec<_> = lanes.iter().map(|_| company.map(Company::bring)).collect();
         // Whoever applies brings what its lanes bring, and nothing besides.
         let resting = company.map(Company::rest);
-        let runs = lanes.iter().zip(parts).map(|(lane, part)| async move {
-            let ended = lane.run().await;
-            drop(part);
-            ended
+        // Boxed, so that the compiler sees that it can be sent between threads.
+        let runs = lanes.iter().zip(parts).map(|(lane, part)| {
+            let run = async move {
+                let ended = lane.run().await;
+                drop(part);
+                ended
+            };
+            run.boxed()
         });
         let ended = futures_util::future::join_all(runs).await;
         drop(resting);

@@ -1,7 +1,6 @@
 //! The identities of a plan, a chunk at a time, and what is known of them: read ahead of the planner.
 
-use futures_core::Stream;
-use futures_util::{TryStreamExt, stream};
+use futures_util::stream::{self, BoxStream, TryStreamExt};
 
 use super::Engine;
 use super::planning::{CHUNK, Run};
@@ -37,14 +36,14 @@ impl Engine {
         scope: &'a Scope,
         run: &Run,
         workers: u32,
-    ) -> impl Stream<Item = Result<Batch>> + use<'a> {
+    ) -> BoxStream<'a, Result<Batch>> {
         let (now, plan, matches) = (run.now, run.id, run.matches.clone());
         let batches = stream::try_unfold(Some(None), move |state: Option<Option<Cursor>>| async move {
             let Some(after) = state else { return Ok(None) };
             let batch = self.next_batch(scope, now, after).await?;
             Ok(batch.map(|(identities, next)| (identities, next.map(Some))))
         });
-        batches
+        let batches = batches
             .map_ok(move |identities| {
                 let matches = matches.clone();
                 async move {
@@ -52,7 +51,8 @@ impl Engine {
                     Ok(Batch { identities, facts })
                 }
             })
-            .try_buffered(workers.clamp(1, WORKERS_MAX) as usize)
+            .try_buffered(workers.clamp(1, WORKERS_MAX) as usize);
+        Box::pin(batches)
     }
 
     /// What is known of identities now.

@@ -18,9 +18,26 @@ impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due. When others were faster with one of
     /// them, takes what they have left.
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        // Planted: leavers come after everybody else.
+        let urgent_last = planted::is(Defect::LeaverBehindQueue);
+        self.claim_of(&[!urgent_last, urgent_last], owner, lease, limit).await
+    }
+
+    /// Claims leavers that are due, the longest due first.
+    pub(super) async fn claim_leavers(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        self.claim_of(&[true], owner, lease, limit).await
+    }
+
+    async fn claim_of(
+        &self,
+        urgencies: &[bool],
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Work>> {
         for _ in 0..TRIES_MAX {
             let now = self.store().now().await?;
-            let found = self.claimable(now, limit).await?;
+            let found = self.claimable(urgencies, now, limit).await?;
             if let Some(claimed) = self.claim(&found, owner, now.plus(lease)).await? {
                 return Ok(claimed);
             }
@@ -29,11 +46,9 @@ impl Engine {
         Ok(Vec::new())
     }
 
-    async fn claimable(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
+    async fn claimable(&self, urgencies: &[bool], now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
         let mut found = Vec::new();
-        // Planted: leavers come after everybody else.
-        let urgent_last = planted::is(Defect::LeaverBehindQueue);
-        for urgent in [!urgent_last, urgent_last] {
+        for urgent in urgencies.iter().copied() {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;

@@ -88,9 +88,7 @@ impl Worker<'_> {
                 self.discard(&other).await?;
             }
         }
-        if !self.report.held.contains(&kept) {
-            self.report.held.push(kept);
-        }
+        self.report.note_held(kept);
         rests.extend(own.into_iter().map(|identity| (identity, Rest::Parked(until))));
         Ok(())
     }

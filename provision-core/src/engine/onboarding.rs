@@ -130,6 +130,7 @@ impl Engine {
                         if restored {
                             // What the store says of its links may be older than the objects.
                             let mut seen = ReconcileReport::begun(name, at);
+                            crowded |= !self.doubt_edges(name, class, &objects).await?;
                             crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
                         }
                     }

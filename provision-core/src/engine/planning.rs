@@ -123,7 +123,7 @@ impl Engine {
         self.commit(changes).await?;
         let mut hasher = Sha256::new();
         let mut waiting = false;
-        let mut batches = std::pin::pin!(self.batches(&scope, &run, options.workers));
+        let mut batches = self.batches(&scope, &run, options.workers);
         while let Some(batch) = batches.try_next().await? {
             waiting |= self.plan_chunk(&mut run, &mut header, &mut hasher, batch).await?;
         }

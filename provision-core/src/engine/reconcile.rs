@@ -186,7 +186,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn links_of(
+    pub(super) async fn links_of(
         &self,
         target: &TargetName,
         class: &ClassName,

@@ -16,7 +16,7 @@ use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::id::StepId;
+use crate::id::{IdentityId, StepId};
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
 use crate::plan::{PlanHeader, Step};
 use crate::planted::{self, Defect};
@@ -75,6 +75,8 @@ struct Urgency {
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     pub(super) chunk: u32,
+    /// When what was planned for the identity is to be looked at again: from then on it is stale.
+    pub(super) stale_at: Option<Timestamp>,
     pub(super) step: Arc<Step>,
 }
 
@@ -164,6 +166,7 @@ impl<'a> Lane<'a> {
     /// is called for the other. Edges that need not be first go at the end, in as few requests as they need.
     async fn pass(&self, chunks: &[u32], offboarding: bool) -> Result<Round> {
         let gathered = Gathered::default();
+        // Copied: the compiler does not see that a closure over a borrowed number can be sent between threads.
         let passes = chunks.iter().copied().map(|number| self.take_up(number, offboarding, &gathered));
         let mut passes = futures_util::stream::iter(passes).buffer_unordered(AHEAD);
         let (mut round, mut open) = (Round::default(), BTreeMap::new());
@@ -215,6 +218,8 @@ impl<'a> Lane<'a> {
             }
         }
         let Some(chunk) = self.engine.plan_steps(plan, number).await? else { return Ok(pass) };
+        let dates = chunk.planned.iter().filter_map(|of| of.next_change_at.map(|at| (of.identity, at)));
+        let dates: BTreeMap<IdentityId, Timestamp> = dates.collect();
         let steps: Vec<Arc<Step>> = chunk
             .steps
             .into_iter()
@@ -228,7 +233,10 @@ impl<'a> Lane<'a> {
             pass.next = next;
             let (edges, ready): (Vec<Ready>, Vec<Ready>) = ready
                 .into_iter()
-                .map(|step| Ready { chunk: number, step })
+                .map(|step| {
+                    let stale_at = dates.get(&step.identity).copied();
+                    Ready { chunk: number, stale_at, step }
+                })
                 // Leavers do not wait for company.
                 .partition(|ready| !ready.step.offboarding && is_edge(&ready.step.action));
             if self.stopped() || self.progress.is_stopped() {

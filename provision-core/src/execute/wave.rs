@@ -13,8 +13,8 @@ use super::company::{Company, Stage};
 use super::lane::{AHEAD, Entries, Lane, Ready};
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
-use crate::error::Result;
-use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
+use crate::error::{ErrorKind, Result};
+use crate::id::{ClassName, IdentityId, LinkId, StepId, Tag, TargetName};
 use crate::model::{ConfiguredTarget, Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
 use crate::planted::{self, Defect};
@@ -137,8 +137,9 @@ impl Lane<'_> {
                 let stop: Vec<(Arc<Step>, String)> =
                     stop.into_iter().map(|begun| (begun.step, why.clone())).collect();
                 self.skip(&stop, &entries, true).await?;
-                let ready = |begun: Begun| Ready { chunk: begun.entry.chunk, step: begun.step };
-                let go: Vec<Ready> = go.into_iter().map(ready).collect();
+                let go: BTreeSet<&StepId> = go.iter().map(|begun| &begun.step.id).collect();
+                let go: Vec<Ready> =
+                    steps.iter().filter(|ready| go.contains(&ready.step.id)).cloned().collect();
                 return Box::pin(self.begin(&go, &entries)).await;
             }
             if begun.is_empty() {
@@ -191,24 +192,34 @@ impl Lane<'_> {
         let others = self.open_elsewhere(steps).await?;
         let deadline = self.deadline(steps.len());
         let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
-        for ((Ready { chunk, step }, identity), link) in steps.iter().zip(identities).zip(links) {
-            let seen = identity.as_ref().map(identity_version).transpose()?;
-            let version = seen.map(|(version, _)| version);
+        // A plan that somebody goes on with later was made by a policy that may not be in force any more.
+        let other_policy = match self.engine.expect_policy(&self.header.policy).await {
+            Ok(expect) => {
+                checked.changes.expect.push(expect);
+                false
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => true,
+            Err(error) => return Err(error),
+        };
+        for ((ready, identity), link) in steps.iter().zip(identities).zip(links) {
+            let step = &ready.step;
+            let version = identity.as_ref().map(identity_version).transpose()?;
             let known = entries.get(&step.id);
             let mut stale = self.stale(step, version, link.as_ref().map(|link| &link.value));
-            let date = seen.and_then(|(_, next)| next);
+            let date = ready.stale_at;
             let fresh = planted::is(Defect::StalePrecondition);
-            if !fresh
-                && stale.is_none()
-                && date.is_some_and(|at| at > self.header.now && at <= self.engine.now())
-            {
-                stale = Some("a first or last day has come since the plan was made".to_owned());
+            if !fresh && stale.is_none() && date.is_some_and(|at| at <= self.engine.now()) {
+                let why = "a first or last day, or the end of a grant, has come since the plan was made";
+                stale = Some(why.to_owned());
+            }
+            if stale.is_none() && other_policy && !fresh {
+                stale = Some("the policy changed since the plan was made".to_owned());
             }
             if stale.is_none() && others.contains(&account_of(step)) {
                 stale = Some("a step of another plan has not ended for this account".to_owned());
             }
             let mut begun =
-                self.begun(*chunk, step, link.as_ref().map(|link| &link.value), known, deadline)?;
+                self.begun(ready.chunk, step, link.as_ref().map(|link| &link.value), known, deadline)?;
             match stale {
                 Some(why) if begun.is_open() && can_resolve(&step.action) => begun.resolve_only = Some(why),
                 Some(why) => {
@@ -460,15 +471,12 @@ pub(super) fn concurrency(target: &ConfiguredTarget) -> usize {
 }
 
 /// The version of an identity: all that a precondition asks of it.
-fn identity_version(row: &Row) -> Result<(u64, Option<Timestamp>)> {
+fn identity_version(row: &Row) -> Result<u64> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
-        #[serde(default)]
-        next_change_at: Option<Timestamp>,
     }
-    store::decode_part::<Versioned>(Identity::TABLE, row)
-        .map(|identity| (identity.version, identity.next_change_at))
+    store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
 }
 
 /// Whether it can be found out what became of an attempt, other than by sending again. An edge is kept as uncertain and

@@ -1,7 +1,6 @@
 //! Reading a feed: every row is compared with its source record, and what differs is staged.
 
 use futures_util::StreamExt;
-use serde::Deserialize;
 
 use super::guard::{Effect, Measure};
 use super::seen::{Seen, StagedKeys};
@@ -14,7 +13,7 @@ use crate::model::{
     SourceRecord,
 };
 use crate::source::{Absence, FeedEvent, FeedMode, FeedRecord, FeedStream, RecordAction};
-use crate::store::{self, Changes, Commit, Row, Scan, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Stored, Table};
 use crate::value::Timestamp;
 
 /// Problems of rows kept in the report; all are counted.
@@ -45,13 +44,6 @@ fn is_unchanged(row: &FeedRecord, mark: &RecordMark<'_>) -> bool {
     row.action == RecordAction::Upsert
         && mark.state == RecordState::Present
         && mark.fingerprint == row.fingerprint
-}
-
-/// The little of a source record that tells whether it was seen.
-#[derive(Deserialize)]
-struct Standing {
-    ordinal: u64,
-    state: RecordState,
 }
 
 /// A full feed, read whole.
@@ -356,51 +348,53 @@ impl<'a> Staging<'a> {
             return Ok(());
         }
         let prefix = record_prefix(&self.source.settings.name);
-        let select = Select::Equal("source", self.source.settings.name.as_str().to_owned());
+        let (store, realm, batch) = (self.road.store, self.road.realm, self.road.batch);
         let mut after = None;
         loop {
-            let scan = Scan {
-                realm: self.road.realm.clone(),
-                table: Table::SourceRecord,
-                select: select.clone(),
-                after,
-                limit: self.road.batch,
+            let page = store.scan_marks(realm, Table::SourceRecord, &prefix, after, batch).await?;
+            let last = page.len() < batch as usize;
+            after = page.last().map(|(key, _)| key.clone());
+            let missing = |mark: Option<&str>| {
+                let mark = mark.and_then(RecordMark::parse);
+                mark.is_none_or(|mark| self.times_missing(&mark).is_some())
             };
-            let page = self.road.store.scan(&scan).await?;
-            for row in &page.rows {
-                self.absence(row, &prefix, limit)?;
+            let keys: Vec<String> =
+                page.into_iter().filter(|(_, mark)| missing(mark.as_deref())).map(|(key, _)| key).collect();
+            for record in store::get_many::<SourceRecord>(store, realm, &keys).await?.into_iter().flatten() {
+                self.absence(record.value, limit);
             }
-            if self.pending.len() >= self.road.batch as usize {
+            if self.pending.len() >= batch as usize {
                 self.flush().await?;
             }
-            after = page.next;
-            if after.is_none() {
+            if last {
                 return Ok(());
             }
         }
     }
 
-    fn absence(&mut self, row: &Row, prefix: &str, limit: u32) -> Result<()> {
-        let mark: Standing = store::decode_part(Table::SourceRecord, row)?;
+    /// How often a record has been missing now; `None`: it was seen, or is not expected any more.
+    fn times_missing(&self, mark: &RecordMark<'_>) -> Option<u32> {
         let times = match mark.state {
             RecordState::Present => 1,
             RecordState::Absent(times) => times.saturating_add(1),
-            RecordState::Removed | RecordState::Disputed => return Ok(()),
+            RecordState::Removed | RecordState::Disputed => return None,
         };
-        if self.seen.contains(mark.ordinal) {
-            return Ok(());
+        (!self.seen.contains(mark.ordinal)).then_some(times)
+    }
+
+    fn absence(&mut self, record: SourceRecord, limit: u32) {
+        // A source whose name goes on where that of this one ends has keys with the same beginning.
+        if record.source != self.source.settings.name {
+            return;
         }
-        let key = row.key.strip_prefix(prefix).unwrap_or(&row.key).to_owned();
+        let Some(times) = self.times_missing(&record.mark()) else { return };
         if times < limit {
             self.report.counts.absent += 1;
-            self.push(FeedChangeKind::Absent, key, None);
-            return Ok(());
+            return self.push(FeedChangeKind::Absent, record.key, None);
         }
-        let old = store::decode::<SourceRecord>(row)?.value;
-        let effect = Effect::of(FeedChangeKind::Remove, Some(&old), None, &self.source.settings, self.now);
+        let effect = Effect::of(FeedChangeKind::Remove, Some(&record), None, &self.source.settings, self.now);
         self.measure.add(&effect, &mut self.report.counts);
-        self.push(FeedChangeKind::Remove, key, None);
-        Ok(())
+        self.push(FeedChangeKind::Remove, record.key, None);
     }
 
     fn bad_row(&mut self, row: &FeedRecord, why: &str) {

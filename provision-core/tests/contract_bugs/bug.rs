@@ -5,6 +5,32 @@
 pub(crate) enum Bug {
     /// Nothing: the wrapper itself is sound.
     None,
+    /// The factory takes any configuration.
+    ConfigNotChecked,
+    /// Refused credentials look like an unreachable target.
+    RefusedIsUnavailable,
+    /// What is discovered depends on how often it was asked for.
+    DiscoveryDiffers,
+    /// A create forgets the state.
+    StateForgottenAtCreate,
+    /// A listing that is dropped keeps its connection.
+    ListingLeaks,
+    /// The link's id is not sent along.
+    LinkNotSent,
+    /// A deleted object stays a member.
+    DeletedStaysMember,
+    /// A delta of nothing is refused.
+    EmptyDeltaRefused,
+    /// A request that is too large is cut into pieces, quietly.
+    OversizedIsSplit,
+    /// The feed tells the newest first.
+    FeedNewestFirst,
+    /// The feed does not say that there is more.
+    FeedForgetsMore,
+    /// A foreign token starts now.
+    ForeignTokenIsNow,
+    /// Calls at the same time share a variable.
+    AnswersMix,
     /// An unreachable target looks like one without the object.
     ErrorsReadAsAbsence,
     /// The last object of a full page is lost.
@@ -107,13 +133,32 @@ pub(crate) enum Place {
     Loose,
     /// Writes are answered later.
     Late,
+    /// Creates are remembered.
+    Remembering,
+    /// A service whose deletes can be undone.
+    Bin,
 }
+
+/// Every place.
+pub(crate) const ALL_PLACES: [Place; 7] = [
+    Place::Directory,
+    Place::Plain,
+    Place::Service,
+    Place::Loose,
+    Place::Late,
+    Place::Remembering,
+    Place::Bin,
+];
 
 /// A bug, where it is planted, and exactly the clauses that it breaks.
 pub(crate) type Planted = (Bug, Place, &'static [&'static str]);
 
 /// Bugs of what reads.
 pub(crate) const READING: &[Planted] = &[
+    (Bug::ConfigNotChecked, Place::Directory, &["C-1.1"]),
+    (Bug::RefusedIsUnavailable, Place::Directory, &["C-1.2"]),
+    (Bug::DiscoveryDiffers, Place::Directory, &["C-2.1"]),
+    (Bug::ListingLeaks, Place::Directory, &["C-4.4"]),
     (Bug::ErrorsReadAsAbsence, Place::Directory, &["C-3.1", "C-9.1"]),
     (Bug::ListingLosesObjects, Place::Directory, &["C-4.1", "C-4.3", "C-4.5"]),
     (Bug::FirstPageOnly, Place::Directory, &["C-4.1", "C-4.2", "C-4.3", "C-4.5", "C-4.9"]),
@@ -134,6 +179,10 @@ pub(crate) const READING: &[Planted] = &[
 
 /// Bugs of what writes an object.
 pub(crate) const WRITING: &[Planted] = &[
+    (Bug::StateForgottenAtCreate, Place::Directory, &["C-3.2"]),
+    (Bug::LinkNotSent, Place::Remembering, &["C-4.10", "C-9.2"]),
+    (Bug::DeletedStaysMember, Place::Bin, &["C-4.12"]),
+    (Bug::EmptyDeltaRefused, Place::Directory, &["C-5.3"]),
     (Bug::AdoptsByName, Place::Directory, &["C-4.6"]),
     (Bug::DuplicateIsSuccess, Place::Directory, &["C-4.6"]),
     (Bug::DuplicateIsSuccess, Place::Service, &["C-4.6"]),
@@ -161,6 +210,11 @@ pub(crate) const WRITING: &[Planted] = &[
 
 /// Bugs of the other facets, and of every call.
 pub(crate) const OTHERS: &[Planted] = &[
+    (Bug::OversizedIsSplit, Place::Directory, &["C-7.3"]),
+    (Bug::FeedNewestFirst, Place::Directory, &["C-8.1"]),
+    (Bug::FeedForgetsMore, Place::Directory, &["C-8.1"]),
+    (Bug::ForeignTokenIsNow, Place::Directory, &["C-8.3"]),
+    (Bug::AnswersMix, Place::Directory, &["C-9.3"]),
     (Bug::PasswordInError, Place::Directory, &["C-6.2"]),
     (Bug::PasswordInDebug, Place::Directory, &["C-1.3"]),
     (Bug::DisableIgnored, Place::Directory, &["C-6.1"]),

@@ -1,14 +1,16 @@
 //! A connector with one bug, in front of a sound one: what reads.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use provision_core::connector::*;
 use provision_core::filter::{Comparison, Filter};
-use provision_core::memory::{MemoryConfig, Personality};
+use provision_core::memory::{MemoryConfig, MemoryConnector, Personality};
+use provision_core::runtime::SystemClock;
+use provision_core::testkit::contract::Suite;
 use provision_core::value::{Slot, Value};
 use provision_core::{Effect, Error, ErrorKind, Result};
 use serde_json::json;
@@ -25,9 +27,11 @@ pub(crate) struct Buggy {
     /// What its `Debug` shows.
     pub(crate) shown: Mutex<String>,
     /// Connections that are lent.
-    lent: AtomicUsize,
-    /// Tokens or tickets that were used up.
+    lent: Arc<AtomicUsize>,
+    /// Tokens or tickets that were used up, ids of objects that are gone.
     pub(crate) used: Mutex<BTreeSet<Vec<u8>>>,
+    /// What a call leaves here for itself.
+    last: Mutex<Option<ObjectKey>>,
 }
 
 impl std::fmt::Debug for Buggy {
@@ -41,6 +45,8 @@ fn config(place: Place) -> MemoryConfig {
         Place::Directory => MemoryConfig::default(),
         Place::Plain => MemoryConfig::personality(Personality::Plain),
         Place::Service => MemoryConfig::personality(Personality::Service),
+        Place::Remembering => MemoryConfig { idempotent_create: true, ..MemoryConfig::default() },
+        Place::Bin => MemoryConfig { delete_window_s: 60, ..MemoryConfig::personality(Personality::Service) },
         Place::Late => MemoryConfig { pending_polls: 2, ..MemoryConfig::default() },
         Place::Loose => {
             let attributes = json!({
@@ -60,8 +66,34 @@ impl Buggy {
             shape: Shape::new(config(place)),
             bug,
             shown: Mutex::default(),
-            lent: AtomicUsize::new(0),
+            lent: Arc::default(),
             used: Mutex::default(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// The suite that this connector is tried with.
+    pub(crate) fn suite(&self) -> Suite<'_> {
+        let careless = self.is(Bug::ConfigNotChecked);
+        let factory: ConnectorFactory = Arc::new(move |config| {
+            let config = MemoryConfig::from_value(config);
+            let config = if careless { config.unwrap_or_default() } else { config? };
+            Ok(Arc::new(MemoryConnector::new(config, Arc::new(SystemClock))?))
+        });
+        let wrong = [("page_size", json!({ "page_size": 5 }))];
+        Suite::new(self, &self.shape).configured_by(factory, wrong)
+    }
+
+    /// Whether the object was deleted, by a delete that the target does not know of.
+    pub(crate) fn gone(&self, key: &ObjectKey) -> bool {
+        self.is(Bug::DeletedStaysMember) && self.used.lock().unwrap().contains(key.id.as_bytes())
+    }
+
+    /// Refuses a write to an object that is gone.
+    pub(crate) fn alive(&self, key: &ObjectKey) -> Result<()> {
+        match self.gone(key) {
+            true => Err(Error::new(ErrorKind::NotFound, "it is gone").with_effect(Effect::None)),
+            false => Ok(()),
         }
     }
 
@@ -106,6 +138,24 @@ impl Buggy {
         }
         self.lent.fetch_sub(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// A listing that takes a connection and gives it back at its end, and only there.
+    fn lending(&self, listing: Listing) -> Listing {
+        let lent = Arc::clone(&self.lent);
+        let mut began = false;
+        Box::pin(listing.map(move |event| {
+            if !began {
+                began = true;
+                if lent.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS {
+                    return Err(Error::new(ErrorKind::Unavailable, "no connection is free"));
+                }
+            }
+            if !matches!(event, Ok(ListEvent::Objects(_))) {
+                lent.fetch_sub(1, Ordering::SeqCst);
+            }
+            event
+        }))
     }
 
     /// The filter as the target is asked for it.
@@ -213,6 +263,16 @@ impl Buggy {
                     event => futures_util::stream::iter([event]).boxed(),
                 }))
             }
+            Bug::DeletedStaysMember => {
+                let gone = self.used.lock().unwrap().clone();
+                Box::pin(listing.map(move |event| match event {
+                    Ok(ListEvent::Objects(mut objects)) => {
+                        objects.retain(|object| !gone.contains(object.key.id.as_bytes()));
+                        Ok(ListEvent::Objects(objects))
+                    }
+                    event => event,
+                }))
+            }
             bug => Box::pin(listing.map(move |event| match (event, bug) {
                 (Ok(ListEvent::Objects(mut objects)), Bug::ListingLosesObjects) => {
                     if objects.len() == page_size {
@@ -242,11 +302,22 @@ impl Connector for Buggy {
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
-        self.inner().check(cx).await
+        match self.inner().check(cx).await {
+            Err(error) if self.is(Bug::RefusedIsUnavailable) => {
+                Err(Error::new(ErrorKind::Unavailable, error.to_string()))
+            }
+            result => result,
+        }
     }
 
     async fn discover(&self, cx: &Context) -> Result<Discovery> {
         let mut discovery = self.inner().discover(cx).await?;
+        if self.is(Bug::DiscoveryDiffers) {
+            let times = self.lent.fetch_add(1, Ordering::SeqCst);
+            for can in discovery.capabilities.classes.values_mut() {
+                can.concurrency_max = u32::try_from(times).unwrap();
+            }
+        }
         if self.is(Bug::CapabilityNotDeclared) {
             for can in discovery.capabilities.classes.values_mut() {
                 can.rename = false;
@@ -255,8 +326,16 @@ impl Connector for Buggy {
         Ok(discovery)
     }
 
-    async fn get(&self, cx: &Context, request: GetRequest) -> Result<Option<Object>> {
+    async fn get(&self, cx: &Context, mut request: GetRequest) -> Result<Option<Object>> {
         self.connected().await?;
+        if self.gone(&request.key) {
+            return Ok(None);
+        }
+        if self.is(Bug::AnswersMix) {
+            *self.last.lock().unwrap() = Some(request.key.clone());
+            tokio::task::yield_now().await;
+            request.key = self.last.lock().unwrap().clone().unwrap();
+        }
         match self.inner().get(&self.cx(cx), request).await {
             Err(error) if self.is(Bug::ErrorsReadAsAbsence) && error.kind() == ErrorKind::Unavailable => {
                 Ok(None)
@@ -282,6 +361,9 @@ impl Connector for Buggy {
             }
             listing => listing?,
         };
+        if self.is(Bug::ListingLeaks) {
+            return Ok(self.lending(listing));
+        }
         Ok(self.spoiled(listing, &request))
     }
 

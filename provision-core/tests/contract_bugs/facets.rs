@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use provision_core::connector::*;
 use provision_core::delta::{Change, Delta};
+use provision_core::id::LinkId;
 use provision_core::value::{Attributes, Value};
 use provision_core::{Effect, Error, ErrorKind, Result};
 
@@ -12,6 +13,14 @@ use crate::connector::Buggy;
 impl Buggy {
     fn inner_writer(&self) -> &dyn Writer {
         self.inner().writer().unwrap()
+    }
+
+    /// A number that was never used.
+    fn next(&self) -> u128 {
+        let mut used = self.used.lock().unwrap();
+        let number = used.len() as u128 + 1;
+        used.insert(number.to_be_bytes().to_vec());
+        number
     }
 
     /// What becomes of a create whose name is taken.
@@ -41,6 +50,12 @@ impl Writer for Buggy {
         {
             request.attributes.set("userName", vec![Value::text(name)]);
         }
+        if self.is(Bug::StateForgottenAtCreate) {
+            request.enabled = request.enabled.map(|_| true);
+        }
+        if self.is(Bug::LinkNotSent) {
+            request.idempotency = LinkId::from_uuid(uuid::Uuid::from_u128(self.next()));
+        }
         match self.inner_writer().create(&cx, request.clone()).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.taken(&request, error),
             Err(error) if self.is(Bug::BlindRetry) && error.effect() == Effect::Unknown => {
@@ -53,6 +68,11 @@ impl Writer for Buggy {
     async fn update(&self, cx: &Context, mut request: UpdateRequest) -> Result<Outcome> {
         self.connected().await?;
         let (cx, writer) = (self.cx(cx), self.inner_writer());
+        self.alive(&request.key)?;
+        if self.is(Bug::EmptyDeltaRefused) && request.delta.is_empty() {
+            let error = Error::new(ErrorKind::InvalidAttribute, "nothing is to be changed");
+            return Err(error.with_effect(Effect::None));
+        }
         for (name, change) in &mut request.delta.changes {
             match (self.bug, &mut *change) {
                 (Bug::TrimsText, Change::Replace(values)) => {
@@ -87,6 +107,7 @@ impl Writer for Buggy {
 
     async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
         let (old, class) = (request.key.clone(), request.class.clone());
+        self.alive(&old)?;
         let outcome =
             self.inner_writer().rename(&self.cx(cx), request).await.map_err(|error| self.told(error))?;
         match self.bug {
@@ -107,6 +128,13 @@ impl Writer for Buggy {
             && self.inner().get(cx, get).await?.is_none()
         {
             return Err(Error::new(ErrorKind::NotFound, "gone").with_effect(Effect::None));
+        }
+        if self.is(Bug::DeletedStaysMember) && cx.deadline.is_none() {
+            let get = GetRequest { class: request.class.clone(), key: request.key.clone() };
+            if self.inner().get(cx, get).await?.is_some() {
+                self.used.lock().unwrap().insert(request.key.id.clone().into_bytes());
+                return Ok(Outcome::done(request.key));
+            }
         }
         self.inner_writer().delete(&self.cx(cx), request).await.map_err(|error| self.told(error))
     }
@@ -156,6 +184,15 @@ impl Buggy {
 impl MembershipFacet for Buggy {
     async fn change(&self, cx: &Context, request: MembershipRequest) -> Result<Vec<EdgeOutcome>> {
         let facet = self.inner().membership().unwrap();
+        if self.is(Bug::OversizedIsSplit) && !request.edges.is_empty() {
+            let mut outcomes = Vec::new();
+            for edges in request.edges.chunks(100) {
+                outcomes.extend(
+                    facet.change(cx, MembershipRequest { edges: edges.to_vec(), ..request.clone() }).await?,
+                );
+            }
+            return Ok(outcomes);
+        }
         let edges = self.side_edges(cx, &request).await?;
         facet
             .change(cx, MembershipRequest { edges, ..request.clone() })
@@ -191,6 +228,7 @@ impl LifecycleFacet for Buggy {
         if self.is(Bug::CapabilityNotImplemented) {
             return Err(Error::new(ErrorKind::Unsupported, "not yet").with_effect(Effect::None));
         }
+        self.alive(&request.key)?;
         let enabled = request.enabled || self.is(Bug::DisableIgnored);
         let request = LifecycleRequest { enabled, ..request };
         let facet = self.inner().lifecycle().unwrap();
@@ -222,6 +260,10 @@ impl ChangeFeed for Buggy {
             request.token = None;
         }
         let facet = self.inner().change_feed().unwrap();
+        let foreign = |token: &Vec<u8>| !token.starts_with(b"memory:");
+        if self.is(Bug::ForeignTokenIsNow) && request.token.as_ref().is_some_and(foreign) {
+            request.token = None;
+        }
         let page = facet.changes(&self.cx(cx), request).await;
         match (page, self.bug) {
             (Err(error), Bug::FeedErrorIsEmptyPage) if error.kind() == ErrorKind::Unavailable => {
@@ -235,6 +277,11 @@ impl ChangeFeed for Buggy {
                 page.events.retain(|event| !event.deleted);
                 Ok(page)
             }
+            (Ok(mut page), Bug::FeedNewestFirst) => {
+                page.events.reverse();
+                Ok(page)
+            }
+            (Ok(page), Bug::FeedForgetsMore) => Ok(ChangePage { more: false, ..page }),
             (page, _) => page.map_err(|error| self.told(error)),
         }
     }

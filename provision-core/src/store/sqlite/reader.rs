@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::{Explain, unusable};
-use super::statement::{Statements, condition, number, text};
+use super::statement::{Statements, condition, number, scan_marks_sql, text};
 use crate::error::Result;
 use crate::id::RealmId;
 use crate::store::{Cursor, Row, Rows, Scan, Select, Stream, Table};
@@ -81,6 +81,30 @@ pub(super) fn marks(
     found.or_explain("read marks")?;
     snapshot.commit().or_explain("end a read")?;
     Ok(marks)
+}
+
+/// A page of keys with their marks, in key order.
+pub(super) fn scan_marks(
+    connection: &Connection,
+    realm: &RealmId,
+    table: Table,
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<(String, Option<String>)>> {
+    let select = Select::KeyPrefix(prefix.to_owned());
+    let after = after.map(|key| Cursor { column: String::new(), key: key.to_owned() });
+    let condition = condition(table, &select, after.as_ref());
+    let sql = scan_marks_sql(table, &condition.sql);
+    let mut binds = vec![text(realm.as_str())];
+    binds.extend(condition.binds);
+    binds.push(number(u64::from(limit)));
+    let page = (|| {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(binds), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })();
+    page.or_explain("read a page of marks")
 }
 
 /// A page of rows.

@@ -104,6 +104,16 @@ fn table_sql(table: Table) -> TableSql {
     }
 }
 
+/// A page of keys and marks; of a table with marks, from the index that holds nothing else.
+pub(super) fn scan_marks_sql(table: Table, condition: &str) -> String {
+    let name = table.name();
+    let (mark, index) = match table.has_mark() {
+        true => (format!("\"{MARK}\""), format!(" INDEXED BY \"{name}__{MARK}\"")),
+        false => ("NULL".to_owned(), String::new()),
+    };
+    format!("SELECT key, {mark} FROM \"{name}\"{index} WHERE realm = ? AND {condition} ORDER BY key LIMIT ?")
+}
+
 fn append_sql(stream: Stream) -> String {
     let columns: String = stream.indexes().iter().map(|index| format!("\"{}\", ", index.name)).collect();
     let marks = "?, ".repeat(stream.indexes().len());
@@ -176,7 +186,7 @@ fn by_column<'a>(
     Condition { sql: format!("{sql} AND \"{column}\" {operator} ?"), binds, order, column: Some(column) }
 }
 
-fn below<'a>(prefix: &str) -> Bind<'a> {
+pub(super) fn below<'a>(prefix: &str) -> Bind<'a> {
     match crate::store::admission::above_prefix(prefix) {
         Some(above) => ToSqlOutput::Owned(Value::Text(above)),
         None => above_all_text(),
@@ -239,6 +249,14 @@ mod tests {
             let plan = plan(&connection, sql, vec![text("realm"), text("key")]);
             assert!(plan.starts_with(&format!("SEARCH {} USING COVERING INDEX ", table.name())), "{plan}");
             assert!(plan.ends_with("(realm=? AND key>?)"), "{plan}");
+            let select = Select::KeyPrefix("a".into());
+            let Condition { sql, binds, .. } = condition(*table, &select, None);
+            let mut all = vec![text("realm")];
+            all.extend(binds);
+            all.push(number(1));
+            let plan = self::plan(&connection, &scan_marks_sql(*table, &sql), all);
+            assert!(plan.starts_with(&format!("SEARCH {} USING COVERING INDEX ", table.name())), "{plan}");
+            assert!(plan.ends_with("(realm=? AND key>? AND key<?)"), "{plan}");
         }
     }
 

@@ -341,7 +341,10 @@ mod tests {
         let file = StoreFile::prepare(&path).unwrap();
         let connection = connection::open(&path, &options).unwrap();
         connection::configure_writer(&connection, &options).unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let reader = connection::open(&path, &options).unwrap();
         let writer = Writer::new(connection, Arc::new(Statements::new()), file, options.busy_timeout);
         let write = |bytes: usize| {

@@ -46,7 +46,7 @@ use crate::error::Result;
 use crate::value::Timestamp;
 
 /// Polls after which a world is thought to be going round in circles.
-const EVENTS_MAX: u64 = 3_000_000;
+const EVENTS_MAX: u64 = 120_000;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

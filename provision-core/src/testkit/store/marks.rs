@@ -32,5 +32,22 @@ pub async fn marks_are_read_by_key(store: &dyn Store) -> Result<()> {
             assert!(found.is_none() || found == expected(n), "{n}: {found:?}");
         }
     }
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.scan_marks(&realm, Table::SourceRecord, "hr/0", after, 7).await?;
+        let full = page.len() == 7;
+        after = page.last().map(|(key, _)| key.clone());
+        pages.extend(page);
+        if !full {
+            break;
+        }
+    }
+    let all: Vec<u32> = (0..100).filter(|n| *n != 9).collect();
+    assert_eq!(pages.len(), all.len());
+    for (n, (key, mark)) in all.into_iter().zip(pages) {
+        assert_eq!(key, format!("hr/{n:03}"));
+        assert!(mark.is_none() || mark == expected(n), "{key}: {mark:?}");
+    }
+    assert!(store.scan_marks(&other, Table::SourceRecord, "hs/", None, 7).await?.is_empty());
     Ok(())
 }
