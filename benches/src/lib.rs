@@ -4,9 +4,12 @@
 //! interleaved round by round: absolute times say more about the machine than about the code.
 
 pub mod child;
+pub mod counted;
+pub mod listed;
 mod measure;
 mod people;
 mod policy;
+pub mod population;
 pub mod report;
 mod rows;
 mod world;

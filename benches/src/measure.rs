@@ -21,12 +21,12 @@ pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Spent) {
     (done, Spent { wall: began.elapsed(), processor: processor_time().saturating_sub(before) })
 }
 
-/// What this process has used so far, in user and system mode.
+/// What this process and the children it has waited for have used so far, in user and system mode.
 fn processor_time() -> Duration {
     let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name, which ends with the last parenthesis: fields 3 and on; 14 and 15 are the times, in ticks.
+    // After the name, which ends with the last parenthesis: fields 3 and on; 14 to 17 are the times, in ticks.
     let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 

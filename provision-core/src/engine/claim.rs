@@ -3,32 +3,52 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::rest::Rest;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
+use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
-const TRIES_MAX: u32 = 20;
-
-/// What becomes of a claimed identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Nothing is left to do until then; `None`: until something changes.
-    Done(Option<Timestamp>),
-    /// Look again then.
-    Later(Timestamp),
-    /// A person decides first; look again then at the latest.
-    Parked(Timestamp),
-}
+pub(super) const TRIES_MAX: u32 = 20;
 
 impl Engine {
-    /// Claims dirty identities that are due: leavers first, then the longest due.
+    /// Claims dirty identities that are due: leavers first, then the longest due. When others were faster with one of
+    /// them, takes what they have left.
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
-        let now = self.store().now().await?;
+        // Planted: leavers come after everybody else.
+        let urgent_last = planted::is(Defect::LeaverBehindQueue);
+        self.claim_of(&[!urgent_last, urgent_last], owner, lease, limit).await
+    }
+
+    /// Claims leavers that are due, the longest due first.
+    pub(super) async fn claim_leavers(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        self.claim_of(&[true], owner, lease, limit).await
+    }
+
+    async fn claim_of(
+        &self,
+        urgencies: &[bool],
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Work>> {
+        for _ in 0..TRIES_MAX {
+            let now = self.store().now().await?;
+            let found = self.claimable(urgencies, now, limit).await?;
+            if let Some(claimed) = self.claim(&found, owner, now.plus(lease)).await? {
+                return Ok(claimed);
+            }
+        }
+        // Many others are at it.
+        Ok(Vec::new())
+    }
+
+    async fn claimable(&self, urgencies: &[bool], now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
         let mut found = Vec::new();
-        for urgent in [true, false] {
+        for urgent in urgencies.iter().copied() {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
@@ -39,16 +59,7 @@ impl Engine {
             let (page, _) = store::list_by::<Work>(self.store(), &self.realm, select, after, left).await?;
             found.extend(page);
         }
-        let claimed = self.claim(&found, owner, now.plus(lease)).await?;
-        if claimed.is_some() || found.len() < 2 {
-            return Ok(claimed.unwrap_or_default());
-        }
-        // Somebody else was faster with one of them: take those that are left.
-        let mut claimed = Vec::new();
-        for work in found {
-            claimed.extend(self.claim(&[work], owner, now.plus(lease)).await?.unwrap_or_default());
-        }
-        Ok(claimed)
+        Ok(found)
     }
 
     /// Claims one identity, dirty, parked or neither; `None` while somebody else has it.
@@ -108,19 +119,31 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             let known = store::get::<Work>(self.store(), &self.realm, &claimed.order).await?;
             let Some(Stored { version, value }) = known else { return Ok(false) };
-            if value.lease.as_ref() != Some(lease) {
+            // Planted: the lease and its fence are not looked at.
+            let fenced = !planted::is(Defect::StaleLeaseCommits);
+            if fenced && !value.is_held_by(lease) {
                 return Ok(false);
             }
             let mut changes = Changes::in_realm(&self.realm);
-            changes.expect.push(Expect::Column {
-                table: Table::Work,
-                key: claimed.order.clone(),
-                column: "fence",
-                value: lease.fence.to_string(),
-            });
+            if fenced {
+                changes.expect.push(Expect::Column {
+                    table: Table::Work,
+                    key: claimed.order.clone(),
+                    column: "fence",
+                    value: lease.fence.to_string(),
+                });
+            }
             let free = Work { lease: None, ..value };
+            // Planted: nobody asks for newer marks.
+            let seen =
+                free.generation == claimed.generation || planted::is(Defect::DirtyClearedAfterNewerChange);
+            // Planted: the process remembers the date.
+            let rest = match rest {
+                Rest::Done(Some(_)) if planted::is(Defect::EndDateForgotten) => Rest::Done(None),
+                rest => rest,
+            };
             match rest {
-                _ if free.generation != claimed.generation => changes.replace(version, &free)?,
+                _ if !seen => changes.replace(version, &free)?,
                 Rest::Done(None) => {
                     let key = claimed.order.clone();
                     changes.expect.push(Expect::Version { table: Table::Work, key: key.clone(), version });
@@ -140,7 +163,7 @@ impl Engine {
     }
 }
 
-fn busy() -> Error {
+pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
 }
@@ -153,9 +176,10 @@ mod tests {
 
     use super::*;
     use crate::connector::Registry;
+    use crate::id::RealmId;
     use crate::model::{Employment, Identity, Status};
     use crate::runtime::{FixedClock, Runtime};
-    use crate::store::MemoryStore;
+    use crate::store::{MemoryStore, Row, Rows, Scan, Store, Stream};
     use crate::value::{Attributes, Zone};
 
     const LEASE: Duration = Duration::from_secs(60);
@@ -245,6 +269,86 @@ mod tests {
         assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
         realm.wait(LEASE * 10);
         assert_eq!(realm.claim("c").await.len(), 1);
+    }
+
+    /// A store that lets others go first at every call.
+    #[derive(Debug)]
+    struct Polite(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl Store for Polite {
+        async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>> {
+            self.0.get(realm, table, keys).await
+        }
+
+        async fn scan(&self, scan: &Scan) -> Result<Rows> {
+            tokio::task::yield_now().await;
+            self.0.scan(scan).await
+        }
+
+        async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
+            self.0.count(realm, table, select).await
+        }
+
+        async fn read_stream(
+            &self,
+            r: &RealmId,
+            s: Stream,
+            after: u64,
+            limit: u32,
+        ) -> Result<Vec<(u64, Row)>> {
+            self.0.read_stream(r, s, after, limit).await
+        }
+
+        async fn read_stream_by(
+            &self,
+            realm: &RealmId,
+            stream: Stream,
+            column: &'static str,
+            value: &str,
+            after: u64,
+            limit: u32,
+        ) -> Result<Vec<(u64, Row)>> {
+            self.0.read_stream_by(realm, stream, column, value, after, limit).await
+        }
+
+        async fn commit(&self, changes: Changes) -> Result<Commit> {
+            tokio::task::yield_now().await;
+            self.0.commit(changes).await
+        }
+
+        async fn now(&self) -> Result<Timestamp> {
+            self.0.now().await
+        }
+
+        async fn epoch(&self) -> Result<String> {
+            self.0.epoch().await
+        }
+
+        async fn realms(&self) -> Result<Vec<RealmId>> {
+            self.0.realms().await
+        }
+
+        async fn backup(&self, path: &std::path::Path) -> Result<()> {
+            self.0.backup(path).await
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_too_slow_takes_what_is_left() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(Polite(MemoryStore::new(clock.clone())));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock.clone()).build().realm("main");
+        let realm = Realm { engine, clock };
+        for number in 1..=12 {
+            realm.dirty(number, false).await;
+        }
+        let claims = (0..3).map(|_| realm.engine.claim_due("a", LEASE, 4));
+        let claimed = futures_util::future::try_join_all(claims).await.unwrap();
+        assert!(claimed.iter().all(|claimed| claimed.len() == 4), "{claimed:?}");
+        let orders: std::collections::BTreeSet<_> =
+            claimed.iter().flatten().map(|work| &work.order).collect();
+        assert_eq!(orders.len(), 12);
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl Record for Meta<MarkAll> {
     }
 
     fn columns(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+        vec![("due", self.value.since.sortable())]
     }
 }
 
@@ -152,7 +152,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Conflict`, retryable, when another version was set since.
-    pub(super) async fn expect_policy(&self, version: &PolicyVersion) -> Result<Expect> {
+    pub(crate) async fn expect_policy(&self, version: &PolicyVersion) -> Result<Expect> {
         let known = store::get::<Meta<PolicyVersion>>(self.store(), &self.realm, POLICY).await?;
         match known {
             Some(known) if known.value.value == *version => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::Rest;
+use super::rest::Rest;
 use super::{ApplyOptions, Engine, PlanOptions};
 use crate::connector::ObjectKey;
 use crate::error::Result;
@@ -15,8 +15,8 @@ use crate::plan::{Drive, PlanHeader, PlanState, Scope};
 use crate::runtime::{Operation, Progress};
 use crate::store::{self, Select};
 
-/// How long another worker has an identity before it may be taken over.
-const LEASE: Duration = Duration::from_secs(600);
+/// How long the identity is ours before it may be taken over, unless that is renewed.
+const LEASE: Duration = Duration::from_secs(120);
 /// How long to wait before asking again whether the other worker is done.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -89,7 +89,9 @@ impl Engine {
                 return Ok(ready);
             }
         };
-        let outcome = self.ensure_claimed(actor, who, target, deadline).await;
+        let progress = Progress::new();
+        let work = self.ensure_claimed(actor, who, target, deadline, &progress);
+        let outcome = self.while_held(std::slice::from_ref(&claimed), LEASE, &progress, work).await;
         // What other targets need is still to be done: the identity stays dirty.
         self.give_back(&claimed, Rest::Later(self.now())).await?;
         outcome
@@ -101,6 +103,7 @@ impl Engine {
         who: IdentityId,
         target: &TargetName,
         deadline: Duration,
+        progress: &Progress,
     ) -> Result<EnsureOutcome> {
         // Whoever had the identity before us may have made it.
         if let Some(ready) = self.is_ready(who, target, None).await? {
@@ -117,7 +120,7 @@ impl Engine {
             }
             PlanState::Ready => {
                 let options = ApplyOptions { patience: deadline };
-                let report = self.apply(actor, header.id, &options, &Progress::new()).await?;
+                let report = self.apply(actor, header.id, &options, progress).await?;
                 why.extend(report.problems.into_values().flatten());
             }
             _ => {}

@@ -9,6 +9,7 @@ use crate::id::HoldId;
 use crate::ingest::FeedOutcome;
 use crate::model::{Actor, Hold, HoldOf, HoldState};
 use crate::plan::{PlanHeader, PlanState};
+use crate::planted::{self, Defect};
 use crate::runtime::Operation;
 use crate::store::{self, Changes, Select, Stored};
 
@@ -48,7 +49,8 @@ impl Engine {
     pub async fn approve(&self, actor: &Actor, id: HoldId, digest: &str) -> Result<Hold> {
         self.authorize(actor, Operation::Approve)?;
         let Stored { version, value: hold } = self.stored_hold(id).await?;
-        if hold.state != HoldState::Open {
+        // Planted: a decision may be taken again.
+        if hold.state != HoldState::Open && !planted::is(Defect::ApprovedTwice) {
             return Err(refused(&hold, &format!("the hold is {}, not open", hold.state.as_str())));
         }
         if hold.author == *actor {
@@ -136,6 +138,9 @@ impl Engine {
             if let Some(Stored { version, value }) = plan {
                 changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
             }
+        }
+        if let (HoldState::Approved, HoldOf::Plan { .. }) = (state, &hold.of) {
+            self.note_approval(&mut changes)?;
         }
         let mut entry = AuditEntry::new(&self.realm, self.now(), actor, event);
         entry.object = Some(hold.id.to_string());

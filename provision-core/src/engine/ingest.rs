@@ -54,6 +54,7 @@ impl Engine {
 
     /// The ingest road on behalf of an actor.
     pub(crate) fn road<'a>(&'a self, actor: &'a Actor) -> Ingest<'a> {
-        Ingest::new(self.store(), self.inner.clock.as_ref(), self.inner.random.as_ref(), &self.realm, actor)
+        let (clock, random) = (self.inner.clock.as_ref(), self.inner.random.as_ref());
+        Ingest::new(self.store(), clock, random, &self.realm, actor).awake_since(self.inner.started_at)
     }
 }

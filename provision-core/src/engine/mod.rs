@@ -1,6 +1,7 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod batch;
 mod claim;
 mod configure;
 mod disputes;
@@ -11,26 +12,36 @@ mod explanation;
 mod explanation_text;
 mod facts;
 mod find;
+mod held;
 mod history;
 mod holds;
 mod ingest;
 mod onboarding;
 mod planning;
+mod realms;
 mod reconcile;
 mod references;
+mod renew;
+mod rest;
+mod restored;
 mod retry;
+mod roll;
 mod snapshot;
 mod status;
+mod stop;
 mod submit;
 mod taken;
+mod turns;
+mod unfinished;
 mod work;
+mod worker;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
 pub use disputes::Decision;
-pub use drive::{RunOptions, RunReport, RunUntil, Stop};
+pub use drive::{RunOptions, RunReport, RunUntil};
 pub use ensure::EnsureOutcome;
 pub use explain::ExplainOptions;
 pub use explanation::{
@@ -41,10 +52,12 @@ pub(crate) use facts::hour_of;
 pub use history::render_history;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
+pub use realms::RealmsReport;
 pub use reconcile::ReconcileReport;
 pub(crate) use references::Waiting;
 pub use retry::RetryFilter;
 pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};
+pub use stop::Stop;
 pub use submit::{SubmitOutcome, SubmitRequest};
 
 use crate::error::Result;

@@ -6,11 +6,12 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::roll::{Answer, Fingerprinter, Roll};
 use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Context, ListEvent, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
-use crate::model::{Actor, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
+use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
@@ -82,6 +83,9 @@ impl Engine {
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
+            // Written before the listing: what is ours only since then is no concern of this reading.
+            let mut roll = self.roll(name, class).await?;
+            let mut prints = Fingerprinter::new(schema)?;
             let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
             let mut crowded = false;
             let mut end = Completeness::Partial {
@@ -90,6 +94,7 @@ impl Engine {
             while let Some(event) = listing.next().await {
                 match event {
                     Ok(ListEvent::Objects(objects)) => {
+                        let objects = call(&mut roll, &mut prints, objects, &mut report)?;
                         crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
                     }
                     Ok(ListEvent::End(completeness)) => end = completeness,
@@ -102,7 +107,7 @@ impl Engine {
                 end = Completeness::Partial { reason };
             }
             if end.is_complete() {
-                self.note_missing(&target, class, &mut report).await?;
+                self.note_missing(&target, class, &mut roll, &mut report).await?;
             } else {
                 report.completeness = end;
             }
@@ -121,7 +126,6 @@ impl Engine {
         objects: Vec<Object>,
         report: &mut ReconcileReport,
     ) -> Result<bool> {
-        report.objects += objects.len() as u64;
         let mut compared = true;
         for objects in objects.chunks(PAGE) {
             compared &= self.compare_page(schema, target, class, objects, report).await?;
@@ -137,6 +141,7 @@ impl Engine {
         objects: &[Object],
         report: &mut ReconcileReport,
     ) -> Result<bool> {
+        let mut prints = Fingerprinter::new(schema)?;
         for _ in 0..TRIES_MAX {
             let found = self.links_of(target, class, objects).await?;
             let mut changes = Changes::in_realm(&self.realm);
@@ -147,7 +152,9 @@ impl Engine {
                 if known_at(&stored.value) > Some(report.at) {
                     continue;
                 }
-                let (link, drifts) = seen(schema, &stored.value, object, report.at);
+                let (mut link, drifts) = seen(schema, &stored.value, object, report.at);
+                let fingerprint = prints.of(object)?.to_text();
+                link.compared = Some(Compared { fingerprint, revision: link.revision });
                 if drifts && link.state == LinkState::Active {
                     drifted.extend(link.subject.identity());
                 }
@@ -155,7 +162,6 @@ impl Engine {
             }
             self.mark_in(&mut changes, &drifted).await?;
             if self.store().commit(changes).await? == Commit::Committed {
-                report.linked += found.len() as u64;
                 report.drifted += drifted.len() as u64;
                 return Ok(true);
             }
@@ -180,7 +186,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn links_of(
+    pub(super) async fn links_of(
         &self,
         target: &TargetName,
         class: &ClassName,
@@ -208,10 +214,14 @@ impl Engine {
         &self,
         target: &ConfiguredTarget,
         class: &ClassName,
+        roll: &mut Roll,
         report: &mut ReconcileReport,
     ) -> Result<()> {
+        if roll.is_full() {
+            return Ok(());
+        }
         let name = &target.settings.name;
-        let (mut missing, mut active, mut cursor) = (0, 0, None);
+        let (mut missing, active, mut cursor) = (0, roll.active, None);
         let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
         let at = report.at;
         let mut gone: Vec<Stored<Link>> = Vec::new();
@@ -219,8 +229,8 @@ impl Engine {
             let (page, next) =
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for stored in page {
-                active += u64::from(stored.value.state != LinkState::Inactive);
-                if is_missing(&stored.value, at) {
+                let called = stored.value.key.as_ref().is_some_and(|key| roll.was_called(&key.id));
+                if !called && is_missing(&stored.value, at) {
                     missing += 1;
                     gone.push(stored);
                 }
@@ -303,6 +313,25 @@ impl Engine {
         Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
             .with_effect(Effect::None))
     }
+}
+
+/// Calls a page: leaves the objects that are to be compared.
+fn call(
+    roll: &mut Roll,
+    prints: &mut Fingerprinter<'_>,
+    mut objects: Vec<Object>,
+    report: &mut ReconcileReport,
+) -> Result<Vec<Object>> {
+    report.objects += objects.len() as u64;
+    let mut kept = Vec::new();
+    for object in objects.drain(..) {
+        let answer = roll.call(&object.key.id, prints.of(&object)?);
+        report.linked += u64::from(answer != Answer::Stranger);
+        if answer == Answer::Other {
+            kept.push(object);
+        }
+    }
+    Ok(kept)
 }
 
 /// When what a link says of its object was last known to be so.

@@ -202,6 +202,11 @@ impl Engine {
         };
         changes.append.push(entry.append()?);
         if changed {
+            if !urgent {
+                // Plans made before do not know the grant as it is now: their steps are stale.
+                value.version += 1;
+                changes.replace(version, &value)?;
+            }
             let work = store::get::<Work>(self.store(), &self.realm, &value.order()).await?;
             Work::mark(changes, work, &value, urgent, self.now())?;
             let event = Event {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{Identity, Lifecycle, Work};
 use crate::plan::Planned;
+use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
 use crate::value::Timestamp;
 
@@ -95,11 +96,15 @@ impl Engine {
         now: Timestamp,
     ) -> Result<()> {
         let Some(Stored { version, value }) = known else { return Ok(()) };
-        let seen = planned.work.as_ref().is_some_and(|(_, seen)| *seen == value.generation);
+        // Planted: nobody asks for newer marks.
+        let any = planted::is(Defect::DirtyClearedAfterNewerChange);
+        let seen = planned.work.as_ref().is_some_and(|(_, seen)| any || *seen == value.generation);
         if !seen || planned.left.is_some_and(|at| at <= now) {
             return Ok(());
         }
-        match Timestamp::earliest(planned.next_change_at, planned.left) {
+        // Planted: the process remembers the date.
+        let date = planned.next_change_at.filter(|_| !planted::is(Defect::EndDateForgotten));
+        match Timestamp::earliest(date, planned.left) {
             Some(at) => {
                 let urgent = value.urgent && planned.left.is_some();
                 let waiting = Work { due_at: at, urgent, lease: None, ..value.clone() };

@@ -2,17 +2,24 @@
 //! every order is in the plan, or is the named output of an earlier step.
 
 mod call;
+mod company;
 mod credential;
+mod edges;
+mod ending;
+mod gathered;
+mod history;
 mod journal;
 mod lane;
 mod names;
 mod read_back;
 mod settle;
+mod skip;
 mod unit;
 mod wave;
 
-pub(crate) use call::find_group;
+pub(crate) use company::{Bringing, Company};
 pub use credential::CredentialDelivery;
+pub(crate) use edges::find_group;
 pub use journal::{JournalEntry, StepState};
 pub(crate) use lane::Lane;
 use unit::{Ended, Unit, units};

@@ -108,18 +108,21 @@ impl Lane<'_> {
         let reserved =
             |name: &Name| matches!(&name.state, NameState::Reserved { plan, .. } if *plan == self.header.id);
         for name in names.into_iter().map(|name| name.value) {
-            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| reserved(&name)) else {
+            // A name that a returning person had before is as taken as a new one.
+            let had = !reserved(&name) && writes(&begun.step, &purpose, &name);
+            let Some(attribute) = name.purpose.strip_prefix(&purpose).filter(|_| had || reserved(&name))
+            else {
                 continue;
             };
-            // Where it cannot be asked, the refusal is the answer.
-            if self.is_taken(begun, attribute, &name.name).await.unwrap_or(true) {
+            // Where it cannot be asked, the refusal is the answer; of a name that somebody had, an answer is needed.
+            if self.is_taken(begun, attribute, &name.name).await.unwrap_or(!had) {
                 batch.changes.put(&Name {
                     owner: None,
                     purpose: String::new(),
                     state: NameState::Foreign,
                     ..name
                 })?;
-            } else {
+            } else if !had {
                 batch.changes.delete.push((Table::Name, name.key()));
             }
         }
@@ -137,8 +140,8 @@ impl Lane<'_> {
         cx.deadline = Some(self.engine.now().plus(self.timeout()));
         let request = crate::connector::ListRequest::matching(begun.step.class.clone(), filter);
         let listing = self.connector.list(&cx, request)?;
-        let (objects, _) =
-            crate::runtime::within(self.timeout(), crate::connector::collect(listing, 10)).await?;
+        let (clock, found) = (self.engine.inner.clock.as_ref(), crate::connector::collect(listing, 10));
+        let (objects, _) = crate::runtime::within(clock, self.timeout(), found).await?;
         Ok(!objects.is_empty())
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::plan::Action;
 use crate::schema::ObjectClass;
+use crate::value::Attributes;
 
 impl Lane<'_> {
     /// Whether the step's effect is on the target already: an ending if so, `None` if it certainly is not.
@@ -84,6 +85,21 @@ impl Lane<'_> {
             return Ok(Some(protected()));
         }
         Ok(Some(there(object, true)))
+    }
+
+    /// Planted (adoption by name): whoever has a unique value of a refused create.
+    pub(super) async fn find_by_name(&self, begun: &Begun, attributes: &Attributes) -> Result<Ended> {
+        let unique = &self.discovery().capabilities.class(&begun.step.class).unique;
+        for name in unique {
+            for value in attributes.values(name.as_str()) {
+                if let Some(object) =
+                    self.find_one(begun, &Filter::equal(name.clone(), value.clone())).await?
+                {
+                    return Ok(there(object, true));
+                }
+            }
+        }
+        Ok(Ended::Disputed("nobody has the name".to_owned()))
     }
 
     async fn find_one(&self, begun: &Begun, lookup: &Filter) -> Result<Option<Object>> {

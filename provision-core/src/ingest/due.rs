@@ -4,6 +4,7 @@ use super::{Ingest, TRIES_MAX, conflict};
 use crate::audit::AuditEntry;
 use crate::error::Result;
 use crate::model::{Identity, Lifecycle, Work};
+use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Select};
 
 impl Ingest<'_> {
@@ -29,7 +30,12 @@ impl Ingest<'_> {
     async fn due_page(&self, limit: u32) -> Result<Option<u64>> {
         let now = self.clock.now();
         let select = Select::AtMost("next_change_at", now.sortable());
-        let (identities, _) = store::list_by::<Identity>(self.store, self.realm, select, None, limit).await?;
+        let (mut identities, _) =
+            store::list_by::<Identity>(self.store, self.realm, select, None, limit).await?;
+        // Planted: dates that came before this process are past.
+        if planted::is(Defect::EndDateForgotten) {
+            identities.retain(|identity| identity.value.next_change_at >= self.awake_since);
+        }
         if identities.is_empty() {
             return Ok(Some(0));
         }

@@ -22,6 +22,7 @@ use crate::model::{Actor, ConfiguredSource, FeedCounts, FeedReport, FeedState};
 use crate::runtime::{Clock, Random, mint};
 use crate::source::{Feed, FeedSequence};
 use crate::store::{self, Cursor, Scan, Select, Store, Stored, Table};
+use crate::value::Timestamp;
 
 pub use outcome::FeedOutcome;
 
@@ -39,6 +40,8 @@ pub struct Ingest<'a> {
     realm: &'a RealmId,
     actor: &'a Actor,
     batch: u32,
+    /// When the process began to watch the clock.
+    awake_since: Option<Timestamp>,
 }
 
 impl<'a> Ingest<'a> {
@@ -50,13 +53,19 @@ impl<'a> Ingest<'a> {
         realm: &'a RealmId,
         actor: &'a Actor,
     ) -> Self {
-        Self { store, clock, random, realm, actor, batch: BATCH }
+        Self { store, clock, random, realm, actor, batch: BATCH, awake_since: None }
     }
 
     /// The same road with another number of records per commit (at least 1; the default is 1,000).
     #[must_use]
     pub fn with_batch(mut self, records: u32) -> Self {
         self.batch = records.max(1);
+        self
+    }
+
+    /// The same road in a process that watches the clock since then.
+    pub(crate) fn awake_since(mut self, started: Timestamp) -> Self {
+        self.awake_since = Some(started);
         self
     }
 

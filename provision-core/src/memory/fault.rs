@@ -1,5 +1,5 @@
-//! Seeded faults: what goes wrong at an in-memory target, when, and how often it did. The same seed and the same
-//! order of calls give the same faults.
+//! Seeded faults: what goes wrong at a target, when, and how often it did. The same seed and the same order of calls
+//! give the same faults. The in-memory target makes them itself; `testkit::fault` makes them in front of any connector.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,10 +38,12 @@ pub enum Operation {
     Credential,
     /// A page of the change feed.
     Changes,
+    /// The end of a pending write is asked for.
+    Poll,
 }
 
 impl Operation {
-    /// True when it may change the target.
+    /// True when it may change the target, or tells whether a change was made.
     pub fn writes(self) -> bool {
         !matches!(self, Self::Check | Self::Discover | Self::Get | Self::List | Self::Changes)
     }
@@ -79,6 +81,25 @@ pub enum Fault {
     HideAfter(u64),
     /// A write is done and the outcome tells no `observed`.
     DropObserved,
+    /// It is not done, and no answer comes: `Unavailable` with effect `Unknown`, as if the answer had been lost.
+    /// Only the layer of `testkit::fault` makes this one and those below.
+    LoseRequest,
+    /// It is done twice; the caller gets the first answer.
+    Duplicate,
+    /// The answer is lost at once, and a write is done only after this many milliseconds.
+    Late(u64),
+    /// It is done at once, and the answer takes this many milliseconds.
+    DelayResponse(u64),
+    /// It is not done, and the call never ends: the caller has to drop it.
+    Hang,
+    /// It is done, and the call never ends: the caller has to drop it.
+    HangResponse,
+    /// The page with this number (the first is 0) comes twice.
+    RepeatPage(u64),
+    /// A read shows what was there this many milliseconds ago.
+    Stale(u64),
+    /// The token of the change feed is too old: `Conflict`.
+    ExpireToken,
 }
 
 /// When it goes wrong, of the calls that a rule is about.
@@ -96,6 +117,21 @@ pub enum When {
     Key(String),
     /// For a create whose attribute has this value.
     Value(AttrName, Value),
+}
+
+impl When {
+    /// Whether the call with this number is hit, as far as the number tells: never for a key or a value.
+    pub(crate) fn falls_on(&self, call: u64, seed: u64, rule: usize) -> bool {
+        match self {
+            Self::Always => true,
+            Self::PerMille(chance) => {
+                let seed = seed ^ (rule as u64).rotate_left(48) ^ call.rotate_left(16);
+                crate::runtime::SeededRandom::new(seed).next_u64() % 1000 < u64::from(*chance)
+            }
+            Self::Calls(numbers) => numbers.contains(&call),
+            Self::Key(_) | Self::Value(..) => false,
+        }
+    }
 }
 
 /// A rule of what goes wrong.
@@ -153,60 +189,69 @@ pub struct Faults {
 
 /// What a call is about, for the rules.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct About<'a> {
-    pub(super) operation: Operation,
-    pub(super) class: Option<&'a ClassName>,
-    pub(super) key: Option<&'a str>,
-    pub(super) attributes: Option<&'a Attributes>,
+pub(crate) struct About<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) class: Option<&'a ClassName>,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) attributes: Option<&'a Attributes>,
 }
 
 /// The rules at work.
 #[derive(Debug, Default)]
-pub(super) struct FaultState {
+pub(crate) struct FaultState {
     faults: Faults,
     /// By rule: calls seen, times fired.
     counts: Vec<(u64, u64)>,
+    /// The rules are those of a layer: it can make every fault.
+    layer: bool,
 }
 
 impl FaultState {
-    pub(super) fn new(faults: Faults) -> Self {
+    pub(crate) fn new(faults: Faults) -> Self {
         let counts = vec![(0, 0); faults.rules.len()];
-        Self { faults, counts }
+        Self { faults, counts, layer: false }
+    }
+
+    /// The rules of a layer in front of a connector.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn of_layer(faults: Faults) -> Self {
+        Self { layer: true, ..Self::new(faults) }
     }
 
     /// By rule, in order: how often it fired.
-    pub(super) fn fired(&self) -> Vec<u64> {
+    pub(crate) fn fired(&self) -> Vec<u64> {
         self.counts.iter().map(|(_, fired)| *fired).collect()
     }
 
-    /// The faults that are due at this call.
-    pub(super) fn due(&mut self, about: About<'_>) -> Vec<Fault> {
+    /// What was asked for.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The faults that are due at this call, each with the number of its rule.
+    pub(crate) fn due(&mut self, about: About<'_>) -> Vec<(usize, Fault)> {
         let mut due = Vec::new();
         let rules = self.faults.rules.iter().zip(&mut self.counts);
         for (index, (rule, (calls, fired))) in rules.enumerate() {
             let concerns = (rule.on.is_empty() || rule.on.contains(&about.operation))
+                && rule.fault.befalls(about.operation)
+                && (self.layer || !rule.fault.needs_layer())
                 && (rule.class.is_none() || rule.class.as_ref() == about.class);
             if !concerns {
                 continue;
             }
             *calls += 1;
             let hit = match &rule.when {
-                When::Always => true,
-                When::PerMille(chance) => {
-                    let dice = crate::runtime::SeededRandom::new(
-                        self.faults.seed ^ (index as u64).rotate_left(48) ^ calls.rotate_left(16),
-                    );
-                    dice.next_u64() % 1000 < u64::from(*chance)
-                }
-                When::Calls(numbers) => numbers.contains(calls),
                 When::Key(id) => about.key == Some(id),
                 When::Value(name, value) => about
                     .attributes
                     .is_some_and(|attributes| attributes.values(name.as_str()).contains(value)),
+                when => when.falls_on(*calls, self.faults.seed, index),
             };
             if hit && rule.times_max.is_none_or(|most| *fired < most) {
                 *fired += 1;
-                due.push(rule.fault.clone());
+                due.push((index, rule.fault.clone()));
             }
         }
         due
@@ -214,8 +259,43 @@ impl FaultState {
 }
 
 impl Fault {
+    /// Whether it can go wrong at this operation. A rule is about no other, whatever it names.
+    pub fn befalls(&self, operation: Operation) -> bool {
+        match self {
+            Self::Truncate(_)
+            | Self::Break(_)
+            | Self::PageError(_)
+            | Self::RepeatToken
+            | Self::Hide
+            | Self::HideAfter(_)
+            | Self::RepeatPage(_) => operation == Operation::List,
+            Self::Stale(_) => matches!(operation, Operation::Get | Operation::List),
+            Self::ExpireToken => operation == Operation::Changes,
+            Self::Duplicate => operation != Operation::List,
+            Self::DropObserved => operation.writes(),
+            Self::Late(_) => operation.writes() && operation != Operation::Poll,
+            _ => true,
+        }
+    }
+
+    /// True when the in-memory target does not make it by itself.
+    pub(super) fn needs_layer(&self) -> bool {
+        matches!(
+            self,
+            Self::LoseRequest
+                | Self::Duplicate
+                | Self::Late(_)
+                | Self::DelayResponse(_)
+                | Self::Hang
+                | Self::HangResponse
+                | Self::RepeatPage(_)
+                | Self::Stale(_)
+                | Self::ExpireToken
+        )
+    }
+
     /// The error of a fault that stops a call before it does anything.
-    pub(super) fn refusal(&self) -> Option<Error> {
+    pub(crate) fn refusal(&self) -> Option<Error> {
         let error = match self {
             Self::Refuse => Error::new(ErrorKind::Unavailable, "the target refuses the connection"),
             Self::Forbid => Error::new(ErrorKind::PermissionDenied, "the service account may not do this"),

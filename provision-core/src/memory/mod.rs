@@ -8,6 +8,7 @@ mod content;
 mod credential;
 mod fault;
 mod journal;
+mod late;
 mod manner;
 mod membership;
 mod page;
@@ -19,6 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use config::{MemoryClass, MemoryConfig, Personality};
+#[cfg(any(test, feature = "testkit"))]
+pub(crate) use fault::{About, FaultState};
 pub use fault::{Fault, FaultRule, Faults, Operation, When};
 pub use manner::Manners;
 
@@ -68,6 +71,14 @@ impl MemoryConnector {
         self.target.seed(&class.into(), objects)
     }
 
+    /// Brings a deleted object back, as the target's own people would: without its memberships.
+    ///
+    /// # Errors
+    /// `NotFound` when it was never there or its `delete_window_s` is over; `AlreadyExists` when its name is taken.
+    pub fn restore(&self, key: &ObjectKey) -> Result<()> {
+        self.target.restore(key)
+    }
+
     /// All objects of a class by id, members included, whatever faults are set.
     pub fn dump(&self, class: impl Into<ClassName>) -> Result<Vec<Object>> {
         self.target.dump(&class.into())
@@ -88,7 +99,8 @@ impl MemoryConnector {
         self.target.calls().get(&operation).copied().unwrap_or_default()
     }
 
-    /// Replaces the faults and forgets their counts.
+    /// Replaces the faults and forgets their counts. A fault that only the layer of `testkit::fault` can make never
+    /// fires here.
     pub fn set_faults(&self, faults: Faults) {
         self.target.set_faults(faults);
     }

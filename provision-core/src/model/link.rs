@@ -65,6 +65,18 @@ pub struct Link {
     /// The object was found missing on the target by a complete read.
     #[serde(default)]
     pub missing: bool,
+    /// When the object was last compared, what it showed then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
+}
+
+/// What an object showed when it was last compared with its link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// A hash of its key, its state and the attributes we look at, in hexadecimal.
+    pub fingerprint: String,
+    /// The link's revision after the comparison: of no use once the link has been changed.
+    pub revision: u64,
 }
 
 impl Link {
@@ -96,6 +108,7 @@ impl Link {
             revision: 0,
             last_plan: None,
             missing: false,
+            compared: None,
         }
     }
 

@@ -21,7 +21,7 @@ pub use grant::{Entitlement, Grant, Origin, OriginKind, Validity};
 pub use hold::{Dispute, DisputeAbout, Hold, HoldOf, HoldState};
 pub use identity::Identity;
 pub use lifecycle::{Employment, Lifecycle, Status};
-pub use link::{Link, LinkState};
+pub use link::{Compared, Link, LinkState};
 pub use membership::Membership;
 pub use name::{Name, NameState};
 pub use source_record::{RecordMark, RecordState, SourceRecord};

@@ -87,6 +87,12 @@ impl Work {
         self
     }
 
+    /// Whether the claim that was given this lease still holds: nobody took the identity over. Renewing moves the end
+    /// of a lease, and keeps its owner and fence.
+    pub fn is_held_by(&self, lease: &Lease) -> bool {
+        self.lease.as_ref().is_some_and(|now| now.owner == lease.owner && now.fence == lease.fence)
+    }
+
     /// Whether it waits for a person, not for a worker.
     pub fn is_parked(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.owner.starts_with(PARKED))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::id::{IdentityId, NamespaceName, PlanId};
 use crate::model::{Name, NameState};
+use crate::planted::{self, Defect};
 use crate::policy::{NameAllocator, NameRequest, NameResult, Namespace};
 use crate::schema::CaseRule;
 use crate::value::Timestamp;
@@ -144,6 +145,10 @@ impl NameIndex {
 /// Whether a name that somebody else has had may be given to another now.
 pub(crate) fn may_take(taken: &Name, space: Option<&Namespace>, now: Timestamp) -> bool {
     match &taken.state {
+        // Planted: the first plan that wanted the name keeps it.
+        NameState::Reserved { .. } if planted::is(Defect::ReservationKept) => false,
+        // Planted: given up is free.
+        NameState::Tombstone { .. } if planted::is(Defect::TombstoneIgnored) => true,
         NameState::Reserved { until, .. } => *until <= now,
         NameState::Tombstone { since } => {
             let days = space.and_then(|space| space.reuse_after_days);

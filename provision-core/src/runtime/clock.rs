@@ -17,6 +17,12 @@ pub trait Clock: Debug + Send + Sync {
 
     /// Returns after `duration`.
     async fn sleep(&self, duration: Duration);
+
+    /// Returns when a call that begins now has had `limit` to answer. Unlike a sleep it never moves a clock that is
+    /// moved by hand: a call that answers at once is in time on every clock.
+    async fn deadline(&self, limit: Duration) {
+        self.sleep(limit).await;
+    }
 }
 
 /// The clock of the machine.
@@ -63,6 +69,11 @@ impl Clock for FixedClock {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         self.0.fetch_add(micros, std::sync::atomic::Ordering::SeqCst);
         tokio::task::yield_now().await;
+    }
+
+    /// By the machine's clock: nobody may be there to move this one.
+    async fn deadline(&self, limit: Duration) {
+        SystemClock.sleep(limit).await;
     }
 }
 

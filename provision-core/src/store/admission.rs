@@ -1,7 +1,7 @@
 //! What every store checks before it looks at its rows, so that all of them refuse the same calls.
 
 use super::table::IndexSpec;
-use super::{Changes, Expect, Scan, Select, Table};
+use super::{Changes, Due, Expect, Scan, Select, Table};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::RealmId;
 
@@ -44,6 +44,21 @@ pub(super) fn admit_select(table: Table, select: &Select) -> Result<()> {
             known(table.name(), table.indexes(), column)
         }
     }
+}
+
+/// Checks a question for realms: its column, its range, and a limit that lets the reader get on.
+pub(super) fn admit_due(due: &Due) -> Result<()> {
+    if due.limit == 0 {
+        return Err(misuse("a page of 0 realms never ends: give a limit of at least 1"));
+    }
+    if !due.at_most.starts_with(&due.prefix) {
+        return Err(misuse("the last value that is due does not start with the prefix"));
+    }
+    let mut across = due.table.indexes().iter().filter(|index| index.across);
+    if across.any(|index| index.name == due.column) {
+        return Ok(());
+    }
+    Err(misuse(format!("realms are not found by column `{}` of `{}`", due.column, due.table.name())))
 }
 
 /// Checks that a column is one of the indexed ones.

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::admission::{admit, admit_scan, admit_select, known};
+use super::admission::{admit, admit_due, admit_scan, admit_select, known};
 use super::{
-    Append, Changes, Commit, Conflict, Cursor, Expect, MARK, Put, Row, Rows, Scan, Select, Store, Stream,
-    Table,
+    Append, Changes, Commit, Conflict, Cursor, Due, DueRealms, Expect, MARK, Put, Row, Rows, Scan, Select,
+    Store, Stream, Table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RealmId;
@@ -20,13 +20,21 @@ use crate::value::Timestamp;
 /// A store whose rows live in this process and end with it.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    epoch: String,
     state: Mutex<State>,
 }
 
 impl MemoryStore {
     /// An empty store that takes the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::new(State::default()) }
+        Self { clock, epoch: "memory".to_owned(), state: Mutex::new(State::default()) }
+    }
+
+    /// A store with the rows that this one has now: a backup. Where it takes the place of this one, its epoch tells
+    /// that it is a restored copy; it must be another than those before it.
+    #[must_use]
+    pub fn copy(&self, epoch: impl Into<String>) -> Self {
+        Self { clock: Arc::clone(&self.clock), epoch: epoch.into(), state: Mutex::new(self.state().clone()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -40,13 +48,17 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     tables: BTreeMap<(RealmId, Table), Shelf>,
+    due: BTreeMap<(Table, &'static str), DueRows>,
     streams: BTreeMap<(RealmId, Stream), Tape>,
     /// The last number given, per stream: numbers count across realms.
     numbers: BTreeMap<Stream, u64>,
 }
+
+/// How many rows of a realm have a value of a column by which realms are found.
+type DueRows = BTreeMap<(String, RealmId), u64>;
 
 #[derive(Clone)]
 struct Held {
@@ -56,7 +68,7 @@ struct Held {
 }
 
 /// The rows of one table of one realm, with the keys by column value.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelf {
     rows: BTreeMap<String, Held>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<String>>>,
@@ -167,7 +179,7 @@ impl Shelf {
 }
 
 /// The rows of one stream of one realm.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tape {
     rows: BTreeMap<u64, String>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<u64>>>,
@@ -209,10 +221,8 @@ impl State {
         }
         let mut undo = Vec::new();
         for (table, key) in changes.delete {
-            if let Some(shelf) = self.tables.get_mut(&(realm.clone(), table)) {
-                let before = shelf.set(&key, None);
-                undo.push((table, key, before));
-            }
+            let before = self.set(realm, table, &key, None);
+            undo.push((table, key, before));
         }
         for put in changes.put {
             let shelf = self.tables.entry((realm.clone(), put.table)).or_default();
@@ -223,7 +233,7 @@ impl State {
             }
             let version = shelf.rows.get(&put.key).map_or(1, |held| held.version.saturating_add(1));
             let held = Held { version, body: put.body, columns: put.columns };
-            let before = shelf.set(&put.key, Some(held));
+            let before = self.set(realm, put.table, &put.key, Some(held));
             undo.push((put.table, put.key, before));
         }
         for append in changes.append {
@@ -234,8 +244,56 @@ impl State {
 
     fn undo(&mut self, realm: &RealmId, undo: Vec<(Table, String, Option<Held>)>) {
         for (table, key, before) in undo.into_iter().rev() {
-            self.tables.entry((realm.clone(), table)).or_default().set(&key, before);
+            self.set(realm, table, &key, before);
         }
+    }
+
+    /// Makes a key hold a row, or none; gives what it held before.
+    fn set(&mut self, realm: &RealmId, table: Table, key: &str, row: Option<Held>) -> Option<Held> {
+        let across = |held: &Option<Held>| {
+            let columns = held.iter().flat_map(|held| &held.columns);
+            let mut found = Vec::new();
+            for index in table.indexes().iter().filter(|index| index.across) {
+                let values = columns.clone().filter(|(name, _)| *name == index.name);
+                found.extend(values.map(|(_, value)| (index.name, (value.clone(), realm.clone()))));
+            }
+            found
+        };
+        let comes = across(&row);
+        let before = self.tables.entry((realm.clone(), table)).or_default().set(key, row);
+        for (column, place) in across(&before) {
+            let rows = self.due.entry((table, column)).or_default();
+            let left = rows.get(&place).map_or(0, |count| count.saturating_sub(1));
+            if left == 0 {
+                rows.remove(&place);
+            } else {
+                rows.insert(place, left);
+            }
+        }
+        for (column, place) in comes {
+            *self.due.entry((table, column)).or_default().entry(place).or_default() += 1;
+        }
+        before
+    }
+
+    fn due_realms(&self, due: &Due) -> DueRealms {
+        let Some(rows) = self.due.get(&(due.table, due.column)) else { return DueRealms::default() };
+        let from = (due.prefix.clone(), RealmId::new(""));
+        let mut realms = BTreeSet::new();
+        let mut later = None;
+        for (value, realm) in rows.range(from..).map(|(place, _)| place) {
+            if !value.starts_with(&due.prefix) {
+                break;
+            }
+            if *value > due.at_most {
+                later = Some(value.clone());
+                break;
+            }
+            if due.after.as_ref().is_none_or(|after| realm > after) {
+                realms.insert(realm.clone());
+            }
+        }
+        DueRealms::page(realms.into_iter().collect(), due.limit, later)
     }
 
     fn append(&mut self, realm: &RealmId, append: Append) {
@@ -353,9 +411,9 @@ impl Store for MemoryStore {
         Ok(self.clock.now())
     }
 
-    /// Always the same: what is in memory is never restored.
+    /// Always the same, but for copies.
     async fn epoch(&self) -> Result<String> {
-        Ok("memory".to_owned())
+        Ok(self.epoch.clone())
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
@@ -364,6 +422,11 @@ impl Store for MemoryStore {
         let tables = with_rows.map(|((realm, _), _)| realm);
         let realms: BTreeSet<_> = tables.chain(state.streams.keys().map(|(realm, _)| realm)).collect();
         Ok(realms.into_iter().cloned().collect())
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        let state = self.state();
+        dues.iter().map(|due| admit_due(due).map(|()| state.due_realms(due))).collect()
     }
 
     async fn backup(&self, _path: &std::path::Path) -> Result<()> {

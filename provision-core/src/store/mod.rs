@@ -2,9 +2,10 @@
 //!
 //! Every row belongs to a realm and a [`Table`], has a text key, a version that grows with each write, a JSON body and
 //! a few indexed columns. What a row means is the business of its [`Record`]; a store keeps rows and nothing else, so
-//! that each database implements five operations.
+//! that each database implements a handful of operations.
 
 mod admission;
+mod due;
 mod memory;
 mod record;
 mod rows;
@@ -16,6 +17,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+pub use due::{Due, DueRealms};
 pub use memory::MemoryStore;
 pub(crate) use record::decode_part;
 pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
@@ -302,6 +304,17 @@ pub trait Store: Debug + Send + Sync {
 
     /// Realms that have rows.
     async fn realms(&self) -> Result<Vec<RealmId>>;
+
+    /// Realms in which something is due; several questions in one call. A store has an index for it, so that realms
+    /// in which nothing is due cost nothing; without one, every realm is visited.
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        let mut found = Vec::with_capacity(dues.len());
+        for due in dues {
+            admission::admit_due(due)?;
+            found.push(due::visit(self, due).await?);
+        }
+        Ok(found)
+    }
 
     /// Writes a consistent copy to a new file, while the store is in use.
     ///

@@ -10,6 +10,9 @@
 mod answers;
 mod continuous;
 mod decisions;
+mod leases;
 mod realm;
+mod realms;
 mod requests;
 mod stops;
+mod test_time;

@@ -10,10 +10,13 @@
 mod apply;
 mod crash;
 mod golden;
+mod group;
 mod laws;
 mod names;
 mod onboarding;
 mod people;
+mod planted;
+mod reconcile;
 mod review_execute;
 mod review_marks;
 mod review_planning;

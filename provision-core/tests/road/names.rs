@@ -206,3 +206,26 @@ async fn an_expired_reservation_is_free_and_a_standing_one_is_not() {
     assert!(world.apply_with(&world.engine, first.id).await.is_err(), "the first plan has expired");
     assert_eq!(world.accounts()["50"].0, "smithj");
 }
+
+#[tokio::test]
+async fn a_name_that_somebody_else_took_meanwhile_does_not_keep_a_returning_person_out() {
+    let mut settings = settings();
+    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+    let world = Setup { settings, ..Setup::default() }.build().await;
+    let mut people = smiths(2);
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    people[1].status = Status::Terminated;
+    world.feed(&people).await;
+    world.converge(2).await;
+    let stranger = Attributes::new()
+        .with("sAMAccountName", "smithj2")
+        .with("cn", "John Smith (smithj2)")
+        .with("dn", "CN=stranger,DC=test");
+    world.directory.seed("user", [(stranger, Some(true))]).unwrap();
+    people[1].status = Status::Active;
+    world.feed(&people).await;
+    assert!(world.converge(4).await < 4, "it comes to an end");
+    assert_eq!(world.accounts()["01"].0, "smithj3");
+}

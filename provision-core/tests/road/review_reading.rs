@@ -139,6 +139,18 @@ async fn a_restored_store_links_what_was_created_since_before_it_creates() {
     world.apply(plan.id).await;
     // The move was lost with the store, and the feed does not say it: the account is brought back.
     assert_eq!(world.accounts()["00"].2, "Sales");
+    let member = |world: &World, group: &str| {
+        let groups = world.directory.dump("group").unwrap();
+        let group = groups.into_iter().find(|known| known.attributes.text("cn") == Some(group)).unwrap();
+        let account = world.directory.dump("user").unwrap();
+        let account =
+            account.iter().find(|user| user.attributes.text("employeeNumber") == Some("00")).unwrap();
+        group.attributes.values("member").iter().any(|value| match value {
+            provision_core::value::Value::Reference(object) => object.key == account.key.id,
+            _ => false,
+        })
+    };
+    assert!(member(&world, "Sales"), "the edge was taken away after the backup, and the copy does not know");
     world.feed(&later).await;
     world.settle_down(4).await;
     assert_eq!(world.picture(), expected);

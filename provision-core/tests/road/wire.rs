@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use provision_core::Result;
-use provision_core::connector::{
-    Connector, ConnectorInfo, Context, CreateRequest, Credential, CredentialRequest, DeleteRequest,
-    Discovery, EdgeOutcome, GetRequest, LifecycleFacet, LifecycleRequest, ListRequest, Listing,
-    MembershipFacet, MembershipRequest, Object, Outcome, RenameRequest, UpdateRequest, Writer,
-};
+use provision_core::connector::{Connector, Context, Edge};
 use provision_core::delta::Delta;
 use provision_core::id::RealmId;
 use provision_core::memory::MemoryConnector;
-use provision_core::runtime::SeededRandom;
+use provision_core::runtime::{Clock, SeededRandom};
 use provision_core::store::{Changes, Commit, Row, Rows, Scan, Select, Store, Stream, Table};
+use provision_core::testkit::fault::{
+    Answer, Fault, FaultLayer, FaultRule, LayerOptions, Observer, Operation, Request,
+};
 use provision_core::value::{Attributes, Timestamp};
 
 /// How the store and the target behave at the edges of every call.
@@ -188,137 +187,104 @@ impl Write {
     }
 }
 
-/// The directory with a record of the writes that reached it, each with the correlation of its call.
+/// The directory behind a fault layer, with a record of the writes that reached it, each with the correlation of its
+/// call.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    inner: MemoryConnector,
+    layer: FaultLayer,
+    log: Arc<WireLog>,
+}
+
+/// Notes every write, and gives way at the edges of the calls.
+#[derive(Debug)]
+struct WireLog {
     pace: Arc<Pace>,
     writes: Mutex<Vec<(String, Write)>>,
-    /// The answer to the write with this number, from now on, never comes.
-    hang: AtomicU64,
 }
 
 impl Wire {
-    pub(crate) fn new(inner: MemoryConnector, pace: Arc<Pace>) -> Self {
-        Self { inner, pace, writes: Mutex::default(), hang: AtomicU64::new(0) }
+    pub(crate) fn new(inner: MemoryConnector, clock: Arc<dyn Clock>, pace: Arc<Pace>) -> Self {
+        let log = Arc::new(WireLog { pace, writes: Mutex::default() });
+        let options = LayerOptions { observer: Some(log.clone()), ..LayerOptions::default() };
+        Self { layer: FaultLayer::with(Arc::new(inner), clock, options), log }
+    }
+
+    /// What the engine speaks to.
+    pub(crate) fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(self.layer.clone())
+    }
+
+    /// What makes faults between the engine and the directory.
+    pub(crate) fn layer(&self) -> &FaultLayer {
+        &self.layer
     }
 
     /// The writes since the last call of this.
     pub(crate) fn take(&self) -> Vec<(String, Write)> {
-        std::mem::take(&mut *self.writes.lock().unwrap())
-    }
-
-    async fn note(&self, cx: &Context, write: Write) {
-        self.pace.edge().await;
-        self.writes.lock().unwrap().push((cx.correlation.clone(), write));
+        std::mem::take(&mut *self.log.writes.lock().unwrap())
     }
 
     /// The answer to the write with this number (the next one is 1) never comes.
     pub(crate) fn hang_at(&self, number: u64) {
-        self.hang.store(number, Ordering::SeqCst);
-    }
-
-    async fn after<T>(&self, answer: T) -> T {
-        let left = self.hang.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left == Ok(1) {
-            std::future::pending::<()>().await;
-        }
-        self.pace.edge().await;
-        answer
+        let hang = FaultRule::at(Operation::Create, [number], Fault::HangResponse);
+        self.layer.set_rules([FaultRule { on: WRITES.into(), ..hang }]);
     }
 }
 
-#[async_trait]
-impl Connector for Wire {
-    fn info(&self) -> ConnectorInfo {
-        self.inner.info()
-    }
+pub(crate) const WRITES: [Operation; 7] = [
+    Operation::Create,
+    Operation::Update,
+    Operation::Rename,
+    Operation::Delete,
+    Operation::Membership,
+    Operation::Lifecycle,
+    Operation::Credential,
+];
 
-    async fn check(&self, cx: &Context) -> Result<()> {
-        self.inner.check(cx).await
-    }
-
-    async fn discover(&self, cx: &Context) -> Result<Discovery> {
-        self.inner.discover(cx).await
-    }
-
-    async fn get(&self, cx: &Context, request: GetRequest) -> Result<Option<Object>> {
-        self.pace.edge().await;
-        self.inner.get(cx, request).await
-    }
-
-    fn list(&self, cx: &Context, request: ListRequest) -> Result<Listing> {
-        self.inner.list(cx, request)
-    }
-
-    fn writer(&self) -> Option<&dyn Writer> {
-        Some(self)
-    }
-
-    fn membership(&self) -> Option<&dyn MembershipFacet> {
-        Some(self)
-    }
-
-    fn lifecycle(&self) -> Option<&dyn LifecycleFacet> {
-        Some(self)
-    }
-
-    fn credential(&self) -> Option<&dyn Credential> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl Writer for Wire {
-    async fn create(&self, cx: &Context, request: CreateRequest) -> Result<Outcome> {
-        let write = Write::Create {
+/// The writes of a request: of a membership request, one for each edge.
+fn writes(request: &Request) -> Vec<Write> {
+    vec![match request {
+        Request::Create(request) => Write::Create {
             attributes: request.attributes.clone(),
             enabled: request.enabled,
             password: request.password.is_some(),
-        };
-        self.note(cx, write).await;
-        self.after(Writer::create(&self.inner, cx, request).await).await
-    }
-
-    async fn update(&self, cx: &Context, request: UpdateRequest) -> Result<Outcome> {
-        self.note(cx, Write::Update { key: request.key.id.clone(), delta: request.delta.clone() }).await;
-        self.after(Writer::update(&self.inner, cx, request).await).await
-    }
-
-    async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
-        self.note(cx, Write::Rename { key: request.key.id.clone(), naming: request.naming.clone() }).await;
-        self.after(Writer::rename(&self.inner, cx, request).await).await
-    }
-
-    async fn delete(&self, cx: &Context, request: DeleteRequest) -> Result<Outcome> {
-        self.note(cx, Write::Delete { key: request.key.id.clone() }).await;
-        self.after(Writer::delete(&self.inner, cx, request).await).await
-    }
-}
-
-#[async_trait]
-impl MembershipFacet for Wire {
-    async fn change(&self, cx: &Context, request: MembershipRequest) -> Result<Vec<EdgeOutcome>> {
-        for edge in &request.edges {
-            let (group, member) = (request.group.id.clone(), edge.member.id.clone());
-            self.note(cx, Write::Edge { group, member, add: edge.add }).await;
+        },
+        Request::Update(request) => {
+            Write::Update { key: request.key.id.clone(), delta: request.delta.clone() }
         }
-        self.after(MembershipFacet::change(&self.inner, cx, request).await).await
-    }
+        Request::Rename(request) => {
+            Write::Rename { key: request.key.id.clone(), naming: request.naming.clone() }
+        }
+        Request::Delete(request) => Write::Delete { key: request.key.id.clone() },
+        Request::Lifecycle(request) => Write::Set { key: request.key.id.clone(), enabled: request.enabled },
+        Request::Credential(request) => Write::Password { key: request.key.id.clone() },
+        Request::Membership(request) => {
+            let edge = |edge: &Edge| Write::Edge {
+                group: request.group.id.clone(),
+                member: edge.member.id.clone(),
+                add: edge.add,
+            };
+            return request.edges.iter().map(edge).collect();
+        }
+        _ => return Vec::new(),
+    }]
 }
 
 #[async_trait]
-impl LifecycleFacet for Wire {
-    async fn set(&self, cx: &Context, request: LifecycleRequest) -> Result<Outcome> {
-        self.note(cx, Write::Set { key: request.key.id.clone(), enabled: request.enabled }).await;
-        self.after(LifecycleFacet::set(&self.inner, cx, request).await).await
+impl Observer for WireLog {
+    async fn sending(&self, cx: &Context, request: &Request) {
+        if matches!(request, Request::Get(_)) {
+            self.pace.edge().await;
+        }
+        for write in writes(request) {
+            self.pace.edge().await;
+            self.writes.lock().unwrap().push((cx.correlation.clone(), write));
+        }
     }
-}
 
-#[async_trait]
-impl Credential for Wire {
-    async fn set_password(&self, cx: &Context, request: CredentialRequest) -> Result<Outcome> {
-        self.note(cx, Write::Password { key: request.key.id.clone() }).await;
-        self.after(Credential::set_password(&self.inner, cx, request).await).await
+    async fn answered(&self, _cx: &Context, request: &Request, _answer: &Result<Answer>) {
+        if WRITES.contains(&request.operation()) {
+            self.pace.edge().await;
+        }
     }
 }

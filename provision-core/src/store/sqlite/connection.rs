@@ -29,14 +29,14 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
 /// Settings of a connection that only reads.
 pub(super) fn configure_reader(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     let readers = u32::try_from(options.readers.clamp(1, READERS_MAX)).unwrap_or(1);
-    configure(connection, options.cache_kib / readers)?;
+    configure(connection, options, options.cache_kib / readers)?;
     connection.pragma_update(None, "query_only", "ON").or_explain("set up the connection")
 }
 
-fn configure(connection: &Connection, cache_kib: u32) -> Result<()> {
+fn configure(connection: &Connection, options: &SqliteOptions, cache_kib: u32) -> Result<()> {
     let doing = "set up the connection";
     let set = |name: &str, value: &str| connection.pragma_update(None, name, value).or_explain(doing);
-    set("synchronous", "FULL")?;
+    set("synchronous", if options.relaxed { "OFF" } else { "FULL" })?;
     set("foreign_keys", "ON")?;
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;
@@ -53,7 +53,7 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Settings of the connection that writes, and those of the file.
 pub(super) fn configure_writer(connection: &Connection, options: &SqliteOptions) -> Result<()> {
-    configure(connection, options.cache_kib)?;
+    configure(connection, options, options.cache_kib)?;
     let doing = "set up the write-ahead log";
     if connection.is_readonly("main").or_explain(doing)? {
         return Err(unusable(

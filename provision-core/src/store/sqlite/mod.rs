@@ -13,6 +13,7 @@
 
 mod backup;
 mod connection;
+mod due;
 mod failure;
 mod file;
 mod migration;
@@ -37,8 +38,8 @@ pub use self::options::SqliteOptions;
 use self::pool::Readers;
 use self::statement::Statements;
 use self::writer::{Writer, WriterThread};
-use super::admission::{admit, admit_scan, admit_select, known};
-use super::{Changes, Commit, Row, Rows, Scan, Select, Store, Stream, Table};
+use super::admission::{admit, admit_due, admit_scan, admit_select, known};
+use super::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
 use crate::error::Result;
 use crate::id::RealmId;
 use crate::runtime::Clock;
@@ -228,6 +229,14 @@ impl Store for SqliteStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.read(reader::realms).await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        for due in dues {
+            admit_due(due)?;
+        }
+        let dues = dues.to_vec();
+        self.read(move |connection| due::due_realms(connection, &dues)).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {

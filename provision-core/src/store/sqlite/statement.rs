@@ -186,7 +186,7 @@ fn by_column<'a>(
     Condition { sql: format!("{sql} AND \"{column}\" {operator} ?"), binds, order, column: Some(column) }
 }
 
-fn below<'a>(prefix: &str) -> Bind<'a> {
+pub(super) fn below<'a>(prefix: &str) -> Bind<'a> {
     match crate::store::admission::above_prefix(prefix) {
         Some(above) => ToSqlOutput::Owned(Value::Text(above)),
         None => above_all_text(),

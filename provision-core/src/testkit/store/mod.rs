@@ -3,11 +3,13 @@
 //! A case panics where the store breaks the contract, and gives back the errors of the store.
 
 mod commits;
+mod due;
 mod marks;
 mod scans;
 mod streams;
 
 pub use commits::*;
+pub use due::*;
 pub use marks::*;
 pub use scans::*;
 pub use streams::*;
@@ -34,6 +36,7 @@ pub async fn run_all(store: &dyn Store) -> Result<()> {
     scan_counts_what_it_reads(store).await?;
     stream_keeps_order(store).await?;
     stream_by_column_reads_its_rows(store).await?;
+    realms_are_found_by_what_is_due(store).await?;
     clock_and_epoch_answer(store).await
 }
 

@@ -1,6 +1,7 @@
 //! The laws of the architecture, each a test named after its number.
 
 mod absence;
+mod answers;
 mod budget;
 mod cost;
 mod ending;

@@ -1,7 +1,9 @@
 //! Law 10: access lasts as long as one of its origins, and not a moment longer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use provision_core::engine::SubmitRequest;
 use provision_core::id::{IdentityId, PolicyRef, Tag};
 use provision_core::model::{Entitlement, Grant, Membership, Origin, OriginKind, Validity, Work};
 use provision_core::plan::Scope;
@@ -109,4 +111,71 @@ async fn law_10_origins_a_plan_of_everybody_does_not_forget_when_a_grant_ends() 
     world.clock.set(noon);
     work_off(&world).await;
     assert_eq!(groups(&world).await, [group_name("Sales")], "valid until before noon");
+}
+
+/// A plan that gives access, read and not applied; then what gives it ends; then the plan is applied after all.
+async fn applied_late(
+    until: Option<Timestamp>,
+    end: impl AsyncFnOnce(&mut World, IdentityId),
+) -> Vec<String> {
+    let mut world = World::new(1).await;
+    world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+    world.onboard().await;
+    world.converge(2).await;
+    let identity = world.identities().await["1"];
+    let request = SubmitRequest::Grant {
+        identity,
+        entitlement: Entitlement::Group {
+            target: DIRECTORY.into(),
+            class: "user".into(),
+            tag: Tag::main(),
+            group: group_name("Research"),
+        },
+        validity: Validity { from: None, until },
+        reference: PolicyRef::new("request-1"),
+    };
+    world.engine.submit(&world.actor, request, "request-1").await.unwrap();
+    let late = world.plan(Scope::Changed).await;
+    assert_eq!(late.steps, 1);
+    end(&mut world, identity).await;
+    let now = world.plan(Scope::Changed).await;
+    assert!(now.is_empty(), "there is nothing to take away");
+    world.apply(late.id).await;
+    groups(&world).await
+}
+
+#[tokio::test]
+async fn law_10_origins_a_plan_from_before_a_revocation_gives_nothing() {
+    let seen = applied_late(None, async |world: &mut World, identity| {
+        let request = SubmitRequest::Revoke {
+            identity,
+            entitlement: Entitlement::Group {
+                target: DIRECTORY.into(),
+                class: "user".into(),
+                tag: Tag::main(),
+                group: group_name("Research"),
+            },
+            reference: None,
+        };
+        world.engine.submit(&world.actor, request, "request-2").await.unwrap();
+    });
+    assert_eq!(seen.await, [group_name("Sales")]);
+}
+
+#[tokio::test]
+async fn law_10_origins_a_plan_from_before_the_end_of_a_grant_gives_nothing() {
+    let seen = applied_late(Some(at("2026-11-02T12:00:00Z")), async |world: &mut World, _| {
+        world.later(Duration::from_secs(5 * 3_600));
+    });
+    assert_eq!(seen.await, [group_name("Sales")]);
+}
+
+#[tokio::test]
+async fn law_10_origins_a_plan_of_a_policy_that_is_not_in_force_any_more_gives_nothing() {
+    let seen = applied_late(None, async |world: &mut World, _| {
+        world.policy.label = "test-2".to_owned();
+        world.policy.grants = false;
+        world.engine.set_policy(&world.actor, Arc::new(world.policy.clone())).await.unwrap();
+    });
+    assert_eq!(seen.await, [group_name("Sales")]);
 }

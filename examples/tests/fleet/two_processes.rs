@@ -1,12 +1,8 @@
 //! Fifty people of one name, planned and applied by two processes at once: the set of their names is the golden.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 
-use support::{Host, Ran};
+use crate::support::{Host, Ran};
 
 const PEOPLE: usize = 50;
 
