@@ -131,6 +131,17 @@ impl Store for WakingStore {
         self.store.marks(realm, table, keys).await
     }
 
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        self.store.scan_marks(realm, table, prefix, after, limit).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.store.scan(scan).await
     }

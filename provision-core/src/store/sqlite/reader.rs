@@ -1,12 +1,8 @@
-//! Reads: queries on a connection, and the threads that run them.
-
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+//! Reads: queries on a connection.
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use tokio::sync::{mpsc, oneshot};
 
-use super::failure::{Explain, unusable};
+use super::failure::Explain;
 use super::statement::{Statements, condition, number, scan_marks_sql, text};
 use crate::error::Result;
 use crate::id::RealmId;
@@ -214,64 +210,4 @@ pub(super) fn realms(connection: &Connection) -> Result<Vec<RealmId>> {
 pub(super) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
-}
-
-type Job = Box<dyn FnOnce(&Connection) + Send>;
-
-/// Threads with a connection each; they take jobs from one queue.
-#[derive(Debug)]
-pub(super) struct Readers {
-    queue: Option<mpsc::Sender<Job>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Readers {
-    /// Starts a thread per connection.
-    pub(super) fn start(connections: Vec<Connection>) -> Result<Self> {
-        let (queue, jobs) = mpsc::channel::<Job>(connections.len().saturating_mul(64).max(1));
-        let jobs = Arc::new(Mutex::new(jobs));
-        let mut readers = Self { queue: Some(queue), threads: Vec::new() };
-        for connection in connections {
-            let jobs = Arc::clone(&jobs);
-            let thread = std::thread::Builder::new().name("provision-read".to_owned()).spawn(move || {
-                loop {
-                    // Only the waiting is done under the lock: whoever has it hands it on with the job in hand.
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-                    let Some(job) = job else { return };
-                    job(&connection);
-                }
-            });
-            let thread =
-                thread.map_err(|error| unusable("cannot start a thread for reads").with_source(error))?;
-            readers.threads.push(thread);
-        }
-        Ok(readers)
-    }
-
-    /// Runs a query on one of the threads.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // A caller that stopped waiting needs no answer.
-            if !reply.is_closed() {
-                let _ = reply.send(query(connection));
-            }
-        });
-        let stopped = || unusable("the threads that read the store have stopped: open the store again");
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(job).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.queue = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
 }
