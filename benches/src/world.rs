@@ -15,7 +15,7 @@ use provision_core::plan::{Budget, BudgetKind, ClassSettings, Drive, OnDelete, T
 use provision_core::runtime::{AllowAll, Runtime, SystemClock};
 use provision_core::source::{Absence, FeedGuard, SourceSettings};
 use provision_core::store::{SqliteOptions, SqliteStore};
-use provision_core::value::Zone;
+use provision_core::value::{Attributes, Zone};
 
 use crate::{BenchPolicy, Outcome};
 
@@ -32,8 +32,26 @@ pub struct World {
     pub engine: Engine,
     /// On whose behalf.
     pub actor: Actor,
-    /// The target; empty at first.
+    /// The target; empty at first, but for the group everybody gets into.
     pub directory: MemoryConnector,
+    group: Option<String>,
+}
+
+/// What is not the same in every world.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// How changes of the target come about.
+    pub drive: Drive,
+    /// Edges that a membership request may carry.
+    pub members_per_request: u32,
+    /// A group that everybody gets into.
+    pub group: Option<String>,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self { drive: Drive::Review, members_per_request: 1_000, group: None }
+    }
 }
 
 impl std::fmt::Debug for World {
@@ -48,18 +66,32 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open(folder: &Path) -> Outcome<Self> {
+        Self::open_with(folder, WorldOptions::default()).await
+    }
+
+    /// Opens the store of a folder as [`World::open`] does, in another kind of world.
+    ///
+    /// # Errors
+    /// Those of the store and of the configuration.
+    pub async fn open_with(folder: &Path, options: WorldOptions) -> Outcome<Self> {
+        let WorldOptions { drive, members_per_request, group } = options;
         let store =
             SqliteStore::open(folder.join("store.db"), SqliteOptions::default(), Arc::new(SystemClock))?;
-        let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
+        let config = MemoryConfig { members_per_request, ..MemoryConfig::default() };
+        let directory = MemoryConnector::new(config, Arc::new(SystemClock))?;
+        if let Some(group) = &group {
+            let attributes = Attributes::new().with("cn", group.as_str()).with("dn", group_name(group));
+            directory.seed("group", [(attributes, None)])?;
+        }
         let shared: Arc<dyn Connector> = Arc::new(directory.clone());
         let registry = Registry::new()
             .with_connector("memory", move |_| Ok(Arc::clone(&shared)))
             .with_source("csv", CsvSource::factory());
         let runtime = Runtime::builder(Arc::new(store), registry).authorizer(Arc::new(AllowAll)).build();
-        let world = Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory };
+        let world = Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory, group };
         if world.engine.sources().await?.is_empty() {
             world.engine.put_source(&world.actor, source(&folder.join("hr.csv"))).await?;
-            world.engine.put_target(&world.actor, target()).await?;
+            world.engine.put_target(&world.actor, target(drive)).await?;
         }
         Ok(world)
     }
@@ -69,8 +101,21 @@ impl World {
     /// # Errors
     /// Those of the engine.
     pub async fn set_policy(&self) -> Outcome<()> {
-        self.engine.set_policy(&self.actor, Arc::new(BenchPolicy::new())).await?;
+        let policy = match &self.group {
+            Some(group) => BenchPolicy::new().with_group(group_name(group)),
+            None => BenchPolicy::new(),
+        };
+        self.engine.set_policy(&self.actor, Arc::new(policy)).await?;
         Ok(())
+    }
+
+    /// How many accounts are in groups, each for each of its groups.
+    ///
+    /// # Errors
+    /// Those of the target.
+    pub fn memberships(&self) -> Outcome<usize> {
+        let users = self.directory.dump("user")?;
+        Ok(users.iter().map(|user| user.attributes.values("memberOf").len()).sum())
     }
 
     /// Takes the feed.
@@ -84,6 +129,10 @@ impl World {
             other => Err(format!("the feed was not applied: {other:?}").into()),
         }
     }
+}
+
+fn group_name(group: &str) -> String {
+    format!("CN={group},OU=Groups,DC=bench")
 }
 
 fn source(path: &Path) -> SourceSettings {
@@ -111,9 +160,9 @@ fn source(path: &Path) -> SourceSettings {
     }
 }
 
-fn target() -> TargetSettings {
+fn target(drive: Drive) -> TargetSettings {
     let mut settings = TargetSettings::new(TARGET, "memory");
-    settings.drive = Drive::Review;
+    settings.drive = drive;
     // A first load is more creates than the guard lets through unasked.
     settings.budgets.0.insert(BudgetKind::Create, Budget { always: 1_000_000, percent: 100 });
     let user = ClassSettings {

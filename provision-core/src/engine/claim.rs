@@ -17,7 +17,25 @@ pub(super) const TRIES_MAX: u32 = 20;
 impl Engine {
     /// Claims dirty identities that are due: leavers first, then the longest due.
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
-        let now = self.store().now().await?;
+        let (mut now, mut found) = (self.store().now().await?, Vec::new());
+        for _ in 0..TRIES_MAX {
+            now = self.store().now().await?;
+            found = self.due(now, limit).await?;
+            if let Some(claimed) = self.claim(&found, owner, now.plus(lease)).await? {
+                return Ok(claimed);
+            }
+            // Somebody else was faster with one of them: what is due now is without those that are claimed.
+        }
+        // Others keep being faster: take whatever is left.
+        let mut claimed = Vec::new();
+        for work in found {
+            claimed.extend(self.claim(&[work], owner, now.plus(lease)).await?.unwrap_or_default());
+        }
+        Ok(claimed)
+    }
+
+    /// What is due and nobody's.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
         let mut found = Vec::new();
         // Planted: leavers come after everybody else.
         let urgent_last = planted::is(Defect::LeaverBehindQueue);
@@ -32,16 +50,7 @@ impl Engine {
             let (page, _) = store::list_by::<Work>(self.store(), &self.realm, select, after, left).await?;
             found.extend(page);
         }
-        let claimed = self.claim(&found, owner, now.plus(lease)).await?;
-        if claimed.is_some() || found.len() < 2 {
-            return Ok(claimed.unwrap_or_default());
-        }
-        // Somebody else was faster with one of them: take those that are left.
-        let mut claimed = Vec::new();
-        for work in found {
-            claimed.extend(self.claim(&[work], owner, now.plus(lease)).await?.unwrap_or_default());
-        }
-        Ok(claimed)
+        Ok(found)
     }
 
     /// Claims one identity, dirty, parked or neither; `None` while somebody else has it.
