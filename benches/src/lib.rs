@@ -3,18 +3,21 @@
 //! Both benches report *ratios* against a plain competitor that runs in the same process, on the same data and disk,
 //! interleaved round by round: absolute times say more about the machine than about the code.
 
+pub mod child;
 pub mod listed;
 mod measure;
 mod people;
 mod policy;
 pub mod report;
 mod rows;
+mod sink;
 mod world;
 
-pub use measure::{Spent, Table, median, peak_memory_kib, seconds, timed};
+pub use measure::{Spent, Table, median, peak_memory_kib, seconds, thousands, timed};
 pub use people::{People, write_csv};
 pub use policy::BenchPolicy;
 pub use rows::{Written, insert_all, open_like, position, written_since};
+pub use sink::Sink;
 pub use world::{REALM, SOURCE, TARGET, World, WorldOptions};
 
 /// How a bench fails: any error, shown and no more.

@@ -41,6 +41,12 @@ pub fn median(all: &[Spent]) -> Spent {
 }
 
 impl Spent {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { wall: self.wall + other.wall, processor: self.processor + other.processor }
+    }
+
     /// How many times as much as another: wall, processor.
     pub fn ratio(self, other: Self) -> String {
         let times = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(0.001);
@@ -58,6 +64,19 @@ impl Spent {
 /// `1.234 s`.
 pub fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
+}
+
+/// `1,000,000`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut shown = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
 }
 
 /// The most memory this process has had in use so far, in KiB; `None` where the system does not tell.

@@ -17,7 +17,7 @@ use provision_core::source::{Absence, FeedGuard, SourceSettings};
 use provision_core::store::{SqliteOptions, SqliteStore};
 use provision_core::value::{Attributes, Zone};
 
-use crate::{BenchPolicy, Outcome};
+use crate::{BenchPolicy, Outcome, Sink};
 
 /// The realm everything is in.
 pub const REALM: &str = "bench";
@@ -46,11 +46,13 @@ pub struct WorldOptions {
     pub members_per_request: u32,
     /// A group that everybody gets into.
     pub group: Option<String>,
+    /// The target keeps nothing of what it takes.
+    pub sink: bool,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { drive: Drive::Review, members_per_request: 1_000, group: None }
+        Self { drive: Drive::Review, members_per_request: 1_000, group: None, sink: false }
     }
 }
 
@@ -74,7 +76,7 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open_with(folder: &Path, options: WorldOptions) -> Outcome<Self> {
-        let WorldOptions { drive, members_per_request, group } = options;
+        let WorldOptions { drive, members_per_request, group, sink } = options;
         let store =
             SqliteStore::open(folder.join("store.db"), SqliteOptions::default(), Arc::new(SystemClock))?;
         let config = MemoryConfig { members_per_request, ..MemoryConfig::default() };
@@ -83,7 +85,8 @@ impl World {
             let attributes = Attributes::new().with("cn", group.as_str()).with("dn", group_name(group));
             directory.seed("group", [(attributes, None)])?;
         }
-        let shared: Arc<dyn Connector> = Arc::new(directory.clone());
+        let shared: Arc<dyn Connector> =
+            if sink { Arc::new(Sink::new(directory.clone())) } else { Arc::new(directory.clone()) };
         let registry = Registry::new()
             .with_connector("memory", move |_| Ok(Arc::clone(&shared)))
             .with_source("csv", CsvSource::factory());

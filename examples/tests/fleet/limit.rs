@@ -132,6 +132,9 @@ fn run(end: &str, kills: u64) {
         let delay = Duration::from_millis(300 + draw.below(1_200));
         std::thread::sleep(delay);
         let running = both.each_mut().map(Process::kill);
+        for drive in both {
+            println!("{:?}", drive.end().said);
+        }
         println!("kill {number} of both after {delay:?}, running: {running:?}");
         struck += usize::from(running[0] || running[1]);
         // Leases and deadlines of the dead end; the day of the budget does not.

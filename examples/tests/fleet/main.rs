@@ -12,6 +12,7 @@ mod kill;
 mod limit;
 mod point;
 mod process;
+mod restore;
 mod seed;
 mod site;
 mod stop;

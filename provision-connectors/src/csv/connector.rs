@@ -84,8 +84,9 @@ impl Connector for CsvConnector {
         Ok(self.desk.shape.discovery())
     }
 
-    async fn get(&self, _cx: &Context, request: GetRequest) -> Result<Option<Object>> {
+    async fn get(&self, cx: &Context, request: GetRequest) -> Result<Option<Object>> {
         self.desk.shape.check_class(&request.class)?;
+        error::in_time(cx)?;
         let desk = Arc::clone(&self.desk);
         let read = spawn_blocking(move || {
             let table = desk.table()?;
@@ -95,12 +96,17 @@ impl Connector for CsvConnector {
         read.await.map_err(|_| error::stopped(Effect::None))?
     }
 
-    fn list(&self, _cx: &Context, request: ListRequest) -> Result<Listing> {
+    fn list(&self, cx: &Context, request: ListRequest) -> Result<Listing> {
         self.desk.shape.check_class(&request.class)?;
         if let Some(filter) = &request.filter {
             filter.check()?;
         }
-        Ok(paged(TablePages { desk: Arc::clone(&self.desk), request, table: OnceCell::new() }))
+        Ok(paged(TablePages {
+            desk: Arc::clone(&self.desk),
+            cx: cx.clone(),
+            request,
+            table: OnceCell::new(),
+        }))
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use provision_core::connector::Context;
 use provision_core::diagnostic::{Diagnostic, Severity, Span};
+use provision_core::runtime::{Clock, SystemClock};
 use provision_core::text::escape;
-use provision_core::{Effect, Error, ErrorKind, Retry};
+use provision_core::{Effect, Error, ErrorKind, Result, Retry};
 
 /// The file holds nothing.
 pub(super) const EMPTY_FILE: &str = "F0001";
@@ -135,6 +137,17 @@ pub(super) fn invalid_attribute(name: &str, message: impl AsRef<str>) -> Error {
 /// Something a table cannot do; nothing was done.
 pub(super) fn unsupported(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unsupported, message).with_effect(Effect::None)
+}
+
+/// Refuses a call whose deadline has passed (C-9.1).
+pub(super) fn in_time(cx: &Context) -> Result<()> {
+    match cx.deadline {
+        Some(deadline) if SystemClock.now() >= deadline => {
+            let error = Error::new(ErrorKind::Unavailable, "the deadline has passed");
+            Err(error.with_effect(Effect::None))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A worker thread that ended without an answer.

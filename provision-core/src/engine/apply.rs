@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::audit::{self, AuditEntry};
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::execute::{Company, JournalEntry, Lane, StepState};
+use crate::execute::{Bringing, Company, JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Planned};
@@ -62,6 +62,13 @@ impl ApplyReport {
 #[derive(Deserialize)]
 struct LookedAt {
     planned: Vec<Planned>,
+}
+
+/// Runs a lane that may bring edges until it has ended.
+async fn run_lane(lane: &Lane<'_>, bringing: Option<Bringing<'_>>) -> Result<()> {
+    let ended = lane.run().await;
+    drop(bringing);
+    ended
 }
 
 /// The report of a plan of which nothing was begun.
@@ -125,14 +132,12 @@ impl Engine {
         };
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
         let lanes = self.lanes(actor, &header, progress, (approved, options.patience, company)).await?;
-        let parts: Vec<_> = lanes.iter().map(|_| company.map(Company::bring)).collect();
+        let mut runs = Vec::new();
+        for lane in &lanes {
+            runs.push(run_lane(lane, company.map(Company::bring)));
+        }
         // Whoever applies brings what its lanes bring, and nothing besides.
         let resting = company.map(Company::rest);
-        let runs = lanes.iter().zip(parts).map(|(lane, part)| async move {
-            let ended = lane.run().await;
-            drop(part);
-            ended
-        });
         let ended = futures_util::future::join_all(runs).await;
         drop(resting);
         for ended in ended {
@@ -191,6 +196,7 @@ impl Engine {
             PlanState::Ready | PlanState::Held | PlanState::Applying | PlanState::Applied => {}
         }
         if !going && header.expires_at <= self.now() {
+            self.give_up_expired(actor, header.id).await?;
             return refuse("the plan has expired; make a new one");
         }
         let mut changes = Changes::in_realm(&self.realm);
@@ -224,6 +230,29 @@ impl Engine {
             self.commit(changes).await?;
         }
         Ok(header.hold.is_some())
+    }
+
+    /// Gives up a plan that nobody may carry out any more: its hold waits for nothing.
+    async fn give_up_expired(&self, actor: &Actor, plan: PlanId) -> Result<()> {
+        let known = store::get::<PlanHeader>(self.store(), &self.realm, &plan.to_string()).await?;
+        let Some(Stored { version, value }) = known else { return Ok(()) };
+        if !matches!(value.state, PlanState::Ready | PlanState::Held) {
+            return Ok(());
+        }
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.expired");
+        entry.plan = Some(plan);
+        if let Some(hold) = value.hold
+            && let Some(hold) = store::get::<Hold>(self.store(), &self.realm, &hold.to_string()).await?
+            && matches!(hold.value.state, HoldState::Open | HoldState::Approved)
+        {
+            entry.object = Some(hold.value.id.to_string());
+            changes.replace(hold.version, &Hold { state: HoldState::Superseded, ..hold.value })?;
+        }
+        changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
+        changes.append.push(entry.append()?);
+        // Somebody else decided it meanwhile: that stands.
+        self.store().commit(changes).await.map(drop)
     }
 
     /// Ends the plan if every step has ended, and the work of the identities whose steps have.

@@ -176,7 +176,8 @@ impl Engine {
         let cx = Context::new(self.realm.clone(), format!("relink/{}", target.as_str()));
         let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
         let request = GetRequest { class: class.clone(), key: ObjectKey::id(object) };
-        let found = within(limit, connector.get(&cx, request)).await.map_err(unchanged)?;
+        let found =
+            within(self.inner.clock.as_ref(), limit, connector.get(&cx, request)).await.map_err(unchanged)?;
         let Some(found) = found else {
             return Err(Error::new(ErrorKind::NotFound, "the object is not on the target any more")
                 .with_context("object", object)

@@ -1,6 +1,7 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod batch;
 mod claim;
 mod configure;
 mod disputes;

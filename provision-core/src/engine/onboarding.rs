@@ -62,8 +62,8 @@ impl Engine {
     async fn discover(&self, settings: &TargetSettings, connector: &dyn Connector) -> Result<Discovery> {
         let cx = Context::new(self.realm.clone(), format!("check/{}", settings.name.as_str()));
         let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
-        within(limit, connector.check(&cx)).await?;
-        let discovery = within(limit, connector.discover(&cx)).await?;
+        within(self.inner.clock.as_ref(), limit, connector.check(&cx)).await?;
+        let discovery = within(self.inner.clock.as_ref(), limit, connector.discover(&cx)).await?;
         for _ in 0..TRIES_MAX {
             let Stored { version, value } = self.target(&settings.name).await?;
             if value.discovery.as_ref() == Some(&discovery) {

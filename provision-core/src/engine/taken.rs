@@ -88,7 +88,8 @@ impl Engine {
             let limit = std::time::Duration::from_secs(u64::from(facts.settings.timeout_seconds));
             let request = ListRequest::matching(member.class.clone(), filter);
             let listing = connector.list(&cx, request)?;
-            let (objects, completeness) = within(limit, collect(listing, NAMES_MAX as usize)).await?;
+            let (objects, completeness) =
+                within(self.inner.clock.as_ref(), limit, collect(listing, NAMES_MAX as usize)).await?;
             if !completeness.is_complete() {
                 return Err(Error::new(
                     ErrorKind::Unavailable,

@@ -107,7 +107,7 @@ impl Lane<'_> {
             member_class: group.members.clone(),
             edges: edges.into_iter().map(|edge| edge.edge).collect(),
         };
-        match within(limit, facet.change(&cx, request)).await {
+        match within(self.engine.inner.clock.as_ref(), limit, facet.change(&cx, request)).await {
             Ok(outcomes) if outcomes.len() == count => {
                 let outcome = |error: Option<_>| error.map_or(Ok(()), |error| Err(Error::from(error)));
                 outcomes.into_iter().map(|edge| outcome(edge.error)).collect()

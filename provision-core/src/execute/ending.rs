@@ -12,7 +12,7 @@ use crate::plan::{Action, Step};
 use crate::planted::{self, Defect};
 use crate::schema::ObjectClass;
 use crate::store::{Record, Table};
-use crate::value::Attributes;
+use crate::value::{AttrName, Attributes};
 
 impl Lane<'_> {
     /// Adds one ending to a batch; the entry as it is then.
@@ -191,13 +191,18 @@ impl Lane<'_> {
         let none = ObjectClass::default();
         let class = self.discovery().schema.class(&step.class).unwrap_or(&none);
         self.change_link(batch, begun, |link| {
-            after(link, step, &step.action, class, (*found, filled));
+            let wrote = after(link, step, &step.action, class, (*found, filled));
+            let whole = matches!(step.action, Action::Create { .. });
             if let Some(key) = key {
                 link.key = Some(key.clone());
             }
             if let Some(observed) = observed {
+                // What somebody else changed meanwhile is no measure of what we wrote before: a reconcile finds it.
+                let measured = |name: &AttrName| whole || wrote.get(name.as_str()).is_some();
                 for (name, slot) in observed.iter() {
-                    link.observed.insert(name.clone(), slot.clone());
+                    if measured(name) || link.observed.get(name.as_str()).is_none() {
+                        link.observed.insert(name.clone(), slot.clone());
+                    }
                 }
                 link.observed_at = Some(now);
             }
@@ -294,14 +299,14 @@ fn is_about_object(action: &Action) -> bool {
     matches!(action, Action::Update { .. } | Action::Rename { .. } | Action::Enable | Action::Disable)
 }
 
-/// What a finished step makes of the link.
+/// What a finished step makes of the link; gives what the step wrote.
 fn after(
     link: &mut Link,
     step: &Step,
     action: &Action,
     class: &ObjectClass,
     (found, filled): (bool, &Attributes),
-) {
+) -> Attributes {
     let mut wrote = filled.clone();
     match action {
         Action::Create { attributes, enabled, .. } => {
@@ -345,4 +350,5 @@ fn after(
         // Planned steps on a link that had ended are a return.
         link.state = LinkState::Active;
     }
+    wrote
 }

@@ -165,7 +165,7 @@ impl<'a> Lane<'a> {
     /// target is called for the other. Edges that need not be first go at the end, in as few requests as they need.
     async fn pass(&self, chunks: &[u32], offboarding: bool) -> Result<Round> {
         let gathered = Gathered::default();
-        let passes = chunks.iter().map(|number| self.take_up(*number, offboarding, &gathered));
+        let passes = chunks.iter().copied().map(|number| self.take_up(number, offboarding, &gathered));
         let mut passes = futures_util::stream::iter(passes).buffer_unordered(AHEAD);
         let (mut round, mut open) = (Round::default(), BTreeMap::new());
         while let Some(pass) = passes.next().await {
@@ -345,7 +345,7 @@ impl<'a> Lane<'a> {
             return Err(Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call")
                 .with_effect(Effect::None));
         }
-        within(limit, call).await
+        within(self.engine.inner.clock.as_ref(), limit, call).await
     }
 
     pub(super) fn timeout(&self) -> Duration {

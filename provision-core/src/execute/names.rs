@@ -137,8 +137,8 @@ impl Lane<'_> {
         cx.deadline = Some(self.engine.now().plus(self.timeout()));
         let request = crate::connector::ListRequest::matching(begun.step.class.clone(), filter);
         let listing = self.connector.list(&cx, request)?;
-        let (objects, _) =
-            crate::runtime::within(self.timeout(), crate::connector::collect(listing, 10)).await?;
+        let (clock, found) = (self.engine.inner.clock.as_ref(), crate::connector::collect(listing, 10));
+        let (objects, _) = crate::runtime::within(clock, self.timeout(), found).await?;
         Ok(!objects.is_empty())
     }
 }

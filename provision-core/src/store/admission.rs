@@ -14,10 +14,11 @@ pub(super) fn admit(changes: &Changes) -> Result<Option<&RealmId>> {
         return Err(misuse("changes name no realm").with_effect(Effect::None));
     };
     for put in &changes.put {
-        columns(put.table.name(), put.table.indexes(), &put.columns)?;
+        columns(put.table.name(), put.table.columns(), &put.columns)?;
     }
     for append in &changes.append {
-        columns(append.stream.name(), append.stream.indexes(), &append.columns)?;
+        let indexes = append.stream.indexes().iter().map(|index| index.name);
+        columns(append.stream.name(), indexes, &append.columns)?;
     }
     for expect in &changes.expect {
         if let Expect::Column { table, column, .. } = expect {
@@ -53,9 +54,15 @@ pub(super) fn known(holder: &str, indexes: &[IndexSpec], column: &str) -> Result
     Err(misuse(format!("`{holder}` has no indexed column `{column}`")))
 }
 
-fn columns(holder: &str, indexes: &[IndexSpec], given: &[(&'static str, String)]) -> Result<()> {
+fn columns(
+    holder: &str,
+    allowed: impl Iterator<Item = &'static str> + Clone,
+    given: &[(&'static str, String)],
+) -> Result<()> {
     for (position, (column, _)) in given.iter().enumerate() {
-        known(holder, indexes, column).map_err(|error| error.with_effect(Effect::None))?;
+        if !allowed.clone().any(|name| name == *column) {
+            return Err(misuse(format!("`{holder}` has no column `{column}`")).with_effect(Effect::None));
+        }
         if given.iter().skip(position + 1).any(|(other, _)| other == column) {
             let message = format!("a row of `{holder}` gives column `{column}` twice");
             return Err(misuse(message).with_effect(Effect::None));

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use super::admission::{admit, admit_scan, admit_select, known};
 use super::{
-    Append, Changes, Commit, Conflict, Cursor, Expect, Put, Row, Rows, Scan, Select, Store, Stream, Table,
+    Append, Changes, Commit, Conflict, Cursor, Expect, MARK, Put, Row, Rows, Scan, Select, Store, Stream,
+    Table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RealmId;
@@ -19,13 +20,21 @@ use crate::value::Timestamp;
 /// A store whose rows live in this process and end with it.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    epoch: String,
     state: Mutex<State>,
 }
 
 impl MemoryStore {
     /// An empty store that takes the time from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::new(State::default()) }
+        Self { clock, epoch: "memory".to_owned(), state: Mutex::new(State::default()) }
+    }
+
+    /// A store with the rows that this one has now: a backup. Where it takes the place of this one, its epoch tells
+    /// that it is a restored copy; it must be another than those before it.
+    #[must_use]
+    pub fn copy(&self, epoch: impl Into<String>) -> Self {
+        Self { clock: Arc::clone(&self.clock), epoch: epoch.into(), state: Mutex::new(self.state().clone()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -39,7 +48,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     tables: BTreeMap<(RealmId, Table), Shelf>,
     streams: BTreeMap<(RealmId, Stream), Tape>,
@@ -55,7 +64,7 @@ struct Held {
 }
 
 /// The rows of one table of one realm, with the keys by column value.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelf {
     rows: BTreeMap<String, Held>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<String>>>,
@@ -65,7 +74,8 @@ impl Shelf {
     /// Makes a key hold a row, or none; gives what it held before.
     fn set(&mut self, key: &str, row: Option<Held>) -> Option<Held> {
         let before = self.rows.remove(key);
-        for (column, value) in before.iter().flat_map(|held| &held.columns) {
+        let searched = |held: &'_ &(&'static str, String)| held.0 != MARK;
+        for (column, value) in before.iter().flat_map(|held| &held.columns).filter(searched) {
             let Some(values) = self.indexes.get_mut(column) else { continue };
             if let Some(keys) = values.get_mut(value) {
                 keys.remove(key);
@@ -75,7 +85,7 @@ impl Shelf {
             }
         }
         if let Some(held) = row {
-            for (column, value) in &held.columns {
+            for (column, value) in held.columns.iter().filter(searched) {
                 let values = self.indexes.entry(column).or_default();
                 values.entry(value.clone()).or_default().insert(key.to_owned());
             }
@@ -153,6 +163,11 @@ impl Shelf {
         )
     }
 
+    fn mark(&self, key: &str) -> Option<String> {
+        let columns = &self.rows.get(key)?.columns;
+        columns.iter().find(|(name, _)| *name == MARK).map(|(_, mark)| mark.clone())
+    }
+
     fn row(&self, key: &str) -> Option<Row> {
         let held = self.rows.get(key)?;
         Some(Row { key: key.to_owned(), version: held.version, body: held.body.clone() })
@@ -160,7 +175,7 @@ impl Shelf {
 }
 
 /// The rows of one stream of one realm.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tape {
     rows: BTreeMap<u64, String>,
     indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<u64>>>,
@@ -254,6 +269,12 @@ impl Store for MemoryStore {
         Ok(keys.iter().map(|key| shelf?.row(key)).collect())
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let state = self.state();
+        let shelf = state.shelf(realm, table);
+        Ok(keys.iter().map(|key| shelf?.mark(key)).collect())
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         admit_scan(scan)?;
         let state = self.state();
@@ -324,9 +345,9 @@ impl Store for MemoryStore {
         Ok(self.clock.now())
     }
 
-    /// Always the same: what is in memory is never restored.
+    /// Always the same, but for copies.
     async fn epoch(&self) -> Result<String> {
-        Ok("memory".to_owned())
+        Ok(self.epoch.clone())
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {

@@ -21,7 +21,7 @@ pub(crate) use record::decode_part;
 pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use table::{IndexSpec, Stream, Table};
+pub use table::{IndexSpec, MARK, Stream, Table};
 
 use crate::error::Result;
 use crate::id::RealmId;
@@ -45,7 +45,8 @@ pub struct Put {
     pub table: Table,
     /// The key.
     pub key: String,
-    /// The indexed columns that have a value, by the names of [`Table::indexes`].
+    /// The indexed columns that have a value, by the names of [`Table::indexes`], and the [`MARK`] of a table that has
+    /// one.
     pub columns: Vec<(&'static str, String)>,
     /// JSON.
     pub body: String,
@@ -225,6 +226,13 @@ pub struct Rows {
 pub trait Store: Debug + Send + Sync {
     /// Rows by key, in the order of the keys.
     async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>>;
+
+    /// The marks of rows ([`MARK`]) by key, in the order of the keys, without reading the rows. `None` says nothing:
+    /// there may be no such row, or one whose mark the store does not know.
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let _ = (realm, table);
+        Ok(vec![None; keys.len()])
+    }
 
     /// A page of rows.
     async fn scan(&self, scan: &Scan) -> Result<Rows>;

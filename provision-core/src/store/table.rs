@@ -103,3 +103,19 @@ tables!(Stream: "A stream of rows that are only appended." {
     /// Events for the host.
     Outbox = "outbox" [plain("identity")];
 });
+
+/// The column of a table that is kept beside the key in an index of its own, so that it is read without the row
+/// ([`Store::marks`](super::Store::marks)). Nothing is selected by it.
+pub const MARK: &str = "mark";
+
+impl Table {
+    /// Whether the rows of the table may have a [`MARK`].
+    pub fn has_mark(self) -> bool {
+        matches!(self, Self::SourceRecord)
+    }
+
+    /// Every column that a row may give, in the order in which they are written.
+    pub(super) fn columns(self) -> impl Iterator<Item = &'static str> + Clone {
+        self.indexes().iter().map(|index| index.name).chain(self.has_mark().then_some(MARK))
+    }
+}

@@ -33,7 +33,7 @@ pub(super) fn configure_reader(connection: &Connection, options: &SqliteOptions)
 fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     let doing = "set up the connection";
     let set = |name: &str, value: &str| connection.pragma_update(None, name, value).or_explain(doing);
-    set("synchronous", "FULL")?;
+    set("synchronous", if options.relaxed { "OFF" } else { "FULL" })?;
     set("foreign_keys", "ON")?;
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;

@@ -138,6 +138,11 @@ impl Store for SqliteStore {
         self.read(move |connection| reader::get(connection, &statements, &realm, table, &keys)).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let (statements, realm) = (Arc::clone(&self.statements), realm.clone());
+        self.read(move |connection| reader::marks(connection, &statements, &realm, table, &keys)).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         admit_scan(scan)?;
         let scan = scan.clone();

@@ -18,6 +18,10 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Page cache of each connection, in KiB. Default: 16 MiB.
     pub cache_kib: u32,
+    /// Commits do not wait for the disk: what was written last may be gone after a loss of power. For simulations,
+    /// which lose no power.
+    #[doc(hidden)]
+    pub relaxed: bool,
     /// Where the epoch's bytes come from.
     pub random: Arc<dyn Random>,
     /// The file never grows beyond this many pages (of 4 KiB): makes a full disk in tests.
@@ -32,6 +36,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             readers: 4,
             cache_kib: 16 * 1024,
+            relaxed: false,
             random: Arc::new(SystemRandom),
             max_pages: None,
         }

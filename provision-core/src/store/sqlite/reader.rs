@@ -37,6 +37,52 @@ pub(super) fn get(
     Ok(rows)
 }
 
+/// Rows passed over before the next key is looked for from the root of the index again.
+const PASSED_MAX: u32 = 8;
+
+/// Marks by key, all of one moment, from the index that holds nothing else. Keys that follow each other there cost a
+/// step from one to the next, others a search.
+pub(super) fn marks(
+    connection: &Connection,
+    statements: &Statements,
+    realm: &RealmId,
+    table: Table,
+    keys: &[String],
+) -> Result<Vec<Option<String>>> {
+    let mut marks = vec![None; keys.len()];
+    let snapshot = connection.unchecked_transaction().or_explain("begin a read")?;
+    let found = (|| {
+        let Some(sql) = &statements.table(table)?.marks else { return Ok(()) };
+        let mut wanted: Vec<(&String, &mut Option<String>)> = keys.iter().zip(&mut marks).collect();
+        // In order already where the feed is; then this is one pass.
+        wanted.sort_by_key(|(key, _)| *key);
+        let mut wanted = wanted.into_iter().peekable();
+        let mut statement = connection.prepare_cached(sql)?;
+        while let Some((first, _)) = wanted.peek() {
+            let mut rows = statement.query([text(realm.as_str()), text(first)])?;
+            let mut passed = 0;
+            while passed < PASSED_MAX {
+                let Some(row) = rows.next()? else { return Ok(()) };
+                let key = row.get_ref(0)?.as_bytes()?;
+                // Those before it are not there.
+                while wanted.next_if(|(wanted, _)| wanted.as_bytes() < key).is_some() {}
+                passed += 1;
+                while let Some((_, mark)) = wanted.next_if(|(wanted, _)| wanted.as_bytes() == key) {
+                    *mark = row.get(1)?;
+                    passed = 0;
+                }
+                if wanted.peek().is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    })();
+    found.or_explain("read marks")?;
+    snapshot.commit().or_explain("end a read")?;
+    Ok(marks)
+}
+
 /// A page of rows.
 pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Rows> {
     let condition = condition(scan.table, &scan.select, scan.after.as_ref());

@@ -217,7 +217,8 @@ impl Writer {
         for append in &changes.append {
             let sql = || self.prepare(self.statements.append(append.stream)?);
             let statement = appends.of(append.stream, sql)?;
-            let columns = in_order(append.stream.indexes(), &append.columns);
+            let columns = append.stream.indexes().iter().map(|index| index.name);
+            let columns = in_order(columns, &append.columns);
             let binds = std::iter::once(text(realm.as_str())).chain(columns).chain([text(&append.body)]);
             statement.execute(params_from_iter(binds))?;
         }
@@ -231,7 +232,7 @@ impl Writer {
     fn put<'a>(&'a self, puts: &mut Held<'a, Table>, realm: &RealmId, put: &Put) -> rusqlite::Result<()> {
         let sql = || self.prepare(&self.statements.table(put.table)?.put);
         let statement = puts.of(put.table, sql)?;
-        let columns = in_order(put.table.indexes(), &put.columns);
+        let columns = in_order(put.table.columns(), &put.columns);
         let binds =
             [text(realm.as_str()), text(&put.key)].into_iter().chain(columns).chain([text(&put.body)]);
         statement.execute(params_from_iter(binds)).map(|_| ())
