@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lane::{Entries, Lane};
+use super::order::Order;
 use super::settle::Batch;
 use super::wave::expect_entry;
 use super::{JournalEntry, StepState};
 use crate::audit::AuditEntry;
 use crate::error::Result;
-use crate::plan::Step;
 use crate::store::{Changes, Commit};
 
 /// Skips journalled in one commit.
@@ -19,7 +19,7 @@ impl Lane<'_> {
     /// Journals steps that are not tried. Stale ones make their identity dirty: the next plan looks again.
     pub(super) async fn skip(
         &self,
-        steps: &[(Arc<Step>, String)],
+        steps: &[(Arc<Order>, String)],
         entries: &Entries,
         stale: bool,
     ) -> Result<()> {
