@@ -46,7 +46,7 @@ async fn join(joiners: usize, edges: u32, drive: Drive) -> Outcome<(u64, std::ti
     let folder = tempfile::tempdir()?;
     write_csv(&folder.path().join("hr.csv"), People { count: joiners, day: 0, changed: 0 })?;
     let options =
-        WorldOptions { drive, members_per_request: edges, group: Some("everybody".to_owned()), sink: false };
+        WorldOptions { drive, members_per_request: edges, group: Some("everybody".to_owned()), ..WorldOptions::default() };
     let world = World::open_with(folder.path(), options).await?;
     world.set_policy().await?;
     expect("rows added", world.ingest().await?.counts.added, joiners as u64)?;
