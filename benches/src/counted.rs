@@ -40,6 +40,10 @@ impl Store for Counted {
         self.asked().get(realm, table, keys).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        self.asked().marks(realm, table, keys).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.asked().scan(scan).await
     }

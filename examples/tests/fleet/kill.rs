@@ -15,7 +15,7 @@ const KILLS: usize = 200;
 /// Tries side by side.
 const AT_ONCE: usize = 2;
 /// People of the file: each has two accounts and one or two memberships.
-const PEOPLE: usize = 150;
+const PEOPLE: usize = 120;
 const SETUP: Setup = Setup { people: PEOPLE, drive: "review", concurrency: 64 };
 
 /// What is being applied when the program is killed.

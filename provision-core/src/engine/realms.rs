@@ -106,7 +106,14 @@ impl Reason {
 /// What happened in a turn.
 enum Event {
     /// It has begun: its batch is claimed.
-    Begun { turn: Turn, engine: Engine, owner: String, report: RunReport, prepared: Result<Prepared> },
+    Begun {
+        turn: Turn,
+        engine: Engine,
+        owner: String,
+        company: Arc<Company>,
+        report: RunReport,
+        prepared: Result<Prepared>,
+    },
     /// It is over.
     Over { turn: Turn, report: RunReport, ended: Result<()> },
 }
@@ -118,6 +125,8 @@ struct RealmsDrive<'a> {
     actor: &'a Actor,
     options: &'a RunOptions,
     turns: Turns,
+    /// Workers of one realm send their edges together, while it has any.
+    companies: BTreeMap<RealmId, Arc<Company>>,
     report: RealmsReport,
     under_way: FuturesUnordered<Part<'a>>,
     /// Where the next look goes on, for each reason.
@@ -138,6 +147,7 @@ impl<'a> RealmsDrive<'a> {
             actor,
             options,
             turns: Turns::new(options.workers),
+            companies: BTreeMap::new(),
             report: RealmsReport::default(),
             under_way: FuturesUnordered::new(),
             after: Default::default(),
@@ -167,7 +177,8 @@ impl<'a> RealmsDrive<'a> {
             }
             while let Some(turn) = self.turns.next() {
                 self.report.turns += 1;
-                self.under_way.push(Box::pin(begin(self.inner, self.actor, self.options, turn)));
+                let company = Arc::clone(self.companies.entry(turn.realm.clone()).or_default());
+                self.under_way.push(Box::pin(begin(self.inner, self.actor, self.options, turn, company)));
             }
             if !self.under_way.is_empty() {
                 self.wait_for_a_turn().await;
@@ -275,7 +286,7 @@ impl<'a> RealmsDrive<'a> {
     fn happened(&mut self, event: Event) {
         let now = self.inner.clock.now();
         match event {
-            Event::Begun { turn, engine, owner, report, prepared } => {
+            Event::Begun { turn, engine, owner, company, report, prepared } => {
                 self.report.total.add(report);
                 match prepared {
                     Ok(Prepared { claimed, moved, more }) => {
@@ -283,7 +294,8 @@ impl<'a> RealmsDrive<'a> {
                             self.turns.wait(&turn.realm, turn.urgent, now);
                         }
                         if !claimed.is_empty() {
-                            let part = carry(self.actor, self.options, turn, engine, owner, claimed);
+                            let part =
+                                carry(self.actor, self.options, turn, (engine, owner, company), claimed);
                             return self.under_way.push(Box::pin(part));
                         }
                         if moved {
@@ -294,16 +306,23 @@ impl<'a> RealmsDrive<'a> {
                     }
                     Err(error) => self.failed(&turn, &error, now),
                 }
-                self.turns.over(&turn.realm);
+                self.over(&turn);
             }
             Event::Over { turn, report, ended } => {
                 self.report.total.add(report);
-                self.turns.over(&turn.realm);
+                self.over(&turn);
                 match ended {
                     Ok(()) => self.moved(&turn),
                     Err(error) => self.failed(&turn, &error, now),
                 }
             }
+        }
+    }
+
+    fn over(&mut self, turn: &Turn) {
+        self.turns.over(&turn.realm);
+        if !self.turns.is_worked_in(&turn.realm) {
+            self.companies.remove(&turn.realm);
         }
     }
 
@@ -324,9 +343,14 @@ impl<'a> RealmsDrive<'a> {
 }
 
 /// Claims the batch of a turn.
-async fn begin(inner: &Arc<Inner>, actor: &Actor, options: &RunOptions, turn: Turn) -> Event {
+async fn begin(
+    inner: &Arc<Inner>,
+    actor: &Actor,
+    options: &RunOptions,
+    turn: Turn,
+    company: Arc<Company>,
+) -> Event {
     let engine = Engine::new(Arc::clone(inner), turn.realm.clone());
-    let company = Company::default();
     let (owner, report, prepared) = match Worker::new(&engine, actor, options, turn.first, &company) {
         Ok(mut worker) => {
             let prepared = worker.prepare(turn.urgent).await;
@@ -334,7 +358,7 @@ async fn begin(inner: &Arc<Inner>, actor: &Actor, options: &RunOptions, turn: Tu
         }
         Err(error) => (String::new(), RunReport::default(), Err(error)),
     };
-    Event::Begun { turn, engine, owner, report, prepared }
+    Event::Begun { turn, engine, owner, company, report, prepared }
 }
 
 /// Plans and applies the batch of a turn, and gives it back.
@@ -342,14 +366,13 @@ async fn carry(
     actor: &Actor,
     options: &RunOptions,
     turn: Turn,
-    engine: Engine,
-    owner: String,
+    (engine, owner, company): (Engine, String, Arc<Company>),
     claimed: Vec<Work>,
 ) -> Event {
-    let (report, company) = (RunReport::default(), Company::default());
-    let (company, bringing) = (&company, Some(company.bring()));
+    let (report, bringing) = (RunReport::default(), Some(company.bring()));
     let first = turn.first;
-    let mut worker = Worker { engine: &engine, actor, options, first, owner, report, company, bringing };
+    let mut worker =
+        Worker { engine: &engine, actor, options, first, owner, report, company: &company, bringing };
     let ended = worker.work(claimed).await;
     let report = worker.report;
     Event::Over { turn, report, ended }

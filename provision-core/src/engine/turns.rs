@@ -168,6 +168,11 @@ impl Turns {
         }
     }
 
+    /// Somebody has a turn there.
+    pub(super) fn is_worked_in(&self, realm: &RealmId) -> bool {
+        self.working.contains_key(realm)
+    }
+
     /// A turn moved something.
     pub(super) fn moved(&mut self, realm: &RealmId) {
         self.resting.remove(realm);

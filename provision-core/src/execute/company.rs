@@ -18,6 +18,7 @@ use super::lane::Lane;
 use crate::connector::{Edge, ObjectKey};
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord, Result};
 use crate::id::{ClassName, TargetName};
+use crate::planted::{self, Defect};
 use crate::value::Timestamp;
 
 /// How long edges wait for company, at most.
@@ -96,6 +97,7 @@ impl Company {
         drop(arrival);
         while let Some(request) = self.take(group, size, false) {
             send(lane, group, request).await;
+            self.answer_late(group);
         }
         let mut all_wait = self.all_wait.subscribe();
         let alone = pin!(async {
@@ -109,6 +111,7 @@ impl Company {
             Either::Right((_, answers)) => {
                 while let Some(request) = self.take(group, size, true) {
                     send(lane, group, request).await;
+                    self.answer_late(group);
                 }
                 answers.await
             }
@@ -117,6 +120,15 @@ impl Company {
             .into_iter()
             .map(|answer| answer.unwrap_or_else(|_| Err(lost())).map_err(Error::from))
             .collect()
+    }
+
+    /// Planted: whoever came while a request was out is answered with it.
+    fn answer_late(&self, group: &Group) {
+        while planted::is(Defect::EdgeLostInGroup)
+            && let Some(late) = self.take(group, usize::MAX, true)
+        {
+            late.into_iter().for_each(|waiting| drop(waiting.answer.send(Ok(()))));
+        }
     }
 
     fn join(

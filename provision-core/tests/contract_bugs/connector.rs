@@ -85,13 +85,13 @@ impl Buggy {
     }
 
     /// Whether the object was deleted, by a delete that the target does not know of.
-    pub(crate) fn gone(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn vanished(&self, key: &ObjectKey) -> bool {
         self.is(Bug::DeletedStaysMember) && self.used.lock().unwrap().contains(key.id.as_bytes())
     }
 
     /// Refuses a write to an object that is gone.
     pub(crate) fn alive(&self, key: &ObjectKey) -> Result<()> {
-        match self.gone(key) {
+        match self.vanished(key) {
             true => Err(Error::new(ErrorKind::NotFound, "it is gone").with_effect(Effect::None)),
             false => Ok(()),
         }
@@ -328,7 +328,7 @@ impl Connector for Buggy {
 
     async fn get(&self, cx: &Context, mut request: GetRequest) -> Result<Option<Object>> {
         self.connected().await?;
-        if self.gone(&request.key) {
+        if self.vanished(&request.key) {
             return Ok(None);
         }
         if self.is(Bug::AnswersMix) {

@@ -54,7 +54,7 @@ async fn dropped_call(bench: &Bench<'_>, key: &ObjectKey, number: usize) {
         0 if number.is_multiple_of(25) && bench.can().create => {
             let _ = bench.send(bench.birth(&format!("91n{number}"))).await;
         }
-        0 | 1 if bench.can().update => {
+        0 | 1 if bench.updates().is_ok() => {
             let change = Change::Replace(vec![Value::text(format!("dropped {number}"))]);
             let delta = Delta { changes: [(bench.profile.text(), change)].into() };
             let _ = bench.try_update(key, delta).await;
@@ -81,7 +81,8 @@ async fn late_calls_do_nothing(bench: &Bench<'_>, key: &ObjectKey) -> Verdict {
     };
     fails("list after its deadline", listed, ErrorKind::Unavailable, None)?;
     let mut writes: Vec<(&str, Result<()>)> = Vec::new();
-    if let Some(writer) = connector.writer() {
+    // What the suite did not make is not written to, not even too late.
+    if let Some(writer) = connector.writer().filter(|_| can.create) {
         if can.update {
             let change = Change::Replace(vec![Value::text("too late")]);
             let delta = Delta { changes: [(bench.profile.text(), change)].into() };
@@ -92,18 +93,19 @@ async fn late_calls_do_nothing(bench: &Bench<'_>, key: &ObjectKey) -> Verdict {
             let request = RenameRequest { class: class.clone(), key: key.clone(), naming };
             writes.push(("rename", writer.rename(&late, request).await.map(drop)));
         }
-        // Of the objects that the suite did not make, none is deleted, not even too late.
-        if can.create && can.delete != DeleteStyle::Unsupported {
+        if can.delete != DeleteStyle::Unsupported {
             let request = DeleteRequest { class: class.clone(), key: key.clone() };
             writes.push(("delete", writer.delete(&late, request).await.map(drop)));
         }
     }
-    if let (true, Some(facet)) = (can.disable != DisableMeaning::Unsupported, connector.lifecycle()) {
+    if let (true, Some(facet)) =
+        (can.create && can.disable != DisableMeaning::Unsupported, connector.lifecycle())
+    {
         let request = LifecycleRequest { class: class.clone(), key: key.clone(), enabled: false };
         writes.push(("lifecycle", facet.set(&late, request).await.map(drop)));
     }
     if let (true, Some(facet), Some(password)) =
-        (can.credential, connector.credential(), bench.profile.password(true))
+        (can.create && can.credential, connector.credential(), bench.profile.password(true))
     {
         let request =
             CredentialRequest { class: class.clone(), key: key.clone(), password, must_change: false };

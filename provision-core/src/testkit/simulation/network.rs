@@ -344,7 +344,7 @@ impl Writer for Network {
 #[async_trait]
 impl MembershipFacet for Network {
     async fn change(&self, cx: &Context, request: MembershipRequest) -> Result<Vec<EdgeOutcome>> {
-        let sent = Sent::edges(cx, &request);
+        let sent = self.inspector.edges(self, cx, &request);
         let (cx, site, weather) = (self.there(cx), Arc::clone(&self.site), Arc::clone(&self.weather));
         let call = move || async move {
             let turn = site.turn(&request.group.id);

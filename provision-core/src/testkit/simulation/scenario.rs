@@ -89,7 +89,16 @@ impl Profile {
     pub fn crowds() -> Self {
         let faults = Faults { contended: 1_000, ..STILL };
         let people = Self { people: (8, 12), together: (3, 5), moves: 30, ..Self::still("crowds") };
-        Self { processes: 4, batch: 2, bursts: 2, deeds: 4, members_per_request: 2, faults, ..people }
+        Self {
+            processes: 2,
+            workers: 3,
+            batch: 2,
+            bursts: 2,
+            deeds: 4,
+            members_per_request: 2,
+            faults,
+            ..people
+        }
     }
 
     /// Few names, plans that nobody applies, weeks that pass.

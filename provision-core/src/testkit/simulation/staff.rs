@@ -25,9 +25,7 @@ pub(super) fn begin(world: &Arc<World>, process: &Process) {
     let orders = &world.orders.0;
     for (realm, engine, known) in &process.realms {
         let of = || (Arc::clone(world), Arc::clone(realm), engine.clone(), Arc::clone(known));
-        for _ in 0..world.profile.workers {
-            orders.spawn(process.id, worker(of()));
-        }
+        orders.spawn(process.id, drive(of()));
         orders.spawn(process.id, clerk(of()));
         if realm.settings.iter().any(|settings| settings.drive == Drive::Review) {
             orders.spawn(process.id, reviewer(of()));
@@ -39,9 +37,9 @@ pub(super) fn begin(world: &Arc<World>, process: &Process) {
 type Of = (Arc<World>, Arc<Realm>, Engine, Arc<AtomicU32>);
 
 /// The continuous drive.
-async fn worker((world, realm, engine, known): Of) {
+async fn drive((world, realm, engine, known): Of) {
     let options = RunOptions {
-        workers: 1,
+        workers: world.profile.workers,
         until: RunUntil::Idle,
         lease: LEASE,
         batch: world.profile.batch,

@@ -78,7 +78,7 @@ async fn edges(
         let theirs = objects.get(&entry.identity);
         let sent = entries.iter().any(|sent| {
             sent.done
-                && sent.plan == entry.plan
+                && (sent.plan, &sent.step) == (entry.plan, &entry.step)
                 && matches!(&sent.ask, Ask::Edge { group, add: true } if group == wanted)
                 && sent.object.as_ref().is_some_and(|object| theirs.is_some_and(|all| all.contains(object)))
         });
