@@ -14,8 +14,8 @@ use std::time::Duration;
 use provision_benches::child::{self, Told};
 use provision_benches::report::Figure;
 use provision_benches::{
-    Outcome, People, REALM, SOURCE, Size, Spent, TARGET, Table, World, expect, median, number_of, run, timed,
-    write_csv,
+    Outcome, People, REALM, SOURCE, Size, Spent, TARGET, Table, World, expect, median, number_of, run,
+    thousands, timed, write_csv,
 };
 use provision_core::engine::PlanOptions;
 use provision_core::plan::Scope;
