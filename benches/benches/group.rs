@@ -45,8 +45,12 @@ fn main() -> Outcome<()> {
 async fn join(joiners: usize, edges: u32, drive: Drive) -> Outcome<(u64, std::time::Duration)> {
     let folder = tempfile::tempdir()?;
     write_csv(&folder.path().join("hr.csv"), People { count: joiners, day: 0, changed: 0 })?;
-    let options =
-        WorldOptions { drive, members_per_request: edges, group: Some("everybody".to_owned()), ..WorldOptions::default() };
+    let options = WorldOptions {
+        drive,
+        members_per_request: edges,
+        group: Some("everybody".to_owned()),
+        ..WorldOptions::default()
+    };
     let world = World::open_with(folder.path(), options).await?;
     world.set_policy().await?;
     expect("rows added", world.ingest().await?.counts.added, joiners as u64)?;
