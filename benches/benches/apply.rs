@@ -1,13 +1,16 @@
-//! A journalled apply of 20,000 creates into the in-memory target, against inserting the rows that it wrote with
+//! A journalled apply of 100,000 creates into the in-memory target, against inserting the rows that it wrote with
 //! nothing but SQLite: the least that anybody must do who keeps a durable record of each of them.
+//!
+//! Then the peak memory of a process that does nothing but one apply, into a target that keeps nothing.
 //!
 //! `--smoke`: 300 creates, one round. `--creates N`, `--rounds N`: other sizes.
 
 use std::path::Path;
 
+use provision_benches::report::Figure;
 use provision_benches::{
-    Outcome, People, Size, Spent, TARGET, Table, World, Written, expect, insert_all, median, number_of,
-    open_like, position, run, timed, write_csv, written_since,
+    Outcome, People, Size, Spent, TARGET, Table, World, WorldOptions, Written, child, expect, insert_all,
+    median, number_of, open_like, position, run, thousands, timed, write_csv, written_since,
 };
 use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::plan::{PlanState, Scope};
@@ -15,8 +18,13 @@ use provision_core::runtime::Progress;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, folder] = arguments.as_slice()
+        && option == "--child"
+    {
+        return run(apply_alone(Path::new(folder)));
+    }
     let smoke = Size::asked(&arguments) == Size::Smoke;
-    let (creates, rounds) = if smoke { (300, 1) } else { (20_000, 5) };
+    let (creates, rounds) = if smoke { (300, 1) } else { (100_000, 3) };
     let creates = number_of(&arguments, "--creates").unwrap_or(creates);
     let rounds = number_of(&arguments, "--rounds").unwrap_or(rounds);
     let prepared = tempfile::tempdir()?;
@@ -26,7 +34,36 @@ fn main() -> Outcome<()> {
         all.push(round(prepared.path(), creates)?);
     }
     show(creates, &all);
+    for creates in [creates / 10, creates] {
+        let name = format!("peak memory of a process that applies {} creates", thousands(creates));
+        Figure::new("apply", name, peak(creates)?, "MiB").goal("flat").print();
+    }
     Ok(())
+}
+
+/// The peak of a process that applies a plan and does nothing else, in MiB.
+fn peak(creates: usize) -> Outcome<f64> {
+    let folder = tempfile::tempdir()?;
+    run(prepare(folder.path(), creates))?;
+    run(async {
+        let world = World::open(folder.path()).await?;
+        world.set_policy().await?;
+        world.engine.plan(&world.actor, Scope::All, PlanOptions::default()).await?;
+        Ok(())
+    })?;
+    child::again(&["--child"], folder.path())?.peak_mib()
+}
+
+/// Applies the plan that is ready.
+async fn apply_alone(folder: &Path) -> Outcome<()> {
+    let world = World::open_with(folder, WorldOptions { sink: true, ..WorldOptions::default() }).await?;
+    world.set_policy().await?;
+    let plans = world.engine.plans(PlanState::Ready).await?;
+    let plan = plans.first().ok_or("there is no plan to apply")?;
+    let (options, progress) = (ApplyOptions::default(), Progress::new());
+    let (report, spent) = timed(world.engine.apply(&world.actor, plan.id, &options, &progress)).await;
+    expect("steps done", report?.done, plan.steps)?;
+    child::tell(&[("apply", spent)])
 }
 
 /// What one round came to.
@@ -94,4 +131,13 @@ fn show(creates: usize, all: &[Round]) {
     table.row(bare.cells(same, creates));
     println!("{table}");
     println!("ratio: {} ({} rounds)\n", apply.ratio(bare), all.len());
+    let name = format!("journalled apply of {} creates", thousands(creates));
+    Figure::new("apply", name, apply.wall.as_secs_f64(), "s")
+        .peer(
+            format!("bare batched SQLite inserts of the same {} rows", thousands(rows)),
+            bare.wall.as_secs_f64(),
+        )
+        .processor(apply.processor.as_secs_f64() / bare.processor.as_secs_f64().max(0.01))
+        .goal("5x")
+        .print();
 }

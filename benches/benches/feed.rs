@@ -14,8 +14,8 @@ use std::time::Duration;
 use provision_benches::child::{self, Told};
 use provision_benches::report::Figure;
 use provision_benches::{
-    Outcome, People, REALM, SOURCE, Size, Spent, TARGET, Table, World, expect, median, number_of, run, timed,
-    write_csv,
+    Outcome, People, REALM, SOURCE, Size, Spent, TARGET, Table, World, expect, median, number_of, run,
+    thousands, timed, write_csv,
 };
 use provision_core::engine::PlanOptions;
 use provision_core::plan::Scope;
@@ -167,19 +167,6 @@ fn memory(measured: &[Measured]) {
         }
     }
     println!("{table}");
-}
-
-/// `1,000,000`.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut shown = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
 }
 
 /// Reads the file with `csv` and each row's record from the store; how many were found.

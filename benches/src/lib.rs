@@ -12,13 +12,15 @@ mod policy;
 pub mod population;
 pub mod report;
 mod rows;
+mod sink;
 mod world;
 
-pub use measure::{Spent, Table, median, peak_memory_kib, seconds, timed};
+pub use measure::{Spent, Table, median, peak_memory_kib, seconds, thousands, timed};
 pub use people::{People, write_csv};
 pub use policy::BenchPolicy;
 pub use rows::{Written, insert_all, open_like, position, written_since};
-pub use world::{REALM, SOURCE, TARGET, World};
+pub use sink::Sink;
+pub use world::{REALM, SOURCE, TARGET, World, WorldOptions};
 
 /// How a bench fails: any error, shown and no more.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -6,8 +6,8 @@ use provision_core::diagnostic::Diagnostic;
 use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::model::{Identity, Lifecycle};
 use provision_core::policy::{
-    Derivation, DesiredAccount, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator, NameRequest,
-    NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
+    Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, InputRef, NameAllocator,
+    NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput, PolicyVersion, Strength,
 };
 use provision_core::schema::{CaseRule, Schema};
 use provision_core::value::{AttrName, Slot};
@@ -19,6 +19,7 @@ use crate::world::TARGET;
 pub struct BenchPolicy {
     namespaces: Vec<Namespace>,
     targets: Vec<TargetName>,
+    group: Option<String>,
 }
 
 impl BenchPolicy {
@@ -41,7 +42,13 @@ impl BenchPolicy {
             scoped: false,
             reuse_after_days: None,
         };
-        Self { namespaces: vec![login], targets: targets.to_vec() }
+        Self { namespaces: vec![login], targets: targets.to_vec(), group: None }
+    }
+
+    /// Everybody is in this group, too.
+    #[must_use]
+    pub fn with_group(self, group: String) -> Self {
+        Self { group: Some(group), ..self }
     }
 }
 
@@ -81,12 +88,21 @@ impl Policy for BenchPolicy {
                 ..Derivation::default()
             }],
             values: values.clone(),
-            groups: Vec::new(),
+            groups: self.group.iter().filter(|_| exists).map(|group| desired(group)).collect(),
             credential: None,
             refusals: Vec::new(),
         };
         let accounts = self.targets.iter().map(account).collect();
         Evaluation { roles: Vec::new(), accounts, next_change_at: None }
+    }
+}
+
+fn desired(group: &str) -> DesiredGroup {
+    DesiredGroup {
+        class: "group".into(),
+        group: group.to_owned(),
+        privileged: false,
+        because: vec![PolicyRef::new("rules.everybody")],
     }
 }
 

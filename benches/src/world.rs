@@ -15,9 +15,9 @@ use provision_core::plan::{Budget, BudgetKind, ClassSettings, Drive, OnDelete, T
 use provision_core::runtime::{AllowAll, Runtime, SystemClock};
 use provision_core::source::{Absence, FeedGuard, SourceSettings};
 use provision_core::store::{SqliteOptions, SqliteStore, Store};
-use provision_core::value::Zone;
+use provision_core::value::{Attributes, Zone};
 
-use crate::{BenchPolicy, Outcome};
+use crate::{BenchPolicy, Outcome, Sink};
 
 /// The realm everything is in.
 pub const REALM: &str = "bench";
@@ -32,10 +32,33 @@ pub struct World {
     pub engine: Engine,
     /// On whose behalf.
     pub actor: Actor,
-    /// The target; empty at first.
+    /// The target; empty at first, but for the group everybody gets into.
     pub directory: MemoryConnector,
     /// The store of the engine.
     pub store: Arc<dyn Store>,
+    group: Option<String>,
+}
+
+/// What is not the same in every world.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// The targets; all of them are one directory.
+    pub targets: Vec<TargetName>,
+    /// How changes of the target come about.
+    pub drive: Drive,
+    /// Edges that a membership request may carry.
+    pub members_per_request: u32,
+    /// A group that everybody gets into.
+    pub group: Option<String>,
+    /// The target keeps nothing of what it takes.
+    pub sink: bool,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        let targets = vec![TARGET.into()];
+        Self { targets, drive: Drive::Review, members_per_request: 1_000, group: None, sink: false }
+    }
 }
 
 impl std::fmt::Debug for World {
@@ -50,7 +73,7 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open(folder: &Path) -> Outcome<Self> {
-        Self::open_wide(folder, &[TARGET.into()]).await
+        Self::open_with(folder, WorldOptions::default()).await
     }
 
     /// The same with several targets.
@@ -58,19 +81,36 @@ impl World {
     /// # Errors
     /// As [`World::open`].
     pub async fn open_wide(folder: &Path, targets: &[TargetName]) -> Outcome<Self> {
+        let targets = targets.to_vec();
+        Self::open_with(folder, WorldOptions { targets, ..WorldOptions::default() }).await
+    }
+
+    /// Opens the store of a folder as [`World::open`] does, in another kind of world.
+    ///
+    /// # Errors
+    /// Those of the store and of the configuration.
+    pub async fn open_with(folder: &Path, options: WorldOptions) -> Outcome<Self> {
+        let WorldOptions { targets, drive, members_per_request, group, sink } = options;
         let (path, options) = (folder.join("store.db"), SqliteOptions::default());
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path, options, Arc::new(SystemClock))?);
-        let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
-        let shared: Arc<dyn Connector> = Arc::new(directory.clone());
+        let config = MemoryConfig { members_per_request, ..MemoryConfig::default() };
+        let directory = MemoryConnector::new(config, Arc::new(SystemClock))?;
+        if let Some(group) = &group {
+            let attributes = Attributes::new().with("cn", group.as_str()).with("dn", group_name(group));
+            directory.seed("group", [(attributes, None)])?;
+        }
+        let shared: Arc<dyn Connector> =
+            if sink { Arc::new(Sink::new(directory.clone())) } else { Arc::new(directory.clone()) };
         let registry = Registry::new()
             .with_connector("memory", move |_| Ok(Arc::clone(&shared)))
             .with_source("csv", CsvSource::factory());
         let runtime = Runtime::builder(Arc::clone(&store), registry).authorizer(Arc::new(AllowAll)).build();
-        let world = Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory, store };
+        let world =
+            Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory, store, group };
         if world.engine.sources().await?.is_empty() {
             world.engine.put_source(&world.actor, source(&folder.join("hr.csv"))).await?;
-            for name in targets {
-                world.engine.put_target(&world.actor, target(name)).await?;
+            for name in &targets {
+                world.engine.put_target(&world.actor, target(name, drive)).await?;
             }
         }
         Ok(world)
@@ -89,8 +129,21 @@ impl World {
     /// # Errors
     /// Those of the engine.
     pub async fn set_policy_on(&self, targets: &[TargetName]) -> Outcome<()> {
-        self.engine.set_policy(&self.actor, Arc::new(BenchPolicy::on(targets))).await?;
+        let policy = match &self.group {
+            Some(group) => BenchPolicy::on(targets).with_group(group_name(group)),
+            None => BenchPolicy::on(targets),
+        };
+        self.engine.set_policy(&self.actor, Arc::new(policy)).await?;
         Ok(())
+    }
+
+    /// How many accounts are in groups, each for each of its groups.
+    ///
+    /// # Errors
+    /// Those of the target.
+    pub fn memberships(&self) -> Outcome<usize> {
+        let users = self.directory.dump("user")?;
+        Ok(users.iter().map(|user| user.attributes.values("memberOf").len()).sum())
     }
 
     /// Takes the feed.
@@ -104,6 +157,10 @@ impl World {
             other => Err(format!("the feed was not applied: {other:?}").into()),
         }
     }
+}
+
+fn group_name(group: &str) -> String {
+    format!("CN={group},OU=Groups,DC=bench")
 }
 
 fn source(path: &Path) -> SourceSettings {
@@ -131,9 +188,9 @@ fn source(path: &Path) -> SourceSettings {
     }
 }
 
-fn target(name: &TargetName) -> TargetSettings {
+fn target(name: &TargetName, drive: Drive) -> TargetSettings {
     let mut settings = TargetSettings::new(name.as_str(), "memory");
-    settings.drive = Drive::Review;
+    settings.drive = drive;
     // A first load is more creates than the guard lets through unasked.
     settings.budgets.0.insert(BudgetKind::Create, Budget { always: 1_000_000, percent: 100 });
     let user = ClassSettings {

@@ -121,7 +121,7 @@ const NOT_IN_A_FILE: [&str; 14] = [
 fn idle(more: &[&'static str]) -> Vec<&'static str> {
     let mut idle = NOT_IN_A_FILE.into_iter().chain(more.iter().copied()).collect::<Vec<_>>();
     idle.sort_by_key(|clause| {
-        let (major, minor) = clause.strip_prefix("C-").unwrap().split_once('.').unwrap();
+        let (major, minor) = clause.trim_start_matches("C-").split_once('.').unwrap();
         (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap())
     });
     idle

@@ -3,6 +3,7 @@
 mod chain;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 pub use chain::{Seal, Verdict, seal, verify};
 
@@ -86,11 +87,12 @@ impl AuditEntry {
         self.row(self)
     }
 
-    /// The row to append, with a change and reasons that are only borrowed: they are most of the entry of a step.
+    /// The row to append, with a change that is only borrowed and reasons as they are written already: they are most
+    /// of the entry of a step.
     pub(crate) fn append_change(
         &self,
         change: &impl Serialize,
-        reasons: &[Reason],
+        reasons: Option<&RawValue>,
     ) -> crate::Result<crate::store::Append> {
         self.row(&Told { entry: self, change, reasons })
     }
@@ -116,6 +118,6 @@ struct Told<'a, C> {
     #[serde(flatten)]
     entry: &'a AuditEntry,
     change: &'a C,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    reasons: &'a [Reason],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasons: Option<&'a RawValue>,
 }

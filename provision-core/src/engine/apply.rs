@@ -7,11 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use futures_util::FutureExt;
-
 use crate::audit::{self, AuditEntry};
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::execute::{Company, JournalEntry, Lane, StepState};
+use crate::execute::{Bringing, Company, JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Planned};
@@ -64,6 +62,13 @@ impl ApplyReport {
 #[derive(Deserialize)]
 struct LookedAt {
     planned: Vec<Planned>,
+}
+
+/// Runs a lane that may bring edges until it has ended.
+async fn run_lane(lane: &Lane<'_>, bringing: Option<Bringing<'_>>) -> Result<()> {
+    let ended = lane.run().await;
+    drop(bringing);
+    ended
 }
 
 /// The report of a plan of which nothing was begun.
@@ -127,18 +132,12 @@ impl Engine {
         };
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
         let lanes = self.lanes(actor, &header, progress, (approved, options.patience, company)).await?;
-        let parts: Vec<_> = lanes.iter().map(|_| company.map(Company::bring)).collect();
+        let mut runs = Vec::new();
+        for lane in &lanes {
+            runs.push(run_lane(lane, company.map(Company::bring)));
+        }
         // Whoever applies brings what its lanes bring, and nothing besides.
         let resting = company.map(Company::rest);
-        // Boxed, so that the compiler sees that it can be sent between threads.
-        let runs = lanes.iter().zip(parts).map(|(lane, part)| {
-            let run = async move {
-                let ended = lane.run().await;
-                drop(part);
-                ended
-            };
-            run.boxed()
-        });
         let ended = futures_util::future::join_all(runs).await;
         drop(resting);
         for ended in ended {

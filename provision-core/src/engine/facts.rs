@@ -10,7 +10,7 @@ use crate::plan::{Allowance, BudgetKind, Drive, Spending, TargetFacts};
 use crate::store::{self, Select};
 use crate::value::Timestamp;
 
-/// Hours a budget looks back.
+/// Hours a budget looks back, beside the present one: its first minutes belong to the hour 24 before.
 const HOURS: i64 = 24;
 
 impl Engine {
@@ -57,7 +57,7 @@ impl Engine {
             let (page, next) =
                 store::list_by::<Spending>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for spending in
-                page.into_iter().map(|stored| stored.value).filter(|spending| spending.hour > since)
+                page.into_iter().map(|stored| stored.value).filter(|spending| spending.hour >= since)
             {
                 *spent.entry(spending.kind).or_default() += spending.spent.saturating_sub(spending.approved);
             }

@@ -35,12 +35,20 @@ pub(super) struct Group {
     pub(super) key: ObjectKey,
 }
 
+/// An edge to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) edge: Edge,
+    /// Plan and step, for the target's log.
+    pub(super) correlation: String,
+    /// It is not sent after this instant: others may have taken its step over.
+    pub(super) deadline: Timestamp,
+}
+
 /// An edge that waits, and whoever waits for its outcome.
 #[derive(Debug)]
 struct Waiting {
-    edge: Edge,
-    /// It is not sent after this instant: others may have taken its step over.
-    deadline: Timestamp,
+    asked: Asked,
     answer: oneshot::Sender<Result<(), ErrorRecord>>,
 }
 
@@ -88,11 +96,11 @@ impl Company {
         &self,
         lane: &Lane<'_>,
         group: &Group,
-        edges: Vec<(Edge, Timestamp)>,
+        edges: Vec<Asked>,
         size: usize,
         arrival: Arrival<'_, '_>,
     ) -> Vec<Result<()>> {
-        let until = edges.iter().map(|(_, deadline)| *deadline).min().unwrap_or(Timestamp::EPOCH);
+        let until = edges.iter().map(|edge| edge.deadline).min().unwrap_or(Timestamp::EPOCH);
         let answers = join_all(self.join(group, edges));
         drop(arrival);
         while let Some(request) = self.take(group, size, false) {
@@ -131,16 +139,12 @@ impl Company {
         }
     }
 
-    fn join(
-        &self,
-        group: &Group,
-        edges: Vec<(Edge, Timestamp)>,
-    ) -> Vec<oneshot::Receiver<Result<(), ErrorRecord>>> {
+    fn join(&self, group: &Group, edges: Vec<Asked>) -> Vec<oneshot::Receiver<Result<(), ErrorRecord>>> {
         let mut state = self.state();
         let waiting = state.waiting.entry(group.clone()).or_default();
-        let join = |(edge, deadline)| {
+        let join = |asked| {
             let (answer, outcome) = oneshot::channel();
-            waiting.push_back(Waiting { edge, deadline, answer });
+            waiting.push_back(Waiting { asked, answer });
             outcome
         };
         edges.into_iter().map(join).collect()
@@ -167,17 +171,17 @@ impl Company {
 /// Sends a request for all that have an edge in it.
 async fn send(lane: &Lane<'_>, group: &Group, request: Vec<Waiting>) {
     let (request, late): (Vec<Waiting>, Vec<Waiting>) =
-        request.into_iter().partition(|waiting| waiting.deadline > lane.engine.now());
+        request.into_iter().partition(|waiting| waiting.asked.deadline > lane.engine.now());
     for waiting in late {
         let error = Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call");
         // Who does not wait any more needs no answer.
         let _ = waiting.answer.send(Err(error.with_effect(Effect::None).record()));
     }
-    let Some(until) = request.iter().map(|waiting| waiting.deadline).min() else { return };
-    let edges = request.iter().map(|waiting| waiting.edge.clone()).collect();
-    let outcomes = lane.request(group, edges, until).await;
-    for (waiting, outcome) in request.into_iter().zip(outcomes) {
-        let _ = waiting.answer.send(outcome.map_err(|error| error.record()));
+    let (edges, answers): (Vec<Asked>, Vec<_>) =
+        request.into_iter().map(|waiting| (waiting.asked, waiting.answer)).unzip();
+    let outcomes = lane.request(group, edges).await;
+    for (answer, outcome) in answers.into_iter().zip(outcomes) {
+        let _ = answer.send(outcome.map_err(|error| error.record()));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::Ended;
 use super::call::{PAUSE_WHY, key_of, unsupported};
-use super::company::{Arrival, Group};
+use super::company::{Arrival, Asked, Group};
 use super::lane::Lane;
 use super::wave::Begun;
 use crate::connector::{
@@ -34,7 +34,11 @@ impl Lane<'_> {
             match key_of(&begun) {
                 Ok(member) => {
                     let add = matches!(begun.step.action, Action::AddMember { .. });
-                    edges.push((Edge { member, add }, begun.entry.deadline));
+                    edges.push(Asked {
+                        edge: Edge { member, add },
+                        correlation: self.correlation(&begun),
+                        deadline: begun.entry.deadline,
+                    });
                     called.push(begun);
                 }
                 Err(error) => ended.push((begun, Ended::Failed(error))),
@@ -62,10 +66,7 @@ impl Lane<'_> {
                 let (company, size) = (arrival.company(), self.edges_max(&group.class));
                 company.change(self, &group, edges, size, arrival).await
             }
-            None => {
-                let until = first.entry.deadline;
-                self.request(&group, edges.into_iter().map(|(edge, _)| edge).collect(), until).await
-            }
+            None => self.request(&group, edges).await,
         };
         // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
         ended.extend(called.into_iter().zip(outcomes).map(|(begun, outcome)| match outcome {
@@ -77,9 +78,11 @@ impl Lane<'_> {
         ended
     }
 
-    /// Sends one request, `until` an instant at the latest; how each of its edges ended, in their order.
-    pub(super) async fn request(&self, group: &Group, edges: Vec<Edge>, until: Timestamp) -> Vec<Result<()>> {
+    /// Sends one request; how each of its edges ended, in their order.
+    pub(super) async fn request(&self, group: &Group, edges: Vec<Asked>) -> Vec<Result<()>> {
         let count = edges.len();
+        let until = edges.iter().map(|edge| edge.deadline).min().unwrap_or(Timestamp::EPOCH);
+        let correlation = edges.first().map(|edge| edge.correlation.clone()).unwrap_or_default();
         let all = |error: Error| -> Vec<Result<()>> {
             let record = error.record();
             (0..count).map(|_| Err(Error::from(record.clone()))).collect()
@@ -96,13 +99,13 @@ impl Lane<'_> {
             let why = "the attempt's time was over before the call";
             return all(Error::new(ErrorKind::Unavailable, why).with_effect(Effect::None));
         }
-        let mut cx = Context::new(self.engine.realm.clone(), format!("{}/edges", self.header.id));
+        let mut cx = Context::new(self.engine.realm.clone(), correlation);
         cx.deadline = Some(self.engine.now().plus(limit));
         let request = MembershipRequest {
             class: group.class.clone(),
             group: group.key.clone(),
             member_class: group.members.clone(),
-            edges,
+            edges: edges.into_iter().map(|edge| edge.edge).collect(),
         };
         match within(self.engine.inner.clock.as_ref(), limit, facet.change(&cx, request)).await {
             Ok(outcomes) if outcomes.len() == count => {

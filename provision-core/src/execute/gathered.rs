@@ -50,8 +50,8 @@ impl Gathered {
         }
     }
 
-    /// Takes out what fills requests; all, where they have become many or `all` of them are wanted. Each of what it gives
-    /// is for one wave, and ends with a whole request where it can.
+    /// Takes out what fills requests; all, where they have become many or `all` of them are wanted. Each of what it
+    /// gives is for one wave, and no request is split between two.
     fn take(&self, size: impl Fn(&ClassName) -> usize, all: bool) -> Vec<Vec<Edge>> {
         let mut state = self.state();
         let all = all || state.count > GATHERED_MAX;

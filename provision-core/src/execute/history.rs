@@ -45,7 +45,7 @@ impl Lane<'_> {
         if entry.read_back {
             audit.note = "known by reading back".to_owned();
         }
-        batch.changes.append.push(audit.append_change(&step.action, &step.reasons)?);
+        batch.changes.append.push(audit.append_change(&step.action, begun.step.reasons())?);
         if entry.state == StepState::Done && step.action != Action::Release {
             let event = Event {
                 realm: self.engine.realm.clone(),

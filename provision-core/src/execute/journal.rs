@@ -166,6 +166,7 @@ impl JournalEntry {
 
     /// The row's key.
     pub fn row_key(plan: PlanId, step: &StepId) -> String {
-        format!("{plan}/{}", step.as_str())
+        let mut buffer = uuid::Uuid::encode_buffer();
+        [plan.uuid().hyphenated().encode_lower(&mut buffer), "/", step.as_str()].concat()
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::company::Company;
 use super::gathered::{Gathered, is_edge};
+use super::order::{Order, Orders};
 use super::wave::{Begun, concurrency};
 use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{IdentityId, StepId};
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
-use crate::plan::{PlanHeader, Step};
+use crate::plan::PlanHeader;
 use crate::planted::{self, Defect};
 use crate::runtime::{Progress, within};
 use crate::store::{self, Changes, Stored};
@@ -77,7 +78,7 @@ pub(super) struct Ready {
     pub(super) chunk: u32,
     /// When what was planned for the identity is to be looked at again: from then on it is stale.
     pub(super) stale_at: Option<Timestamp>,
-    pub(super) step: Arc<Step>,
+    pub(super) step: Arc<Order>,
 }
 
 /// What a pass over a chunk found.
@@ -162,8 +163,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Executes what is ready of chunks, the next one beside the one before it: while the store writes of one, the target
-    /// is called for the other. Edges that need not be first go at the end, in as few requests as they need.
+    /// Executes what is ready of chunks, the next one beside the one before it: while the store writes of one, the
+    /// target is called for the other. Edges that need not be first go at the end, in as few requests as they need.
     async fn pass(&self, chunks: &[u32], offboarding: bool) -> Result<Round> {
         let gathered = Gathered::default();
         // Copied: the compiler does not see that a closure over a borrowed number can be sent between threads.
@@ -200,7 +201,8 @@ impl<'a> Lane<'a> {
         Ok((number, pass))
     }
 
-    /// Whether the plan has steps here that can be part of an offboarding: only then are chunks looked through for them.
+    /// Whether the plan has steps here that can be part of an offboarding: only then are chunks looked through for
+    /// them.
     fn may_offboard(&self) -> bool {
         let counts = self.header.targets.get(&self.target.settings.name);
         let others = ["create", "enable", "rename", "add_member"];
@@ -217,10 +219,11 @@ impl<'a> Lane<'a> {
                 return Ok(pass);
             }
         }
-        let Some(chunk) = self.engine.plan_steps(plan, number).await? else { return Ok(pass) };
-        let dates = chunk.planned.iter().filter_map(|of| of.next_change_at.map(|at| (of.identity, at)));
+        let Some(chunk) = self.engine.plan_chunk_part::<Orders>(plan, number).await? else { return Ok(pass) };
+        let planned = chunk.planned.iter();
+        let dates = planned.filter_map(|of| of.next_change_at.map(|at| (of.identity, at)));
         let dates: BTreeMap<IdentityId, Timestamp> = dates.collect();
-        let steps: Vec<Arc<Step>> = chunk
+        let steps: Vec<Arc<Order>> = chunk
             .steps
             .into_iter()
             .filter(|step| step.target == self.target.settings.name && (!offboarding || step.offboarding))
@@ -262,7 +265,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The journal of steps and of everything they need.
-    async fn entries(&self, steps: &[Arc<Step>]) -> Result<Entries> {
+    async fn entries(&self, steps: &[Arc<Order>]) -> Result<Entries> {
         let ids = steps.iter().flat_map(|step| step.needs.iter().chain([&step.id]));
         let mut keys: Vec<String> = ids.map(|id| JournalEntry::row_key(self.header.id, id)).collect();
         keys.sort();
@@ -274,12 +277,12 @@ impl<'a> Lane<'a> {
     /// Steps that can be tried now, how many have not ended, and when the next of those may be tried.
     async fn ready(
         &self,
-        steps: &[Arc<Step>],
+        steps: &[Arc<Order>],
         entries: &Entries,
-    ) -> Result<(Vec<Arc<Step>>, u64, Option<Timestamp>)> {
+    ) -> Result<(Vec<Arc<Order>>, u64, Option<Timestamp>)> {
         let now = self.engine.now();
         let (mut ready, mut open, mut next) = (Vec::new(), 0, None);
-        let mut blocked: Vec<(Arc<Step>, String)> = Vec::new();
+        let mut blocked: Vec<(Arc<Order>, String)> = Vec::new();
         for step in steps {
             let entry = entries.get(&step.id).map(|entry| &entry.value);
             if entry.is_some_and(|entry| entry.state.has_ended()) {
@@ -318,10 +321,14 @@ impl<'a> Lane<'a> {
         Ok((ready, open, next))
     }
 
+    /// What the target's log says of a call for a step.
+    pub(super) fn correlation(&self, begun: &Begun) -> String {
+        format!("{}/{}", self.header.id, begun.step.id.as_str())
+    }
+
     /// The context of a call.
     pub(super) fn context(&self, begun: &Begun) -> Context {
-        let correlation = format!("{}/{}", self.header.id, begun.step.id.as_str());
-        let mut cx = Context::new(self.engine.realm.clone(), correlation);
+        let mut cx = Context::new(self.engine.realm.clone(), self.correlation(begun));
         cx.deadline = Some(self.engine.now().plus(self.limit(begun)));
         cx
     }

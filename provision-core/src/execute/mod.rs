@@ -11,6 +11,7 @@ mod history;
 mod journal;
 mod lane;
 mod names;
+mod order;
 mod read_back;
 mod settle;
 mod skip;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lane::{Entries, Lane};
+use super::order::Order;
 use super::settle::Batch;
 use super::wave::expect_entry;
 use super::{JournalEntry, StepState};
@@ -19,7 +20,7 @@ impl Lane<'_> {
     /// Journals steps that are not tried. Stale ones make their identity dirty: the next plan looks again.
     pub(super) async fn skip(
         &self,
-        steps: &[(Arc<Step>, String)],
+        steps: &[(Arc<Order>, String)],
         entries: &Entries,
         stale: bool,
     ) -> Result<()> {

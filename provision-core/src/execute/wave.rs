@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::company::{Company, Stage};
 use super::lane::{AHEAD, Entries, Lane, Ready};
+use super::order::Order;
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
 use crate::error::{ErrorKind, Result};
@@ -32,7 +33,7 @@ const TURNS_MAX: usize = 16;
 /// A step about to be called.
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
-    pub(super) step: Arc<Step>,
+    pub(super) step: Arc<Order>,
     pub(super) entry: JournalEntry,
     /// The version its journal row has once the intent is written.
     pub(super) version: u64,
@@ -59,7 +60,7 @@ impl Begun {
 #[derive(Default)]
 struct Checked {
     begun: Vec<Begun>,
-    stale: Vec<(Arc<Step>, String)>,
+    stale: Vec<(Arc<Order>, String)>,
     /// What was looked at is still so when the intents are written; the links of creates are written with them.
     changes: Changes,
 }
@@ -134,7 +135,7 @@ impl Lane<'_> {
             if let Some(why) = self.reserve(&mut changes, &begun).await? {
                 let (stop, go): (Vec<Begun>, Vec<Begun>) =
                     begun.into_iter().partition(|begun| !begun.is_open() && !begun.step.budgets.is_empty());
-                let stop: Vec<(Arc<Step>, String)> =
+                let stop: Vec<(Arc<Order>, String)> =
                     stop.into_iter().map(|begun| (begun.step, why.clone())).collect();
                 self.skip(&stop, &entries, true).await?;
                 let go: BTreeSet<&StepId> = go.iter().map(|begun| &begun.step.id).collect();
@@ -309,7 +310,7 @@ impl Lane<'_> {
     fn begun(
         &self,
         chunk: u32,
-        step: &Arc<Step>,
+        step: &Arc<Order>,
         link: Option<&Link>,
         known: Option<&Stored<JournalEntry>>,
         deadline: Timestamp,

@@ -124,11 +124,14 @@ impl Link {
 
     /// The stable text form of what makes a link unique: its row key.
     pub fn row_key(target: &TargetName, class: &ClassName, tag: &Tag, subject: &Subject) -> String {
-        let subject = match subject {
-            Subject::Identity(id) => format!("identity:{id}"),
-            Subject::Role(name) => format!("role:{name}"),
-            Subject::Unit(name) => format!("unit:{name}"),
+        // Put together by hand: every read and write of a link makes one.
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let (kind, name) = match subject {
+            Subject::Identity(id) => ("identity", &*id.uuid().hyphenated().encode_lower(&mut buffer)),
+            Subject::Role(name) => ("role", name.as_str()),
+            Subject::Unit(name) => ("unit", name.as_str()),
         };
-        format!("{}/{}/{}/{subject}", target.as_str(), class.as_str(), tag.as_str())
+        let (target, class, tag) = (target.as_str(), class.as_str(), tag.as_str());
+        [target, "/", class, "/", tag, "/", kind, ":", name].concat()
     }
 }

@@ -77,6 +77,9 @@ async fn settle(
     let epoch = engine.inner.store.epoch().await?;
     for target in engine.targets().await? {
         let name = target.settings.name.clone();
+        if target.paused {
+            engine.resume(&operator(), &name).await?;
+        }
         if target.epoch.as_ref().is_some_and(|known| *known != epoch) || target.onboarded.is_empty() {
             engine.onboard(&operator(), &name).await?;
             moved = true;

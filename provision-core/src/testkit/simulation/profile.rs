@@ -19,6 +19,9 @@ pub(super) enum Deed {
     Restore,
     Reconcile,
     Onboard,
+    Ensure,
+    Halt,
+    Retry,
     Kill,
     Pause,
     Jump,
@@ -99,6 +102,8 @@ pub struct Profile {
     pub backups: u64,
     /// A target is read whole.
     pub reads: u64,
+    /// Somebody needs an account at once; a target is paused for a while; what failed is tried again.
+    pub calls: u64,
     /// A process is killed and another one started.
     pub kills: u64,
     /// A process is stopped for longer than its leases and goes on.
@@ -159,6 +164,7 @@ impl Profile {
             edits: 3,
             backups: 3,
             reads: 3,
+            calls: 6,
             kills: 6,
             pauses: 4,
             jumps: 6,
@@ -206,6 +212,7 @@ impl Profile {
             edits: 0,
             backups: 0,
             reads: 0,
+            calls: 0,
             kills: 0,
             pauses: 0,
             jumps: 0,
@@ -401,6 +408,9 @@ impl Profile {
             (self.backups, Deed::Restore),
             (self.reads, Deed::Reconcile),
             (self.reads / 2, Deed::Onboard),
+            (self.calls, Deed::Ensure),
+            (self.calls / 3, Deed::Halt),
+            (self.calls / 3, Deed::Retry),
             (self.kills, Deed::Kill),
             (self.pauses, Deed::Pause),
             (self.jumps, Deed::Jump),

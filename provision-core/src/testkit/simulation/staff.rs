@@ -1,8 +1,11 @@
 //! What runs in a process: workers, the clerk who takes feeds in, the operator, those who approve and decide.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use futures_util::future::{Either, select};
 
 use super::lock;
 use super::population::Delivery;
@@ -36,21 +39,32 @@ pub(super) fn begin(world: &Arc<World>, process: &Process) {
 
 type Of = (Arc<World>, Arc<Realm>, Engine, Arc<AtomicU32>);
 
-/// The continuous drive.
+/// The continuous drive: until nothing is due, or for a while whatever is due.
 async fn drive((world, realm, engine, known): Of) {
-    let options = RunOptions {
-        workers: world.profile.workers,
-        until: RunUntil::Idle,
-        lease: LEASE,
-        batch: world.profile.batch,
-        poll: Duration::from_secs(20),
-        ..RunOptions::default()
-    };
     while !world.over.load(Ordering::SeqCst) {
-        if world.equip(&realm, &engine, &known).await
-            && let Err(error) = engine.run(&operator(), &options).await
-        {
-            world.note(format_args!("{} run: {error}", realm.id));
+        let options = RunOptions {
+            workers: world.profile.workers,
+            until: if world.dice.per_mille(300) { RunUntil::Forever } else { RunUntil::Idle },
+            lease: LEASE,
+            batch: world.profile.batch,
+            poll: Duration::from_secs(20),
+            ..RunOptions::default()
+        };
+        if world.equip(&realm, &engine, &known).await {
+            let stop = async {
+                world.wait(60, 240).await;
+                options.stop.stop();
+            };
+            let actor = operator();
+            let run = engine.run(&actor, &options);
+            // Stopped or idle, it ends by itself.
+            let (ended, stopping) = match select(pin!(run), pin!(stop)).await {
+                Either::Left((ended, _)) => (ended, None),
+                Either::Right(((), run)) => (run.await, Some(())),
+            };
+            if let Err(error) = ended {
+                world.note(format_args!("{} run ({stopping:?}): {error}", realm.id));
+            }
         }
         world.wait(10, 90).await;
     }

@@ -10,7 +10,7 @@ use super::profile::Deed;
 use super::realm::{PROJECTS, Realm};
 use super::staff::{self, LEASE};
 use super::world::{Process, World, operator};
-use crate::engine::{Engine, SubmitRequest};
+use crate::engine::{Engine, RetryFilter, SubmitRequest};
 use crate::error::Result;
 use crate::id::{ClassName, PolicyRef, Tag, TargetName};
 use crate::model::{Entitlement, Grant, Identity, Validity};
@@ -150,6 +150,9 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
         }
         Deed::Restore => restore(world),
         Deed::Reconcile | Deed::Onboard => read(world, realm, engine, deed).await,
+        Deed::Ensure => ensure(world, realm, engine).await,
+        Deed::Halt => halt(world, realm, engine).await,
+        Deed::Retry => engine.retry(&operator(), &RetryFilter::default()).await.map(drop),
         Deed::Kill => {
             start(world, world.dice.below(world.profile.processes));
             Ok(())
@@ -216,6 +219,29 @@ fn restore(world: &Arc<World>) -> Result<()> {
         start(world, slot);
     }
     Ok(())
+}
+
+/// Somebody signs in and needs the account now. Nobody waits for that longer than it may take.
+async fn ensure(world: &World, realm: &Realm, engine: &Engine) -> Result<()> {
+    let everything = Select::KeyPrefix(String::new());
+    let store = engine.inner.store.as_ref();
+    let (people, _) = store::list_by::<Identity>(store, engine.realm(), everything, None, 1_000).await?;
+    let (Some(person), Some(settings)) = (world.dice.pick(&people), world.dice.pick(&realm.settings)) else {
+        return Ok(());
+    };
+    let (who, patience) = (person.value.id, Duration::from_secs(10));
+    let outcome = engine.ensure(&operator(), who, &settings.name, patience).await?;
+    world.note(format_args!("{} ensure {}: {outcome:?}", realm.id, person.value.key));
+    Ok(())
+}
+
+/// A target is not written to for a while.
+async fn halt(world: &World, realm: &Realm, engine: &Engine) -> Result<()> {
+    let Some(settings) = world.dice.pick(&realm.settings) else { return Ok(()) };
+    world.note(format_args!("{} {} is paused", realm.id, settings.name));
+    engine.pause(&operator(), &settings.name).await?;
+    world.wait(10, 100).await;
+    engine.resume(&operator(), &settings.name).await
 }
 
 /// A request of the host.

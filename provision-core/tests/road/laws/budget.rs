@@ -182,8 +182,7 @@ proptest! {
                 .map(|entry| entry.at)
                 .collect();
             for from in &at {
-                // The hour's bucket is the measure, so a window is 23 hours wide at least.
-                let end = from.plus(Duration::from_secs(23 * 3_600));
+                let end = from.plus(Duration::from_secs(24 * 3_600));
                 let inside = at.iter().filter(|at| *from <= **at && **at < end).count();
                 assert!(inside <= 4, "{inside} disables from {from} on");
             }
