@@ -17,8 +17,8 @@ use super::header::Header;
 use super::record::{Cells, Record, RecordReader, Undecodable};
 use super::row::Layout;
 
-/// Records handed over at once.
-const BATCH: usize = 1000;
+/// Records handed over at once: few enough that the allocator gives out and takes back their list without more ado.
+const BATCH: usize = 200;
 
 /// Takes the events; false when nobody wants more.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(FeedEvent) -> bool;

@@ -7,7 +7,7 @@ use super::seen::{Seen, StagedKeys};
 use super::{Ingest, conflict, record_prefix};
 use crate::connector::Completeness;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{
     ConfiguredSource, FeedChange, FeedChangeKind, FeedReport, FeedState, RecordMark, RecordState,
     SourceRecord,
@@ -20,24 +20,6 @@ use crate::value::Timestamp;
 const PROBLEMS_MAX: usize = 100;
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 1_024;
-
-/// What the store knows of a row's record.
-enum Known {
-    /// Its mark; the record was not read.
-    Mark(String),
-    /// The record itself.
-    Record(Box<SourceRecord>),
-}
-
-impl Known {
-    fn mark(&self) -> Result<RecordMark<'_>> {
-        match self {
-            Self::Record(record) => Ok(record.mark()),
-            Self::Mark(text) => RecordMark::parse(text)
-                .ok_or_else(|| Error::new(ErrorKind::StoreUnusable, "cannot read a mark of `source_record`")),
-        }
-    }
-}
 
 /// Whether a row says what its record says already, so that the record need not be read.
 fn is_unchanged(row: &FeedRecord, mark: &RecordMark<'_>) -> bool {
@@ -99,12 +81,13 @@ impl<'a> Staging<'a> {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Result<Vec<String>, Error>> {
         let batch = self.road.batch as usize;
-        let mut buffer: Vec<FeedRecord> = Vec::new();
+        // Both keep their room: giving it back and taking it anew for each batch costs more than one thinks.
+        let (mut buffer, mut rows) = (Vec::<FeedRecord>::new(), Vec::new());
         let mut end =
             Completeness::Partial { reason: "the feed stopped without saying that it is whole".to_owned() };
         while let Some(event) = records.next().await {
             match event {
-                Ok(FeedEvent::Records(rows)) => buffer.extend(rows),
+                Ok(FeedEvent::Records(more)) => buffer.extend(more),
                 Ok(FeedEvent::Problem(problem)) => {
                     self.unusable += u64::from(problem.is_error());
                     self.problem(problem);
@@ -116,12 +99,12 @@ impl<'a> Staging<'a> {
                 Err(error) => return Ok(Err(error)),
             }
             while buffer.len() >= batch {
-                let rest = buffer.split_off(batch);
-                self.rows(std::mem::replace(&mut buffer, rest)).await?;
+                rows.extend(buffer.drain(..batch));
+                self.rows(&mut rows).await?;
                 progress(self.report.counts.rows);
             }
         }
-        self.rows(buffer).await?;
+        self.rows(&mut buffer).await?;
         progress(self.report.counts.rows);
         self.report.completeness = end;
         let whole = self.replaces();
@@ -142,7 +125,8 @@ impl<'a> Staging<'a> {
         Ok(Stored { version: self.version.unwrap_or(0), value: self.report })
     }
 
-    async fn rows(&mut self, rows: Vec<FeedRecord>) -> Result<()> {
+    /// Looks at rows and takes them out.
+    async fn rows(&mut self, rows: &mut Vec<FeedRecord>) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -153,19 +137,24 @@ impl<'a> Staging<'a> {
         let mut to_read = Vec::new();
         for (row, mark) in rows.iter().zip(marks) {
             let says = |mark: &String| RecordMark::parse(mark).is_some_and(|mark| is_unchanged(row, &mark));
-            match mark.filter(says) {
-                Some(mark) => known.push(Some(Known::Mark(mark))),
-                None => {
-                    to_read.push(SourceRecord::row_key(name, &row.key));
-                    known.push(None);
-                }
+            let mark = mark.filter(says);
+            if mark.is_none() {
+                to_read.push(SourceRecord::row_key(name, &row.key));
             }
+            known.push(mark);
         }
         let read = store::get_many::<SourceRecord>(self.road.store, self.road.realm, &to_read).await?;
         let mut read = read.into_iter();
-        for (row, known) in rows.into_iter().zip(known) {
-            let record = || Some(Known::Record(Box::new(read.next()??.value)));
-            self.row(row, known.or_else(record)).await?;
+        for (row, mark) in rows.drain(..).zip(known) {
+            let Some(mark) = mark else {
+                let record = read.next().flatten().map(|record| record.value);
+                self.row(row, record).await?;
+                continue;
+            };
+            if !self.pass(&row, &mark) {
+                let record = self.record(&row.key).await?;
+                self.row(row, record).await?;
+            }
         }
         if self.pending.len() >= self.road.batch as usize {
             self.flush().await?;
@@ -173,7 +162,19 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    async fn row(&mut self, row: FeedRecord, known: Option<Known>) -> Result<()> {
+    /// Counts a row that its mark tells to be unchanged; false when it is not the first one of its record.
+    fn pass(&mut self, row: &FeedRecord, mark: &str) -> bool {
+        if !RecordMark::parse(mark).is_some_and(|mark| self.seen.insert(mark.ordinal)) {
+            return false;
+        }
+        self.report.counts.rows += 1;
+        self.report.counts.unchanged += 1;
+        self.seen_standing += 1;
+        self.measure.look_for_canary(row, &self.source.settings, self.now);
+        true
+    }
+
+    async fn row(&mut self, row: FeedRecord, known: Option<SourceRecord>) -> Result<()> {
         self.report.counts.rows += 1;
         if row.key.is_empty() || row.key.len() > KEY_BYTES_MAX {
             self.unusable += 1;
@@ -191,37 +192,27 @@ impl<'a> Staging<'a> {
                 None => self.stage_row(FeedChangeKind::Upsert, row, None),
             };
         };
-        let mark = known.mark()?;
-        if !self.seen.insert(mark.ordinal) {
+        if !self.seen.insert(known.ordinal) {
             let earlier = self.find_staged(&row.key).await?;
-            let record = self.record(&row.key, known).await?;
-            return self.repeated(row, record, earlier).await;
+            return self.repeated(row, Some(known), earlier).await;
         }
-        self.seen_standing += u64::from(mark.state != RecordState::Removed);
-        let Known::Record(known) = &known else {
-            self.report.counts.unchanged += 1;
-            return Ok(());
-        };
+        self.seen_standing += u64::from(known.state != RecordState::Removed);
         let same = row.fingerprint == known.fingerprint;
         match (known.state, row.action) {
             (RecordState::Disputed, _) => self.report.counts.disputed += 1,
             (RecordState::Removed, RecordAction::Remove) => self.report.counts.unchanged += 1,
-            (_, RecordAction::Remove) => return self.stage_row(FeedChangeKind::Remove, row, Some(known)),
+            (_, RecordAction::Remove) => return self.stage_row(FeedChangeKind::Remove, row, Some(&known)),
             (RecordState::Present, _) if same => self.report.counts.unchanged += 1,
             (RecordState::Absent(_), _) if same => {
                 self.report.counts.unchanged += 1;
-                return self.stage_row(FeedChangeKind::Seen, row, Some(known));
+                return self.stage_row(FeedChangeKind::Seen, row, Some(&known));
             }
-            _ => return self.stage_row(FeedChangeKind::Upsert, row, Some(known)),
+            _ => return self.stage_row(FeedChangeKind::Upsert, row, Some(&known)),
         }
         Ok(())
     }
 
-    /// The record of a key of which at least the mark is known.
-    async fn record(&self, key: &str, known: Known) -> Result<Option<SourceRecord>> {
-        if let Known::Record(record) = known {
-            return Ok(Some(*record));
-        }
+    async fn record(&self, key: &str) -> Result<Option<SourceRecord>> {
         let key = SourceRecord::row_key(&self.source.settings.name, key);
         let stored = store::get::<SourceRecord>(self.road.store, self.road.realm, &key).await?;
         Ok(stored.map(|stored| stored.value))
