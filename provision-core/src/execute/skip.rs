@@ -10,6 +10,7 @@ use super::wave::expect_entry;
 use super::{JournalEntry, StepState};
 use crate::audit::AuditEntry;
 use crate::error::Result;
+use crate::plan::{Action, Step};
 use crate::store::{Changes, Commit};
 
 /// Skips journalled in one commit.
@@ -62,7 +63,8 @@ impl Lane<'_> {
                     Some(known) => expect_entry(&mut batch.changes, &entry, known.version)?,
                     None => batch.changes.insert(&entry)?,
                 }
-                if stale {
+                // Another's account, which a later plan makes: nobody else would tell that it is there.
+                if stale || refers_to_others(step) {
                     batch.dirty.push(step.identity);
                 }
                 let mut audit = AuditEntry::new(
@@ -85,4 +87,10 @@ impl Lane<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a step writes a reference to somebody else's account.
+fn refers_to_others(step: &Step) -> bool {
+    let Action::Update { outputs, .. } = &step.action else { return false };
+    outputs.values().any(|output| output.subject.identity() != Some(step.identity))
 }

@@ -108,3 +108,22 @@ async fn a_leaver_does_not_wait_for_a_change_of_his_that_had_no_effect() {
         "signed out although a change of the account is in escrow"
     );
 }
+
+#[tokio::test]
+async fn a_reference_whose_create_went_stale_is_not_forgotten() {
+    let world = ready().await;
+    let mut people = vec![person("1", "Jane", "Smith", "Sales"), person("2", "Al", "Kim", "Sales")];
+    people[0].manager = Some("2".to_owned());
+    world.feed(&people).await;
+    let plan = world.plan(Scope::Changed).await;
+    // The manager changes before the plan is applied: the account is another plan's, and the reference with it.
+    people[1].department = "Finance".to_owned();
+    world.feed(&people).await;
+    assert!(world.apply(plan.id).await.skipped > 1);
+    for _ in 0..2 {
+        let next = world.plan(Scope::Changed).await;
+        world.apply(next.id).await;
+    }
+    assert!(world.plan(Scope::All).await.is_empty(), "the manager is written");
+    assert!(world.dirty().await.is_empty());
+}

@@ -44,6 +44,7 @@ impl Profile {
             edits: 0,
             backups: 0,
             reads: 0,
+            calls: 0,
             kills: 0,
             pauses: 0,
             jumps: 0,
