@@ -3,10 +3,13 @@
 //! Both benches report *ratios* against a plain competitor that runs in the same process, on the same data and disk,
 //! interleaved round by round: absolute times say more about the machine than about the code.
 
+pub mod child;
+pub mod counted;
 pub mod listed;
 mod measure;
 mod people;
 mod policy;
+pub mod population;
 pub mod report;
 mod rows;
 mod world;

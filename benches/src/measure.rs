@@ -41,6 +41,12 @@ pub fn median(all: &[Spent]) -> Spent {
 }
 
 impl Spent {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { wall: self.wall + other.wall, processor: self.processor + other.processor }
+    }
+
     /// How many times as much as another: wall, processor.
     pub fn ratio(self, other: Self) -> String {
         let times = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(0.001);

@@ -18,11 +18,17 @@ use crate::world::TARGET;
 #[derive(Debug)]
 pub struct BenchPolicy {
     namespaces: Vec<Namespace>,
+    targets: Vec<TargetName>,
 }
 
 impl BenchPolicy {
-    /// The policy.
+    /// The policy for one target.
     pub fn new() -> Self {
+        Self::on(&[TARGET.into()])
+    }
+
+    /// The policy for several targets: everybody has the same account on each, under the same name.
+    pub fn on(targets: &[TargetName]) -> Self {
         let member = NamespaceMember {
             target: TargetName::new(TARGET),
             class: ClassName::new("user"),
@@ -35,7 +41,7 @@ impl BenchPolicy {
             scoped: false,
             reuse_after_days: None,
         };
-        Self { namespaces: vec![login] }
+        Self { namespaces: vec![login], targets: targets.to_vec() }
     }
 }
 
@@ -63,26 +69,24 @@ impl Policy for BenchPolicy {
         let text = |name: &str| identity.attributes.text(name).unwrap_or_default();
         let exists = input.lifecycle == Lifecycle::Active;
         let values = if exists { values(identity, &login(identity, names)) } else { Vec::new() };
-        Evaluation {
-            roles: Vec::new(),
-            accounts: vec![DesiredAccount {
-                target: TARGET.into(),
-                class: "user".into(),
-                tag: Tag::main(),
-                exists,
-                enabled: exists.then_some(true),
-                because: vec![Derivation {
-                    mapping: Some(PolicyRef::new("rules.everybody")),
-                    note: Some(text("department").to_owned()),
-                    ..Derivation::default()
-                }],
-                values,
-                groups: Vec::new(),
-                credential: None,
-                refusals: Vec::new(),
+        let account = |target: &TargetName| DesiredAccount {
+            target: target.clone(),
+            class: "user".into(),
+            tag: Tag::main(),
+            exists,
+            enabled: exists.then_some(true),
+            because: vec![Derivation {
+                mapping: Some(PolicyRef::new("rules.everybody")),
+                note: Some(text("department").to_owned()),
+                ..Derivation::default()
             }],
-            next_change_at: None,
-        }
+            values: values.clone(),
+            groups: Vec::new(),
+            credential: None,
+            refusals: Vec::new(),
+        };
+        let accounts = self.targets.iter().map(account).collect();
+        Evaluation { roles: Vec::new(), accounts, next_change_at: None }
     }
 }
 

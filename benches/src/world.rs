@@ -7,14 +7,14 @@ use std::sync::Arc;
 use provision_connectors::csv::CsvSource;
 use provision_core::connector::{Connector, Registry};
 use provision_core::engine::Engine;
-use provision_core::id::SourceName;
+use provision_core::id::{SourceName, TargetName};
 use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{MemoryConfig, MemoryConnector};
 use provision_core::model::{Actor, FeedReport};
 use provision_core::plan::{Budget, BudgetKind, ClassSettings, Drive, OnDelete, TargetSettings};
 use provision_core::runtime::{AllowAll, Runtime, SystemClock};
 use provision_core::source::{Absence, FeedGuard, SourceSettings};
-use provision_core::store::{SqliteOptions, SqliteStore};
+use provision_core::store::{SqliteOptions, SqliteStore, Store};
 use provision_core::value::Zone;
 
 use crate::{BenchPolicy, Outcome};
@@ -34,6 +34,8 @@ pub struct World {
     pub actor: Actor,
     /// The target; empty at first.
     pub directory: MemoryConnector,
+    /// The store of the engine.
+    pub store: Arc<dyn Store>,
 }
 
 impl std::fmt::Debug for World {
@@ -48,18 +50,28 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open(folder: &Path) -> Outcome<Self> {
-        let store =
-            SqliteStore::open(folder.join("store.db"), SqliteOptions::default(), Arc::new(SystemClock))?;
+        Self::open_wide(folder, &[TARGET.into()]).await
+    }
+
+    /// The same with several targets.
+    ///
+    /// # Errors
+    /// As [`World::open`].
+    pub async fn open_wide(folder: &Path, targets: &[TargetName]) -> Outcome<Self> {
+        let (path, options) = (folder.join("store.db"), SqliteOptions::default());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path, options, Arc::new(SystemClock))?);
         let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
         let shared: Arc<dyn Connector> = Arc::new(directory.clone());
         let registry = Registry::new()
             .with_connector("memory", move |_| Ok(Arc::clone(&shared)))
             .with_source("csv", CsvSource::factory());
-        let runtime = Runtime::builder(Arc::new(store), registry).authorizer(Arc::new(AllowAll)).build();
-        let world = Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory };
+        let runtime = Runtime::builder(Arc::clone(&store), registry).authorizer(Arc::new(AllowAll)).build();
+        let world = Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory, store };
         if world.engine.sources().await?.is_empty() {
             world.engine.put_source(&world.actor, source(&folder.join("hr.csv"))).await?;
-            world.engine.put_target(&world.actor, target()).await?;
+            for name in targets {
+                world.engine.put_target(&world.actor, target(name)).await?;
+            }
         }
         Ok(world)
     }
@@ -69,7 +81,15 @@ impl World {
     /// # Errors
     /// Those of the engine.
     pub async fn set_policy(&self) -> Outcome<()> {
-        self.engine.set_policy(&self.actor, Arc::new(BenchPolicy::new())).await?;
+        self.set_policy_on(&[TARGET.into()]).await
+    }
+
+    /// The same, with accounts on several targets.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn set_policy_on(&self, targets: &[TargetName]) -> Outcome<()> {
+        self.engine.set_policy(&self.actor, Arc::new(BenchPolicy::on(targets))).await?;
         Ok(())
     }
 
@@ -111,8 +131,8 @@ fn source(path: &Path) -> SourceSettings {
     }
 }
 
-fn target() -> TargetSettings {
-    let mut settings = TargetSettings::new(TARGET, "memory");
+fn target(name: &TargetName) -> TargetSettings {
+    let mut settings = TargetSettings::new(name.as_str(), "memory");
     settings.drive = Drive::Review;
     // A first load is more creates than the guard lets through unasked.
     settings.budgets.0.insert(BudgetKind::Create, Budget { always: 1_000_000, percent: 100 });

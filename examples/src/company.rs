@@ -23,7 +23,7 @@ pub fn data() -> PathBuf {
 pub fn registry(clock: &Arc<dyn Clock>) -> Registry {
     Registry::new()
         .with_source("csv", CsvSource::factory())
-        .with_connector("csv", CsvConnector::factory())
+        .with_connector("csv", CsvConnector::factory_with_clock(Arc::clone(clock)))
         .with_connector(directory::KIND, directory::factory(Arc::clone(clock)))
 }
 

@@ -1,4 +1,4 @@
-//! A table of objects in a JSON file: what the example `custom_connector` speaks to.
+//! A table of objects in a JSON file: what the connector of the example `custom_connector` speaks to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

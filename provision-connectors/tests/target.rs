@@ -18,7 +18,8 @@ use provision_core::connector::{
 use provision_core::delta::{Change, Delta};
 use provision_core::filter::{Comparison, Filter};
 use provision_core::id::LinkId;
-use provision_core::value::{AttrPath, Attributes, Date, Secret, Slot, Value};
+use provision_core::runtime::FixedClock;
+use provision_core::value::{AttrPath, Attributes, Date, Secret, Value};
 use provision_core::{Effect, Error, ErrorKind};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -103,7 +104,7 @@ async fn an_object_lives_through_all_operations() {
     let made = create(&target, attributes.clone()).await.unwrap();
     assert_eq!(made.key, ObjectKey { id: "7".into(), name: Some("Person 7".into()) });
     let read = get(&target, "7").await.unwrap();
-    let wanted = attributes.clone().with_null("mail");
+    let wanted = attributes.clone();
     assert_eq!((read.attributes, read.enabled), (wanted.clone(), Some(true)));
     assert_eq!(made.observed, Some(wanted));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -270,6 +271,20 @@ async fn a_dropped_call_leaves_the_others_alone() {
     assert_eq!(objects.iter().filter(|object| object.key.id.starts_with("kept")).count(), 20);
     // A change that was queued is made, whoever waits for it.
     assert_eq!(objects.len(), 40);
+}
+
+/// Deadlines are the engine's, so they are measured by its clock.
+#[tokio::test]
+async fn deadlines_are_measured_by_the_clock_that_was_given() {
+    let folder = TempDir::new().unwrap();
+    let table = TableConfig::from_value(&config(&folder.path().join("badges.csv"))).unwrap();
+    let clock = Arc::new(FixedClock::at("2001-01-01T00:00:00Z".parse().unwrap()));
+    let target = CsvConnector::with_clock(&table, clock).unwrap();
+    for (deadline, good) in [("2001-01-01T00:00:01Z", true), ("2001-01-01T00:00:00Z", false)] {
+        let cx = Context { deadline: Some(deadline.parse().unwrap()), ..cx() };
+        let listed = collect(target.list(&cx, ListRequest::all("account")).unwrap(), 10).await;
+        assert_eq!(listed.map_err(|error| error.kind()).is_ok(), good, "{deadline}");
+    }
 }
 
 #[tokio::test]
@@ -448,5 +463,5 @@ async fn hostile_values_come_back_and_are_no_formulas() {
             assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{cell:?}");
         }
     }
-    assert_eq!(Slot::Null, *get(&fresh, "0").await.unwrap().attributes.get("mail").unwrap());
+    assert_eq!(get(&fresh, "0").await.unwrap().attributes.get("mail"), None, "an empty cell is no value");
 }

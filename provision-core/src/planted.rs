@@ -22,7 +22,7 @@ pub enum Defect {
     IntentNotJournalled,
     /// A create that is refused as taken takes over whoever has the name.
     AdoptionByName,
-    /// A membership request that meets another worker's on the same group counts as done.
+    /// Edges that meet another worker's on the same group count as done with it.
     EdgeLostInGroup,
     /// A reservation outlives its plan.
     ReservationKept,

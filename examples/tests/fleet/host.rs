@@ -107,7 +107,7 @@ fn engine(points: &Arc<Points>, inline: bool) -> Result<(Arc<dyn Store>, Engine)
     let store: Arc<dyn Store> = Arc::new(PointStore { inner, points: Arc::clone(points) });
     let registry = Registry::new()
         .with_source("csv", CsvSource::factory())
-        .with_connector("csv", pointed(CsvConnector::factory(), points))
+        .with_connector("csv", pointed(CsvConnector::factory_with_clock(Arc::clone(&clock)), points))
         .with_connector(directory::KIND, pointed(directory::factory(Arc::clone(&clock)), points));
     let builder = Runtime::builder(Arc::clone(&store), registry).clock(clock).authorizer(Arc::new(AllowAll));
     Ok((store, builder.settle(Duration::from_millis(50)).build().realm("corp")))

@@ -15,7 +15,7 @@ const KILLS: usize = 200;
 /// Tries side by side.
 const AT_ONCE: usize = 2;
 /// People of the file: each has two accounts and one or two memberships.
-const PEOPLE: usize = 200;
+const PEOPLE: usize = 120;
 const SETUP: Setup = Setup { people: PEOPLE, drive: "review", concurrency: 64 };
 
 /// What is being applied when the program is killed.
@@ -82,7 +82,8 @@ fn killed(site: &Site, delay: Duration) -> bool {
 fn killed_apply_resumes_to_the_state_of_an_undisturbed_one() {
     let scenes = [Scene::Joiners, Scene::Movers].map(|scene| (scene, ready(scene, SETUP)));
     let undisturbed = scenes.each_ref().map(|(_, ready)| undisturbed(ready));
-    let draw = Draw::new(seed("KILL_SEED"));
+    let seed = seed("KILL_SEED");
+    let draw = Draw::new(seed);
     println!("undisturbed: {:?}, {:?}", undisturbed[0].1, undisturbed[1].1);
     // In thousandths of a run, how long it may live; every fourth time the one that goes on is killed too.
     let points: Vec<(u64, Option<u64>)> = (0..only("KILL_COUNT").unwrap_or(KILLS))
@@ -97,7 +98,8 @@ fn killed_apply_resumes_to_the_state_of_an_undisturbed_one() {
             site.pass(Duration::from_secs(60));
             killed(&site, delay(again));
         }
-        let told = format!("kill {number}: {scene:?} after {:?}, running: {running}", delay(point));
+        let told =
+            format!("seed {seed}, kill {number}: {scene:?} after {:?}, running: {running}", delay(point));
         resume(&site, &told);
         let dump = site.foreign("everything").unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
         let differ = differing(expected, &dump);

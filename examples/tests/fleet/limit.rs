@@ -23,7 +23,13 @@ settle_ms: 50
 sources:
   - name: hr
     kind: csv
-    config: { path: hr, pattern: "*.csv", mode: full, key: id, columns: { familyName: last }, sequence: { from_name: true } }
+    config:
+      path: hr
+      pattern: "*.csv"
+      mode: full
+      key: id
+      columns: { familyName: last }
+      sequence: { from_name: true }
     guard: { removed_percent_max: 100 }
 targets:
   - name: badges
@@ -123,7 +129,8 @@ fn drives(site: &Site) -> [Process; 2] {
 /// Two drives to their end, after so many pairs of them were killed half way. What they did is compared with the limit.
 fn run(end: &str, kills: u64) {
     let site = ready(end);
-    let draw = Draw::new(seed("LIMIT_SEED"));
+    let seed = seed("LIMIT_SEED");
+    let (draw, end) = (Draw::new(seed), format!("seed {seed}, {end}"));
     let mut watcher = Process::start(python(&site, WATCHER, &PEOPLE.to_string()));
     assert!(watcher.says("watching"));
     let mut struck = 0;

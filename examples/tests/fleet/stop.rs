@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use provision_core::runtime::{Clock as _, SystemClock};
+use provision_core::store::SqliteOptions;
 
 use crate::host::{Task, counted, start};
 use crate::kill::{Scene, ready};
@@ -33,11 +34,32 @@ fn moving() -> Site {
     site
 }
 
-/// A stop: the point of one host, and for some the point at which the peer that took over is stopped too, while the
-/// first goes on.
+/// What happens while a host is stopped.
+#[derive(Clone, Copy)]
+enum Meanwhile {
+    /// Its lease ends, a peer does everything, and then everybody changes once more.
+    Peer,
+    /// Its lease ends, a peer takes over and is stopped at this point, past its own lease; the first goes on before it.
+    Stopped(Point),
+    /// Everybody changes once more, within its lease.
+    Feed,
+}
+
+/// A stop: where, and what happens meanwhile.
+#[derive(Clone, Copy)]
 struct Case {
-    first: Point,
-    peer: Option<Point>,
+    point: Point,
+    meanwhile: Meanwhile,
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.meanwhile {
+            Meanwhile::Peer => write!(f, "{}, a peer takes over", self.point),
+            Meanwhile::Stopped(peer) => write!(f, "{}, a peer takes over: {peer}", self.point),
+            Meanwhile::Feed => write!(f, "{}, a feed comes", self.point),
+        }
+    }
 }
 
 /// Claims that were lost to somebody else.
@@ -66,9 +88,9 @@ fn undisturbed(ready: &Site) -> ([String; 2], Counted) {
     ([first, last], did[0])
 }
 
-/// One more change of everybody.
+/// One more change of everybody. Nobody leaves: what a leaver's account shows depends on what came before.
 fn deliver_last(site: &Site) {
-    site.feed("2026-01-07", 5..17, 2);
+    site.feed("2026-01-07", 3..17, 2);
     site.expect(0, &["ingest"]);
 }
 
@@ -78,16 +100,20 @@ fn a_host_stopped_past_its_lease_does_nothing_twice_and_nothing_late() {
     let (expected, counted) = undisturbed(&ready);
     let all = Point::all(Fate::Stop, counted);
     println!("{counted:?}");
-    let draw = Draw::new(seed("STOP_SEED"));
-    let mut any = || all[usize::try_from(draw.below(all.len() as u64)).unwrap()];
+    let seed = seed("STOP_SEED");
+    let draw = Draw::new(seed);
+    let any = || all[usize::try_from(draw.below(all.len() as u64)).unwrap()];
     let cases: Vec<Case> = (0..only("STOP_COUNT").unwrap_or(STOPS))
-        .map(|number| Case { first: any(), peer: (number % 3 == 2).then(&mut any) })
+        .map(|number| {
+            let (point, peer) = (any(), any());
+            let meanwhile = [Meanwhile::Peer, Meanwhile::Feed, Meanwhile::Stopped(peer)][number % 3];
+            Case { point, meanwhile }
+        })
         .collect();
     let lost: u64 = each(&cases, AT_ONCE, only("STOP_ONLY"), |number, case| {
-        let told =
-            format!("stop {number}: {}, peer {:?}", case.first, case.peer.map(|peer| peer.to_string()));
+        let told = format!("seed {seed}, stop {number}: {case}");
         let site = ready.copy();
-        let (lost, delivered) = stop_and_take_over(&site, case, number % 2 == 0, &told);
+        let (lost, delivered) = stop(&site, case, number % 2 == 0, &told);
         let plan = site.run(&["plan", "--all"]);
         assert_eq!(plan.code, 0, "{told}: {plan:#?}");
         let outcome = site.foreign("outcome").unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
@@ -103,26 +129,21 @@ fn a_host_stopped_past_its_lease_does_nothing_twice_and_nothing_late() {
 
 /// The claims that were lost, and whether the last feed came. With `really` the machine's clock passes the calls' time
 /// limits too.
-fn stop_and_take_over(site: &Site, case: &Case, really: bool, told: &str) -> (u64, bool) {
-    let mut first = start(site, Task::Drive, Some(case.first));
+fn stop(site: &Site, case: &Case, really: bool, told: &str) -> (u64, bool) {
+    let mut first = start(site, Task::Drive, Some(case.point));
     assert!(first.says(ARRIVED), "{told}: the point was not reached");
     first.stop();
     let stopped = SystemClock.now();
-    site.pass(LONG);
-    let mut peer = start(site, Task::Drive, case.peer);
-    // The peer may have less to do than its point needs.
-    let peer = if case.peer.is_some() && peer.says(ARRIVED) {
-        peer.stop();
-        site.pass(LONG);
-        Some(peer)
-    } else {
-        let ended = peer.end();
-        assert!(ended.success, "{told}: the peer: {ended:#?}");
-        // Everybody changes once more: what the late one still holds of them is out of date, and it must not say that
-        // they are done.
-        deliver_last(site);
-        None
+    let peer = match case.meanwhile {
+        Meanwhile::Peer => take_over(site, None, told),
+        Meanwhile::Stopped(point) => take_over(site, Some(point), told),
+        Meanwhile::Feed => None,
     };
+    let delivered = peer.is_none();
+    if delivered {
+        // What the stopped one holds of everybody is out of date, and it must not say that they are done.
+        deliver_last(site);
+    }
     if really {
         // What is tested is that time passes: calls have a limit of a second.
         std::thread::sleep(Duration::from_millis(1_100).saturating_sub(SystemClock.now().since(stopped)));
@@ -131,7 +152,6 @@ fn stop_and_take_over(site: &Site, case: &Case, really: bool, told: &str) -> (u6
     let late = first.end();
     assert!(late.success, "{told}: the late one: {late:#?}");
     let mut refused = lost(late.after("report "));
-    let delivered = peer.is_none();
     if let Some(mut peer) = peer {
         peer.go_on();
         let ended = peer.end();
@@ -139,6 +159,21 @@ fn stop_and_take_over(site: &Site, case: &Case, really: bool, told: &str) -> (u6
         refused += lost(ended.after("report "));
     }
     (refused, delivered)
+}
+
+/// A peer takes over after the lease: it is given back where it stopped, past its own lease. It may have less to do
+/// than its point needs; then it has done everything.
+fn take_over(site: &Site, point: Option<Point>, told: &str) -> Option<Process> {
+    site.pass(LONG);
+    let mut peer = start(site, Task::Drive, point);
+    if point.is_some() && peer.says(ARRIVED) {
+        peer.stop();
+        site.pass(LONG);
+        return Some(peer);
+    }
+    let ended = peer.end();
+    assert!(ended.success, "{told}: the peer: {ended:#?}");
+    None
 }
 
 /// What a peer is told while somebody keeps the store locked, and within which time.
@@ -157,11 +192,9 @@ fn told_busy(site: &Site) {
     ] {
         assert!(said.contains(expected), "no `{expected}` in: {said}");
     }
-    // The busy timeout is five seconds; the rest is for a machine that has other work.
-    assert!(
-        took >= Duration::from_secs(5) && took < Duration::from_secs(25),
-        "the error came after {took:?}"
-    );
+    // The rest is for a machine that has other work.
+    let bound = SqliteOptions::default().busy_timeout;
+    assert!(took >= bound && took < bound + Duration::from_secs(20), "the error came after {took:?}");
     // Those who only read are not held up.
     let status = Process::start(site.command(&["status"])).end();
     assert!(status.success, "{status:#?}");

@@ -11,6 +11,13 @@ fn trims(c: char) -> bool {
 
 /// The cell without blank and invisible characters at its ends, in Unicode's NFC.
 pub(super) fn clean(cell: &str) -> Cow<'_, str> {
+    // Most cells: nothing to take off at either end, and ASCII is in NFC.
+    let ends = cell.as_bytes().first().zip(cell.as_bytes().last());
+    if ends.is_some_and(|(first, last)| first.is_ascii_graphic() && last.is_ascii_graphic())
+        && cell.is_ascii()
+    {
+        return Cow::Borrowed(cell);
+    }
     let trimmed = cell.trim_matches(trims);
     if trimmed.is_ascii() || is_nfc_quick(trimmed.chars()) == IsNormalized::Yes {
         return Cow::Borrowed(trimmed);

@@ -92,7 +92,7 @@ impl Shape {
         let fixed = |name: &AttrName| {
             Some(name) == self.key_attribute.as_ref() || (!rename && Some(name) == self.class.naming.as_ref())
         };
-        let differs = |name: &&AttrName| before.get(name.as_str()) != after.get(name.as_str());
+        let differs = |name: &&AttrName| before.values(name.as_str()) != after.values(name.as_str());
         if let Some(name) = delta.changes.keys().filter(|name| fixed(name)).find(differs) {
             let why = if Some(name) == self.key_attribute.as_ref() {
                 "the key of a row never changes"

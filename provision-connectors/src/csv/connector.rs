@@ -7,6 +7,7 @@ use provision_core::connector::{
     Connector, ConnectorInfo, Context, Discovery, GetRequest, LifecycleFacet, ListRequest, Listing, Object,
     Writer, paged,
 };
+use provision_core::runtime::{Clock, SystemClock};
 use provision_core::{Effect, Result};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -25,13 +26,21 @@ pub struct CsvConnector {
 }
 
 impl CsvConnector {
-    /// A connector of this configuration. No I/O.
+    /// A connector of this configuration, by the machine's clock. No I/O.
     ///
     /// # Errors
     /// `ConfigInvalid`, naming the field.
     pub fn new(config: &TableConfig) -> Result<Self> {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// A connector that measures deadlines by this clock: the runtime's own, where that is not the machine's.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming the field.
+    pub fn with_clock(config: &TableConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let shape = Shape::new(config)?;
-        Ok(Self { desk: Arc::new(Desk::new(shape, config.path.clone())) })
+        Ok(Self { desk: Arc::new(Desk::new(shape, config.path.clone(), clock)) })
     }
 
     /// Builds a connector from the configuration's JSON form.
@@ -45,6 +54,16 @@ impl CsvConnector {
     /// For [`Registry::with_connector`](provision_core::connector::Registry::with_connector).
     pub fn factory() -> impl Fn(&serde_json::Value) -> Result<Arc<dyn Connector>> + Send + Sync + 'static {
         Self::from_config
+    }
+
+    /// For [`Registry::with_connector`](provision_core::connector::Registry::with_connector), by the runtime's clock.
+    pub fn factory_with_clock(
+        clock: Arc<dyn Clock>,
+    ) -> impl Fn(&serde_json::Value) -> Result<Arc<dyn Connector>> + Send + Sync + 'static {
+        move |config| {
+            let config = TableConfig::from_value(config)?;
+            Ok(Arc::new(Self::with_clock(&config, Arc::clone(&clock))?))
+        }
     }
 
     /// How often this connector rewrote the file. Writes that wait together share one rewrite.
@@ -84,8 +103,9 @@ impl Connector for CsvConnector {
         Ok(self.desk.shape.discovery())
     }
 
-    async fn get(&self, _cx: &Context, request: GetRequest) -> Result<Option<Object>> {
+    async fn get(&self, cx: &Context, request: GetRequest) -> Result<Option<Object>> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         let desk = Arc::clone(&self.desk);
         let read = spawn_blocking(move || {
             let table = desk.table()?;
@@ -95,12 +115,17 @@ impl Connector for CsvConnector {
         read.await.map_err(|_| error::stopped(Effect::None))?
     }
 
-    fn list(&self, _cx: &Context, request: ListRequest) -> Result<Listing> {
+    fn list(&self, cx: &Context, request: ListRequest) -> Result<Listing> {
         self.desk.shape.check_class(&request.class)?;
         if let Some(filter) = &request.filter {
             filter.check()?;
         }
-        Ok(paged(TablePages { desk: Arc::clone(&self.desk), request, table: OnceCell::new() }))
+        Ok(paged(TablePages {
+            desk: Arc::clone(&self.desk),
+            cx: cx.clone(),
+            request,
+            table: OnceCell::new(),
+        }))
     }
 
     fn writer(&self) -> Option<&dyn Writer> {

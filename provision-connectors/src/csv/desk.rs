@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use provision_core::connector::Outcome;
-use provision_core::{Effect, Error, Result};
+use provision_core::connector::{Context, Outcome};
+use provision_core::runtime::Clock;
+use provision_core::{Effect, Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
@@ -45,6 +46,7 @@ struct Seen {
 pub(super) struct Desk {
     pub(super) shape: Shape,
     path: PathBuf,
+    clock: Arc<dyn Clock>,
     seen: Mutex<Option<Seen>>,
     queue: Mutex<Queue>,
     rewrites: AtomicU64,
@@ -55,10 +57,11 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    pub(super) fn new(shape: Shape, path: PathBuf) -> Self {
+    pub(super) fn new(shape: Shape, path: PathBuf, clock: Arc<dyn Clock>) -> Self {
         Self {
             shape,
             path,
+            clock,
             seen: Mutex::new(None),
             queue: Mutex::new(Queue::default()),
             rewrites: AtomicU64::new(0),
@@ -68,6 +71,17 @@ impl Desk {
     /// How often the file was rewritten.
     pub(super) fn rewrites(&self) -> u64 {
         self.rewrites.load(Ordering::SeqCst)
+    }
+
+    /// Refuses a call whose deadline has passed (C-9.1).
+    pub(super) fn in_time(&self, cx: &Context) -> Result<()> {
+        match cx.deadline {
+            Some(deadline) if self.clock.now() >= deadline => {
+                let error = Error::new(ErrorKind::Unavailable, "the deadline has passed");
+                Err(error.with_effect(Effect::None))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The file as configured.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use provision_core::connector::{ListRequest, Object, Page, PageSource};
+use provision_core::connector::{Context, ListRequest, Object, Page, PageSource};
 use provision_core::filter::{Comparison, Filter};
 use provision_core::value::{Attributes, Slot};
 use provision_core::{Effect, Result};
@@ -22,6 +22,7 @@ const LOOKED_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct TablePages {
     pub(super) desk: Arc<Desk>,
+    pub(super) cx: Context,
     pub(super) request: ListRequest,
     pub(super) table: OnceCell<Arc<Table>>,
 }
@@ -35,6 +36,7 @@ impl PageSource for TablePages {
             let desk = Arc::clone(&self.desk);
             spawn_blocking(move || desk.table()).await.map_err(|_| error::stopped(Effect::None))?
         };
+        self.desk.in_time(&self.cx)?;
         let table = self.table.get_or_try_init(read).await?;
         let (shape, filter) = (&self.desk.shape, self.request.filter.as_ref());
         if let Some(found) = filter.and_then(|filter| by_index(shape, table, filter)) {

@@ -41,9 +41,14 @@ pub(super) struct Layout<'a> {
     statuses: HashMap<String, Status>,
     ops: HashMap<String, RecordAction>,
     seed: Sha256,
+    /// Used again for every row.
+    hashed: Vec<u8>,
     zones: HashMap<String, Option<Zone>>,
     warned: HashSet<(&'static str, usize)>,
 }
+
+/// Bytes of a fingerprint: 128 bits of SHA-256. Equal ones mean that a row is unchanged.
+const FINGERPRINT_BYTES: usize = 16;
 
 /// Most different zone names remembered; a file has a handful.
 const ZONES_MAX: usize = 4096;
@@ -125,6 +130,7 @@ impl<'a> Layout<'a> {
             statuses: statuses(config),
             ops,
             seed,
+            hashed: Vec::new(),
             zones: HashMap::new(),
             warned: HashSet::new(),
         })
@@ -276,15 +282,19 @@ impl<'a> Layout<'a> {
     }
 
     /// Hash of the raw cells in use. Lengths come first, so that `ab|c` and `a|bc` differ.
-    fn fingerprint(&self, cells: Cells<'_>) -> String {
-        let mut hasher = self.seed.clone();
+    fn fingerprint(&mut self, cells: Cells<'_>) -> String {
+        // Gathered first: many small pieces cost the hash more than their copy.
+        self.hashed.clear();
         for index in &self.used {
             let cell = cells.get(*index).unwrap_or_default();
-            hasher.update((cell.len() as u64).to_le_bytes());
-            hasher.update(cell.as_bytes());
+            self.hashed.extend_from_slice(&(cell.len() as u64).to_le_bytes());
+            self.hashed.extend_from_slice(cell.as_bytes());
         }
-        let digest = hasher.finalize();
-        hex::encode(digest.get(..16).unwrap_or_default())
+        let digest = self.seed.clone().chain_update(&self.hashed).finalize();
+        let mut text = [0; 2 * FINGERPRINT_BYTES];
+        // Cannot fail: the text has two digits for each byte.
+        let _ = hex::encode_to_slice(digest.get(..FINGERPRINT_BYTES).unwrap_or_default(), &mut text);
+        std::str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 }
 
@@ -376,6 +386,9 @@ fn value(config: &SourceConfig, mapped: &Mapped, row: &mut Row<'_, '_>, cell: &s
 
 /// Refuses text that is known to be damaged.
 fn check_text(row: &mut Row<'_, '_>, column: &str, cell: &str) -> bool {
+    if cell.is_ascii() && !cell.as_bytes().contains(&0) {
+        return true;
+    }
     if cell.contains('\u{FFFD}') {
         row.problem(
             error::LOST_CHARACTER,

@@ -21,7 +21,7 @@ use super::scan::scan;
 use super::sequence;
 
 /// Events read ahead of the one who takes them.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 
 /// Most files of a folder that are looked at.
 const FILES_MAX: usize = 100_000;

@@ -244,13 +244,11 @@ impl Shape {
         Ok(Slot::Values(texts.into_iter().map(value).collect::<Result<_>>()?))
     }
 
-    /// The attributes of a row. Empty cells are null.
+    /// The attributes of a row. An empty cell is no value, and an attribute without value is absent (C-2.2).
     pub(super) fn attributes_of(&self, row: &Row) -> Result<Attributes> {
         let cell = |column: &AttributeColumn| row.get(column.index).map(String::as_str).unwrap_or_default();
-        self.attributes
-            .iter()
-            .map(|column| Ok((column.name.clone(), self.to_slot(column, cell(column))?)))
-            .collect()
+        let columns = self.attributes.iter().filter(|column| !cell(column).is_empty());
+        columns.map(|column| Ok((column.name.clone(), self.to_slot(column, cell(column))?))).collect()
     }
 
     /// The key of a row.

@@ -25,8 +25,9 @@ impl Shape {
 
 #[async_trait]
 impl Writer for CsvConnector {
-    async fn create(&self, _cx: &Context, request: CreateRequest) -> Result<Outcome> {
+    async fn create(&self, cx: &Context, request: CreateRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         if request.password.is_some() {
             return Err(unsupported("a password is never written to a file"));
         }
@@ -41,13 +42,15 @@ impl Writer for CsvConnector {
         self.desk.submit(change).await
     }
 
-    async fn update(&self, _cx: &Context, request: UpdateRequest) -> Result<Outcome> {
+    async fn update(&self, cx: &Context, request: UpdateRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         self.desk.submit(Change::Update { key: request.key, delta: request.delta }).await
     }
 
-    async fn rename(&self, _cx: &Context, request: RenameRequest) -> Result<Outcome> {
+    async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         let Some(naming) = &self.desk.shape.class.naming else {
             return Err(unsupported("the table has no naming attribute"));
         };
@@ -60,16 +63,18 @@ impl Writer for CsvConnector {
         self.desk.submit(Change::Rename { key: request.key, naming: request.naming }).await
     }
 
-    async fn delete(&self, _cx: &Context, request: DeleteRequest) -> Result<Outcome> {
+    async fn delete(&self, cx: &Context, request: DeleteRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         self.desk.submit(Change::Delete { key: request.key }).await
     }
 }
 
 #[async_trait]
 impl LifecycleFacet for CsvConnector {
-    async fn set(&self, _cx: &Context, request: LifecycleRequest) -> Result<Outcome> {
+    async fn set(&self, cx: &Context, request: LifecycleRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
+        self.desk.in_time(cx)?;
         if self.desk.shape.enabled.is_none() {
             return Err(unsupported("the table has no `enabled_column`"));
         }

@@ -1,14 +1,17 @@
 //! Applying a plan: exactly the steps that were read, one lane per target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use futures_util::FutureExt;
+
 use crate::audit::{self, AuditEntry};
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::execute::{JournalEntry, Lane, StepState};
+use crate::execute::{Company, JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Planned};
@@ -63,6 +66,20 @@ struct LookedAt {
     planned: Vec<Planned>,
 }
 
+/// The report of a plan of which nothing was begun.
+pub(super) fn untouched(header: &PlanHeader) -> ApplyReport {
+    ApplyReport {
+        plan: header.id,
+        state: header.state,
+        done: 0,
+        failed: 0,
+        skipped: 0,
+        disputed: 0,
+        open: header.steps,
+        problems: BTreeMap::new(),
+    }
+}
+
 /// Tries against others who change a target's row.
 const TRIES_MAX: u32 = 10;
 /// Messages kept for each target in a report.
@@ -83,15 +100,68 @@ impl Engine {
         options: &ApplyOptions,
         progress: &Progress,
     ) -> Result<ApplyReport> {
+        self.apply_in(actor, plan, options, progress, None).await
+    }
+
+    /// Applies a plan whose edges may go to their groups together with those of other plans.
+    pub(super) async fn apply_in(
+        &self,
+        actor: &Actor,
+        plan: PlanId,
+        options: &ApplyOptions,
+        progress: &Progress,
+        company: Option<&Company>,
+    ) -> Result<ApplyReport> {
         self.authorize(actor, Operation::Apply)?;
         let mut header = self.plan_header(plan).await?;
         if header.state == PlanState::Applied {
             return self.apply_report(&header).await;
         }
+        let going = header.state == PlanState::Applying;
         let approved = self.open_gate(actor, &mut header).await?;
         progress.total(header.steps);
-        let before = self.apply_report(&header).await?;
+        // Nobody but us began it, a moment ago: its journal is empty.
+        let before = match going {
+            true => self.apply_report(&header).await?,
+            false => untouched(&header),
+        };
         progress.ended(header.steps - before.open, before.failed + before.skipped + before.disputed);
+        let lanes = self.lanes(actor, &header, progress, (approved, options.patience, company)).await?;
+        let parts: Vec<_> = lanes.iter().map(|_| company.map(Company::bring)).collect();
+        // Whoever applies brings what its lanes bring, and nothing besides.
+        let resting = company.map(Company::rest);
+        // Boxed, so that the compiler sees that it can be sent between threads.
+        let runs = lanes.iter().zip(parts).map(|(lane, part)| {
+            let run = async move {
+                let ended = lane.run().await;
+                drop(part);
+                ended
+            };
+            run.boxed()
+        });
+        let ended = futures_util::future::join_all(runs).await;
+        drop(resting);
+        for ended in ended {
+            ended?;
+        }
+        let done = before.done + lanes.iter().map(|lane| lane.done.load(Ordering::Relaxed)).sum::<u64>();
+        drop(lanes);
+        // Where all is done there is nothing to tell: the journal is as long as the plan.
+        let report = match done == header.steps {
+            true => ApplyReport { done, open: 0, ..untouched(&header) },
+            false => self.apply_report(&header).await?,
+        };
+        self.finish_apply(actor, header, report).await
+    }
+
+    /// A lane for each target that may be written to.
+    async fn lanes<'a>(
+        &'a self,
+        actor: &'a Actor,
+        header: &'a PlanHeader,
+        progress: &'a Progress,
+        (approved, patience, company): (bool, Duration, Option<&'a Company>),
+    ) -> Result<Vec<Lane<'a>>> {
         let facts = self.facts().await?;
         let mut lanes = Vec::new();
         for name in header.targets.keys() {
@@ -105,26 +175,11 @@ impl Engine {
                 continue;
             }
             let connector = self.inner.connector(&self.realm, &target.settings)?;
-            let failures = std::sync::atomic::AtomicU32::new(target.failures);
-            lanes.push(Lane {
-                engine: self,
-                actor,
-                header: &header,
-                target,
-                connector,
-                progress,
-                approved,
-                patience: options.patience,
-                groups: Default::default(),
-                not_before: std::sync::atomic::AtomicI64::new(0),
-                failures,
-            });
+            let mut lane = Lane::new(self, actor, header, target, connector, progress);
+            (lane.approved, lane.patience, lane.company) = (approved, patience, company);
+            lanes.push(lane);
         }
-        let ended = futures_util::future::join_all(lanes.iter().map(|lane| lane.run())).await;
-        for ended in ended {
-            ended?;
-        }
-        self.finish_apply(actor, header).await
+        Ok(lanes)
     }
 
     /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved.
@@ -142,6 +197,7 @@ impl Engine {
             PlanState::Ready | PlanState::Held | PlanState::Applying | PlanState::Applied => {}
         }
         if !going && header.expires_at <= self.now() {
+            self.give_up_expired(actor, header.id).await?;
             return refuse("the plan has expired; make a new one");
         }
         let mut changes = Changes::in_realm(&self.realm);
@@ -177,9 +233,36 @@ impl Engine {
         Ok(header.hold.is_some())
     }
 
+    /// Gives up a plan that nobody may carry out any more: its hold waits for nothing.
+    async fn give_up_expired(&self, actor: &Actor, plan: PlanId) -> Result<()> {
+        let known = store::get::<PlanHeader>(self.store(), &self.realm, &plan.to_string()).await?;
+        let Some(Stored { version, value }) = known else { return Ok(()) };
+        if !matches!(value.state, PlanState::Ready | PlanState::Held) {
+            return Ok(());
+        }
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.expired");
+        entry.plan = Some(plan);
+        if let Some(hold) = value.hold
+            && let Some(hold) = store::get::<Hold>(self.store(), &self.realm, &hold.to_string()).await?
+            && matches!(hold.value.state, HoldState::Open | HoldState::Approved)
+        {
+            entry.object = Some(hold.value.id.to_string());
+            changes.replace(hold.version, &Hold { state: HoldState::Superseded, ..hold.value })?;
+        }
+        changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
+        changes.append.push(entry.append()?);
+        // Somebody else decided it meanwhile: that stands.
+        self.store().commit(changes).await.map(drop)
+    }
+
     /// Ends the plan if every step has ended, and the work of the identities whose steps have.
-    async fn finish_apply(&self, actor: &Actor, mut header: PlanHeader) -> Result<ApplyReport> {
-        let mut report = self.apply_report(&header).await?;
+    async fn finish_apply(
+        &self,
+        actor: &Actor,
+        mut header: PlanHeader,
+        mut report: ApplyReport,
+    ) -> Result<ApplyReport> {
         let open = match report.open {
             0 => BTreeSet::new(),
             _ => self.identities_with_open_steps(&header).await?,
@@ -265,16 +348,7 @@ impl Engine {
 
     /// What became of a plan's steps so far, from the journal.
     pub async fn apply_report(&self, header: &PlanHeader) -> Result<ApplyReport> {
-        let mut report = ApplyReport {
-            plan: header.id,
-            state: header.state,
-            done: 0,
-            failed: 0,
-            skipped: 0,
-            disputed: 0,
-            open: 0,
-            problems: BTreeMap::new(),
-        };
+        let mut report = untouched(header);
         let select = Select::Equal("plan", header.id.to_string());
         let mut cursor = None;
         loop {

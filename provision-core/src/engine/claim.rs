@@ -15,13 +15,40 @@ use crate::value::Timestamp;
 pub(super) const TRIES_MAX: u32 = 20;
 
 impl Engine {
-    /// Claims dirty identities that are due: leavers first, then the longest due.
+    /// Claims dirty identities that are due: leavers first, then the longest due. When others were faster with one of
+    /// them, takes what they have left.
     pub(super) async fn claim_due(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
-        let now = self.store().now().await?;
-        let mut found = Vec::new();
         // Planted: leavers come after everybody else.
         let urgent_last = planted::is(Defect::LeaverBehindQueue);
-        for urgent in [!urgent_last, urgent_last] {
+        self.claim_of(&[!urgent_last, urgent_last], owner, lease, limit).await
+    }
+
+    /// Claims leavers that are due, the longest due first.
+    pub(super) async fn claim_leavers(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Work>> {
+        self.claim_of(&[true], owner, lease, limit).await
+    }
+
+    async fn claim_of(
+        &self,
+        urgencies: &[bool],
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Work>> {
+        for _ in 0..TRIES_MAX {
+            let now = self.store().now().await?;
+            let found = self.claimable(urgencies, now, limit).await?;
+            if let Some(claimed) = self.claim(&found, owner, now.plus(lease)).await? {
+                return Ok(claimed);
+            }
+        }
+        // Many others are at it.
+        Ok(Vec::new())
+    }
+
+    async fn claimable(&self, urgencies: &[bool], now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
+        let mut found = Vec::new();
+        for urgent in urgencies.iter().copied() {
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
@@ -32,16 +59,7 @@ impl Engine {
             let (page, _) = store::list_by::<Work>(self.store(), &self.realm, select, after, left).await?;
             found.extend(page);
         }
-        let claimed = self.claim(&found, owner, now.plus(lease)).await?;
-        if claimed.is_some() || found.len() < 2 {
-            return Ok(claimed.unwrap_or_default());
-        }
-        // Somebody else was faster with one of them: take those that are left.
-        let mut claimed = Vec::new();
-        for work in found {
-            claimed.extend(self.claim(&[work], owner, now.plus(lease)).await?.unwrap_or_default());
-        }
-        Ok(claimed)
+        Ok(found)
     }
 
     /// Claims one identity, dirty, parked or neither; `None` while somebody else has it.
@@ -158,9 +176,10 @@ mod tests {
 
     use super::*;
     use crate::connector::Registry;
+    use crate::id::RealmId;
     use crate::model::{Employment, Identity, Status};
     use crate::runtime::{FixedClock, Runtime};
-    use crate::store::MemoryStore;
+    use crate::store::{MemoryStore, Row, Rows, Scan, Store, Stream};
     use crate::value::{Attributes, Zone};
 
     const LEASE: Duration = Duration::from_secs(60);
@@ -250,6 +269,86 @@ mod tests {
         assert!(realm.engine.give_back(&claimed, Rest::Parked(later)).await.unwrap());
         realm.wait(LEASE * 10);
         assert_eq!(realm.claim("c").await.len(), 1);
+    }
+
+    /// A store that lets others go first at every call.
+    #[derive(Debug)]
+    struct Polite(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl Store for Polite {
+        async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>> {
+            self.0.get(realm, table, keys).await
+        }
+
+        async fn scan(&self, scan: &Scan) -> Result<Rows> {
+            tokio::task::yield_now().await;
+            self.0.scan(scan).await
+        }
+
+        async fn count(&self, realm: &RealmId, table: Table, select: &Select) -> Result<u64> {
+            self.0.count(realm, table, select).await
+        }
+
+        async fn read_stream(
+            &self,
+            r: &RealmId,
+            s: Stream,
+            after: u64,
+            limit: u32,
+        ) -> Result<Vec<(u64, Row)>> {
+            self.0.read_stream(r, s, after, limit).await
+        }
+
+        async fn read_stream_by(
+            &self,
+            realm: &RealmId,
+            stream: Stream,
+            column: &'static str,
+            value: &str,
+            after: u64,
+            limit: u32,
+        ) -> Result<Vec<(u64, Row)>> {
+            self.0.read_stream_by(realm, stream, column, value, after, limit).await
+        }
+
+        async fn commit(&self, changes: Changes) -> Result<Commit> {
+            tokio::task::yield_now().await;
+            self.0.commit(changes).await
+        }
+
+        async fn now(&self) -> Result<Timestamp> {
+            self.0.now().await
+        }
+
+        async fn epoch(&self) -> Result<String> {
+            self.0.epoch().await
+        }
+
+        async fn realms(&self) -> Result<Vec<RealmId>> {
+            self.0.realms().await
+        }
+
+        async fn backup(&self, path: &std::path::Path) -> Result<()> {
+            self.0.backup(path).await
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_too_slow_takes_what_is_left() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000_000)));
+        let store = Arc::new(Polite(MemoryStore::new(clock.clone())));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock.clone()).build().realm("main");
+        let realm = Realm { engine, clock };
+        for number in 1..=12 {
+            realm.dirty(number, false).await;
+        }
+        let claims = (0..3).map(|_| realm.engine.claim_due("a", LEASE, 4));
+        let claimed = futures_util::future::try_join_all(claims).await.unwrap();
+        assert!(claimed.iter().all(|claimed| claimed.len() == 4), "{claimed:?}");
+        let orders: std::collections::BTreeSet<_> =
+            claimed.iter().flatten().map(|work| &work.order).collect();
+        assert_eq!(orders.len(), 12);
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl Record for Meta<MarkAll> {
     }
 
     fn columns(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+        vec![("due", self.value.since.sortable())]
     }
 }
 

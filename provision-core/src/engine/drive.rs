@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::worker::Worker;
 use super::{Engine, Stop};
 use crate::error::Result;
+use crate::execute::Company;
 use crate::id::PlanId;
 use crate::model::Actor;
 use crate::runtime::Operation;
+
+/// Plans named in a report.
+const PLANS_MAX: usize = 1_000;
 
 /// When the drive returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,13 +28,14 @@ pub enum RunUntil {
 /// How the continuous drive goes.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// Workers side by side; at least 1.
+    /// Workers side by side; at least 1. Of all realms together, where several are driven.
     pub workers: u32,
     /// When it returns.
     pub until: RunUntil,
     /// Ends it early.
     pub stop: Stop,
-    /// How long to wait before looking for work again when there is none. 1 second unless set.
+    /// How long to wait before looking for work again when there is none, which finds what other processes did. What
+    /// becomes due in this process is seen at once where several realms are driven. 1 second unless set.
     pub poll: Duration,
     /// How long a worker has an identity before others may take it over. The lease is renewed at every third of it
     /// while the batch is worked on, so that it need not be as long as a batch takes: it says how long the identities
@@ -67,9 +72,9 @@ pub struct RunReport {
     pub skipped: u64,
     /// Steps a person must look at.
     pub disputed: u64,
-    /// Plans applied, whole or in part.
+    /// Plans applied, whole or in part; the first 1,000.
     pub plans: Vec<PlanId>,
-    /// Plans that wait for approval.
+    /// Plans that wait for approval; the first 1,000.
     pub held: Vec<PlanId>,
     /// Identities left to a person: held, or with changes on targets that are reviewed.
     pub parked: u64,
@@ -77,17 +82,39 @@ pub struct RunReport {
     pub lost: u64,
 }
 
+/// A drive runs for months: what it reports is bounded.
+fn note(plans: &mut Vec<PlanId>, plan: PlanId) {
+    if plans.len() < PLANS_MAX && !plans.contains(&plan) {
+        plans.push(plan);
+    }
+}
+
 impl RunReport {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.claimed += other.claimed;
         self.done += other.done;
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.disputed += other.disputed;
-        self.plans.extend(other.plans);
-        self.held.extend(other.held);
+        other.plans.into_iter().for_each(|plan| self.note_plan(plan));
+        other.held.into_iter().for_each(|plan| self.note_held(plan));
         self.parked += other.parked;
         self.lost += other.lost;
+    }
+
+    /// Steps that have ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.done + self.failed + self.skipped + self.disputed
+    }
+
+    /// A plan was applied.
+    pub(super) fn note_plan(&mut self, plan: PlanId) {
+        note(&mut self.plans, plan);
+    }
+
+    /// A plan waits for approval.
+    pub(super) fn note_held(&mut self, plan: PlanId) {
+        note(&mut self.held, plan);
     }
 }
 impl Engine {
@@ -104,11 +131,10 @@ impl Engine {
     pub async fn run(&self, actor: &Actor, options: &RunOptions) -> Result<RunReport> {
         self.authorize(actor, Operation::Plan)?;
         self.authorize(actor, Operation::Apply)?;
+        let company = Company::default();
         let mut workers = Vec::new();
         for number in 0..options.workers.max(1) {
-            let owner = format!("run/{}", self.inner.mint()?);
-            let report = RunReport::default();
-            workers.push(Worker { engine: self, actor, options, first: number == 0, owner, report });
+            workers.push(Worker::new(self, actor, options, number == 0, &company)?);
         }
         let ended = futures_util::future::join_all(workers.into_iter().map(Worker::run)).await;
         let mut report = RunReport::default();

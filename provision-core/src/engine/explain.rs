@@ -53,7 +53,7 @@ impl Engine {
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
             stops: Default::default(),
-            matches: self.open_matches().await?,
+            matches: self.open_matches().await?.into(),
             policy_stands: None,
             provisional: Vec::new(),
         };

@@ -88,9 +88,7 @@ impl Worker<'_> {
                 self.discard(&other).await?;
             }
         }
-        if !self.report.held.contains(&kept) {
-            self.report.held.push(kept);
-        }
+        self.report.note_held(kept);
         rests.extend(own.into_iter().map(|identity| (identity, Rest::Parked(until))));
         Ok(())
     }
@@ -157,6 +155,7 @@ mod tests {
     use super::super::{Engine, RunOptions, RunReport};
     use super::*;
     use crate::connector::Registry;
+    use crate::execute::Company;
     use crate::id::HoldId;
     use crate::id::PlanId;
     use crate::model::Actor;
@@ -216,6 +215,8 @@ mod tests {
             first: true,
             owner: String::new(),
             report: RunReport::default(),
+            company: &Company::default(),
+            bringing: None,
         };
         for (state, given_up) in
             [(HoldState::Approved, false), (HoldState::Rejected, false), (HoldState::Open, true)]

@@ -139,6 +139,9 @@ impl Engine {
                 changes.replace(version, &PlanHeader { state: PlanState::Discarded, ..value })?;
             }
         }
+        if let (HoldState::Approved, HoldOf::Plan { .. }) = (state, &hold.of) {
+            self.note_approval(&mut changes)?;
+        }
         let mut entry = AuditEntry::new(&self.realm, self.now(), actor, event);
         entry.object = Some(hold.id.to_string());
         entry.note = format!("digest {}", hold.digest);

@@ -1,6 +1,7 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod batch;
 mod claim;
 mod configure;
 mod disputes;
@@ -17,6 +18,7 @@ mod holds;
 mod ingest;
 mod onboarding;
 mod planning;
+mod realms;
 mod reconcile;
 mod references;
 mod renew;
@@ -29,6 +31,7 @@ mod status;
 mod stop;
 mod submit;
 mod taken;
+mod turns;
 mod unfinished;
 mod work;
 mod worker;
@@ -49,6 +52,7 @@ pub(crate) use facts::hour_of;
 pub use history::render_history;
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
+pub use realms::RealmsReport;
 pub use reconcile::ReconcileReport;
 pub(crate) use references::Waiting;
 pub use retry::RetryFilter;

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::batch::{Batch, BatchFacts};
 use super::configure::other_policy;
 use super::references::Waiting;
 use super::snapshot::{Known, Matches};
@@ -20,7 +22,7 @@ use crate::plan::{
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
-use crate::store::{self, Changes, Commit, Conflict, Cursor, Expect, Record, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Stored, Table};
 use crate::value::Timestamp;
 
 /// Identities in a chunk.
@@ -43,6 +45,8 @@ pub struct PlanOptions {
     /// Write to these targets only; what the others need is a skip. The plan takes no identity's dirty mark away: who
     /// asks for part of the work says when the rest is done.
     pub only: Option<BTreeSet<TargetName>>,
+    /// Chunks whose facts are read at the same time, at most 64; 0: one. The plan is the same with any number.
+    pub workers: u32,
 }
 
 /// What one planning run works with.
@@ -58,7 +62,7 @@ pub(super) struct Run {
     /// Targets that are not written to for now, and when to look again.
     pub(super) stops: BTreeMap<TargetName, Timestamp>,
     /// Matches that a person must decide, as they were when the plan was begun.
-    pub(super) matches: Matches,
+    pub(super) matches: Arc<Matches>,
     /// The policy is still the realm's: part of every commit that takes marks away. `None` for a preview.
     pub(super) policy_stands: Option<Expect>,
     /// Names given out by a preview, which reserves nothing in the store.
@@ -118,14 +122,10 @@ impl Engine {
         changes.insert(&header)?;
         self.commit(changes).await?;
         let mut hasher = Sha256::new();
-        let mut after: Option<Cursor> = None;
         let mut waiting = false;
-        while let Some((batch, next)) = self.next_batch(&scope, now, after).await? {
+        let mut batches = self.batches(&scope, &run, options.workers);
+        while let Some(batch) = batches.try_next().await? {
             waiting |= self.plan_chunk(&mut run, &mut header, &mut hasher, batch).await?;
-            after = next;
-            if after.is_none() {
-                break;
-            }
         }
         if waiting {
             self.plan_references(&mut run, &mut header, &mut hasher).await?;
@@ -163,53 +163,10 @@ impl Engine {
             policy,
             facts,
             stops,
-            matches: self.open_matches().await?,
+            matches: Arc::new(self.open_matches().await?),
             policy_stands,
             provisional: Vec::new(),
         })
-    }
-
-    /// The next identities, and where to go on. Names are allotted in this order: by source and key, in a plan of
-    /// what changed by source and key within a chunk, and the longest due chunk first.
-    async fn next_batch(
-        &self,
-        scope: &Scope,
-        now: Timestamp,
-        after: Option<Cursor>,
-    ) -> Result<Option<(Vec<Identity>, Option<Cursor>)>> {
-        let (mut identities, next): (Vec<Identity>, Option<Cursor>) = match scope {
-            Scope::Changed => {
-                let (work, next) = self.due_work(now, after, CHUNK as u32).await?;
-                let keys: Vec<String> = work.iter().map(|work| work.identity.to_string()).collect();
-                let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
-                (found.into_iter().flatten().map(|stored| stored.value).collect(), next)
-            }
-            Scope::All => {
-                let select = Select::ColumnPrefix("source_key", String::new());
-                let (page, next) =
-                    store::list_by::<Identity>(self.store(), &self.realm, select, after, CHUNK as u32)
-                        .await?;
-                (page.into_iter().map(|stored| stored.value).collect(), next)
-            }
-            Scope::Identities(ids) => {
-                let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
-                let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
-                let mut found: Vec<Identity> =
-                    found.into_iter().flatten().map(|stored| stored.value).collect();
-                found.sort_by_key(Identity::order);
-                // Whoever is named twice is planned once.
-                found.dedup_by_key(|identity| identity.id);
-                found.retain(|identity| after.as_ref().is_none_or(|after| identity.order() > after.key));
-                let last = |found: &[Identity]| found.get(CHUNK - 1).map(Identity::order);
-                let next = (found.len() > CHUNK).then(|| last(&found)).flatten();
-                let next = next.map(|key| Cursor { column: String::new(), key });
-                found.truncate(CHUNK);
-                (found, next)
-            }
-        };
-        identities.sort_by_key(Identity::order);
-        identities.dedup_by_key(|identity| identity.id);
-        Ok(if identities.is_empty() && next.is_none() { None } else { Some((identities, next)) })
     }
 
     /// Plans a chunk and makes it durable. True when it has references that wait.
@@ -218,11 +175,14 @@ impl Engine {
         run: &mut Run,
         header: &mut PlanHeader,
         hasher: &mut Sha256,
-        mut identities: Vec<Identity>,
+        batch: Batch,
     ) -> Result<bool> {
+        let Batch { identities, mut facts } = batch;
         for _ in 0..TRIES_MAX {
-            let work = self.work_of(&mut identities).await?;
-            let known = self.snapshot(identities.clone(), run.now, Some(run.id), &run.matches).await?;
+            let BatchFacts { work, known } = match facts.take() {
+                Some(facts) => facts,
+                None => self.batch_facts(&identities, run.now, run.id, &run.matches).await?,
+            };
             let drafted = self.draft(run, known).await?;
             let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
             let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
@@ -257,24 +217,6 @@ impl Engine {
         }
         Err(Error::new(ErrorKind::Conflict, "others keep taking the names this plan wants; plan again")
             .with_effect(Effect::None))
-    }
-
-    /// The work rows of identities, and then the identities as they are now: a change after the rows were read has a
-    /// newer mark than the plan saw. Those that are gone are left out.
-    async fn work_of(&self, identities: &mut Vec<Identity>) -> Result<Vec<Option<Stored<Work>>>> {
-        let orders: Vec<String> = identities.iter().map(Identity::order).collect();
-        let ids: Vec<String> = identities.iter().map(|identity| identity.id.to_string()).collect();
-        let work = store::get_many::<Work>(self.store(), &self.realm, &orders).await?;
-        let found = store::get_many::<Identity>(self.store(), &self.realm, &ids).await?;
-        identities.clear();
-        let mut kept = Vec::with_capacity(work.len());
-        for (identity, work) in found.into_iter().zip(work) {
-            if let Some(identity) = identity {
-                identities.push(identity.value);
-                kept.push(work);
-            }
-        }
-        Ok(kept)
     }
 
     /// Evaluates and plans identities in order, looking names up until none is missing.

@@ -1,12 +1,14 @@
 //! What becomes of an identity when a worker is through with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::Engine;
 use super::worker::Worker;
 use crate::error::Result;
+use crate::execute::{JournalEntry, StepState};
 use crate::id::IdentityId;
-use crate::plan::{Drive, PlanHeader, PlanState};
+use crate::plan::{Drive, PlanHeader, PlanState, Skip};
 use crate::policy::RefusalReason;
 use crate::runtime::Progress;
 use crate::value::Timestamp;
@@ -43,20 +45,25 @@ impl Worker<'_> {
         let now = self.engine.now();
         let reviewed = self.targets(Drive::Review).await?;
         let open = self.engine.identities_with_open_steps(&header).await?;
+        let pending = |skip: &Skip| skip.reason == RefusalReason::Pending;
         for number in 0..header.chunks {
             let Some(chunk) = self.engine.plan_steps(header.id, number).await? else { continue };
+            let waiting = chunk.skips.iter().filter(|skip| pending(skip)).map(|skip| skip.identity);
+            let waiting = waiting.chain(open.iter().copied()).collect();
+            let attempts = self.engine.next_attempts(&waiting).await?;
             for planned in &chunk.planned {
                 let skips = || chunk.skips.iter().filter(|skip| skip.identity == planned.identity);
                 let review = skips()
                     .any(|skip| skip.reason == RefusalReason::Observed && reviewed.contains(&skip.target));
                 let soonest = |at: Timestamp| planned.next_change_at.map_or(at, |next| next.min(at));
-                let again = now.plus(LOOK_AGAIN);
+                // A step in escrow is gone on with when the identity is due.
+                let attempt = attempts.get(&planned.identity).copied().filter(|at| *at > now);
+                let again = attempt.map_or(now.plus(LOOK_AGAIN), |at| at.min(now.plus(LOOK_AGAIN)));
                 let rest = if open.contains(&planned.identity) {
                     Rest::Later(soonest(again))
                 } else if let Some(left) = planned.left {
                     // Whoever ends a stop marks everybody, which wakes them before.
-                    let pending = skips().any(|skip| skip.reason == RefusalReason::Pending);
-                    let again = if pending { again } else { now.plus(STOPPED) };
+                    let again = if skips().any(pending) { again } else { now.plus(STOPPED) };
                     Rest::Later(soonest(left.max(again)))
                 } else if review {
                     Rest::Parked(soonest(now.plus(REVIEW)))
@@ -67,5 +74,28 @@ impl Worker<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// When the open steps of identities may be tried next, the first of each.
+    async fn next_attempts(
+        &self,
+        identities: &BTreeSet<IdentityId>,
+    ) -> Result<BTreeMap<IdentityId, Timestamp>> {
+        if identities.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut next = BTreeMap::new();
+        for entry in self.rows_of::<JournalEntry>("identity", identities).await?.into_values().flatten() {
+            let at = match &entry.value.state {
+                StepState::Waiting { until } | StepState::Pending { until, .. } => *until,
+                StepState::Intent => entry.value.deadline.plus(self.inner.settle),
+                _ => continue,
+            };
+            let first = next.entry(entry.value.identity).or_insert(at);
+            *first = at.min(*first);
+        }
+        Ok(next)
     }
 }

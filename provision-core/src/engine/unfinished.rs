@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use super::configure::Meta;
 use super::held::scope_of;
 use super::worker::Worker;
 use crate::error::{ErrorKind, Result};
@@ -10,22 +14,50 @@ use crate::id::{PlanId, TargetName};
 use crate::model::HoldState;
 use crate::plan::{Drive, PlanState};
 use crate::runtime::Progress;
-use crate::store::{self, Select};
+use crate::store::{self, Changes, Expect, Record, Select, Table};
+use crate::value::Timestamp;
 
 /// Journal entries looked through for plans to go on with.
 const OPEN_MAX: usize = 10_000;
 
+/// The row of [`Approved`].
+const APPROVED: &str = "approved";
+
+/// A held plan was approved since a drive last looked: the realm is found by it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Approved {
+    since: Timestamp,
+}
+
+impl Record for Meta<Approved> {
+    const TABLE: Table = Table::Meta;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        vec![("due", self.value.since.sortable())]
+    }
+}
+
 impl Worker<'_> {
-    /// Goes on with plans whose steps are due again, and with those whose hold was approved.
-    pub(super) async fn go_on(&mut self) -> Result<bool> {
-        let mut moved = false;
-        for plan in self.due_plans().await? {
+    /// Goes on with plans whose steps are due again, and with those whose hold was approved; at most so many.
+    pub(super) async fn go_on(&mut self, most: usize) -> Result<bool> {
+        let engine = self.engine;
+        let noted = store::get::<Meta<Approved>>(engine.store(), &engine.realm, APPROVED).await?;
+        let due = self.due_plans().await?;
+        let mut went_on = 0;
+        for plan in due.into_iter().take(most) {
             self.apply(plan, &Progress::new()).await?;
-            moved = true;
+            went_on += 1;
         }
         for (_, header) in self.holds(HoldState::Approved).await? {
-            if header.expires_at <= self.engine.now() {
+            if header.expires_at <= engine.now() {
                 continue;
+            }
+            if went_on >= most {
+                return Ok(true);
             }
             match self.apply(header.id, &Progress::new()).await {
                 Ok(()) => {}
@@ -33,10 +65,13 @@ impl Worker<'_> {
                 Err(error) if error.kind() == ErrorKind::Conflict => continue,
                 Err(error) => return Err(error),
             }
-            self.engine.mark_dirty(scope_of(&header)).await?;
-            moved = true;
+            engine.mark_dirty(scope_of(&header)).await?;
+            went_on += 1;
         }
-        Ok(moved)
+        if let Some(noted) = noted {
+            engine.forget_approval(noted.version).await?;
+        }
+        Ok(went_on > 0)
     }
 
     /// Plans with a step in escrow that is due, or with an intent whose worker is gone.
@@ -81,5 +116,21 @@ impl Worker<'_> {
             }
         }
         Ok(going)
+    }
+}
+
+impl Engine {
+    /// Notes, in the commit of an approval, that a drive has something to go on with.
+    pub(super) fn note_approval(&self, changes: &mut Changes) -> Result<()> {
+        changes.put(&Meta { name: APPROVED.to_owned(), value: Approved { since: self.now() } })
+    }
+
+    /// A drive has looked; one that was noted meanwhile stays.
+    async fn forget_approval(&self, version: u64) -> Result<()> {
+        let mut changes = Changes::in_realm(&self.realm);
+        let key = APPROVED.to_owned();
+        changes.expect.push(Expect::Version { table: Table::Meta, key: key.clone(), version });
+        changes.delete::<Meta<Approved>>(key);
+        self.store().commit(changes).await.map(|_| ())
     }
 }

@@ -6,15 +6,25 @@ use std::time::Duration;
 use super::rest::{LOOK_AGAIN, Rest};
 use super::{ApplyOptions, Engine, PlanOptions, RunOptions, RunReport, RunUntil};
 use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::execute::{Bringing, Company};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Work};
 use crate::plan::{Drive, PlanHeader, PlanState, Scope};
-use crate::runtime::Progress;
+use crate::runtime::{Operation, Progress};
 
 /// Identities claimed together, at most: one chunk of a plan.
 const BATCH_MAX: u32 = 256;
 /// Identities woken by the clock in one round.
 const WAKE_MAX: u64 = 10_000;
+
+/// What a worker begins its turn with.
+pub(super) struct Prepared {
+    pub(super) claimed: Vec<Work>,
+    /// Something else was done.
+    pub(super) moved: bool,
+    /// There is probably more to do in the realm.
+    pub(super) more: bool,
+}
 
 /// One worker of a drive.
 pub(super) struct Worker<'a> {
@@ -25,9 +35,27 @@ pub(super) struct Worker<'a> {
     pub(super) first: bool,
     pub(super) owner: String,
     pub(super) report: RunReport,
+    /// Whom its edges to a group go with.
+    pub(super) company: &'a Company,
+    /// While it may bring edges. It has none to bring while it sleeps.
+    pub(super) bringing: Option<Bringing<'a>>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        actor: &'a Actor,
+        options: &'a RunOptions,
+        first: bool,
+        company: &'a Company,
+    ) -> Result<Self> {
+        let owner = format!("run/{}", engine.inner.mint()?);
+        // Before any of them begins: the first one finds that it has company.
+        let bringing = Some(company.bring());
+        let report = RunReport::default();
+        Ok(Self { engine, actor, options, first, owner, report, company, bringing })
+    }
+
     pub(super) async fn run(mut self) -> Result<RunReport> {
         let options = self.options;
         while !options.stop.is_stopped() {
@@ -41,8 +69,10 @@ impl Worker<'_> {
                 }
                 Err(error) => return Err(error),
             }
+            self.bringing = None;
             let sleep = self.engine.inner.clock.sleep(options.poll);
             futures_util::future::select(Box::pin(sleep), Box::pin(options.stop.stopped())).await;
+            self.bringing = Some(self.company.bring());
         }
         Ok(self.report)
     }
@@ -89,22 +119,56 @@ impl Worker<'_> {
         let mut moved = false;
         if self.first {
             self.engine.finish_marking().await?;
-            match self.engine.road(self.actor).due_by_time(WAKE_MAX).await {
-                Ok(_) => {}
-                // Others write there: the next round looks again.
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error),
-            }
-            moved = self.go_on().await?;
+            self.wake_by_clock(WAKE_MAX).await?;
+            moved = self.go_on(usize::MAX).await?;
         }
-        let batch = self.options.batch.clamp(1, BATCH_MAX);
-        let claimed = self.engine.claim_due(&self.owner, self.options.lease, batch).await?;
+        let claimed = self.engine.claim_due(&self.owner, self.options.lease, self.batch()).await?;
         if claimed.is_empty() {
             return Ok(moved);
         }
         self.report.claimed += claimed.len() as u64;
         self.work(claimed).await?;
         Ok(true)
+    }
+
+    /// The first part of a turn among several realms: what is not a batch of identities is done, a little at a time,
+    /// and a batch is claimed. Nothing is claimed that this process cannot plan.
+    pub(super) async fn prepare(&mut self, urgent: bool) -> Result<Prepared> {
+        let engine = self.engine;
+        engine.authorize(self.actor, Operation::Plan)?;
+        engine.authorize(self.actor, Operation::Apply)?;
+        engine.expect_policy(&engine.policy()?.version()).await?;
+        let batch = self.batch();
+        let (mut moved, mut more) = (false, false);
+        if self.first {
+            engine.finish_marking().await?;
+            let woken = self.wake_by_clock(u64::from(batch)).await?;
+            let ended = self.report.ended();
+            let went_on = self.go_on(1).await? && self.report.ended() > ended;
+            moved = woken > 0 || went_on;
+            more = woken >= u64::from(batch) || went_on;
+        }
+        let (owner, lease) = (&self.owner, self.options.lease);
+        let claimed = match urgent {
+            true => engine.claim_leavers(owner, lease, batch).await?,
+            false => engine.claim_due(owner, lease, batch).await?,
+        };
+        self.report.claimed += claimed.len() as u64;
+        more |= claimed.len() as u64 >= u64::from(batch);
+        Ok(Prepared { claimed, moved, more })
+    }
+
+    fn batch(&self) -> u32 {
+        self.options.batch.clamp(1, BATCH_MAX)
+    }
+
+    /// Marks those whose dates have come; returns how many.
+    async fn wake_by_clock(&self, limit: u64) -> Result<u64> {
+        match self.engine.road(self.actor).due_by_time(limit).await {
+            // Others write there: the next round looks again.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(0),
+            woken => woken,
+        }
     }
 
     pub(super) async fn plan(&self, identities: Vec<IdentityId>) -> Result<PlanHeader> {
@@ -122,21 +186,23 @@ impl Worker<'_> {
     }
 
     pub(super) async fn apply(&mut self, plan: PlanId, progress: &Progress) -> Result<()> {
-        let before = self.engine.apply_report(&self.engine.plan_header(plan).await?).await?;
+        let header = self.engine.plan_header(plan).await?;
+        let before = match header.state {
+            PlanState::Ready => super::apply::untouched(&header),
+            _ => self.engine.apply_report(&header).await?,
+        };
         let options = ApplyOptions { patience: Duration::ZERO };
-        let report = self.engine.apply(self.actor, plan, &options, progress).await?;
+        let report = self.engine.apply_in(self.actor, plan, &options, progress, Some(self.company)).await?;
         self.report.done += report.done.saturating_sub(before.done);
         self.report.failed += report.failed.saturating_sub(before.failed);
         self.report.skipped += report.skipped.saturating_sub(before.skipped);
         self.report.disputed += report.disputed.saturating_sub(before.disputed);
-        if !self.report.plans.contains(&plan) {
-            self.report.plans.push(plan);
-        }
+        self.report.note_plan(plan);
         Ok(())
     }
 }
 
 /// Whether an error may be gone in the next round.
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     error.retry() != Retry::Never || error.kind() == ErrorKind::Conflict
 }

@@ -1,19 +1,16 @@
 //! One attempt: a step becomes a request, the answer becomes an ending.
 
+use super::company::Stage;
 use super::credential::generate;
 use super::lane::Lane;
 use super::wave::{Begun, makes_link};
 use super::{Ended, Unit};
 use crate::connector::{
-    Connector, Context, CreateRequest, CredentialRequest, DeleteRequest, Discovery, Edge, GetRequest,
-    LifecycleRequest, ListRequest, MembershipRequest, ObjectKey, Outcome, PollRequest, RenameRequest,
-    UpdateRequest, collect,
+    CreateRequest, CredentialRequest, DeleteRequest, LifecycleRequest, ObjectKey, Outcome, PollRequest,
+    RenameRequest, UpdateRequest,
 };
-use std::sync::PoisonError;
-
 use crate::delta::Change;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
-use crate::filter::Filter;
 use crate::id::ClassName;
 use crate::model::Link;
 use crate::plan::{Action, OutputRef, Step, is_protected};
@@ -24,9 +21,15 @@ use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 
 impl Lane<'_> {
     /// Makes one attempt at a unit.
-    pub(super) async fn call(&self, unit: Unit) -> Vec<(Begun, Ended)> {
+    pub(super) async fn call(&self, unit: Unit, stage: Option<&Stage<'_>>) -> Vec<(Begun, Ended)> {
+        let arrival = stage.map(Stage::arrival);
+        // Edges get their turn when they are sent: until then they may wait for company.
+        let _turn = match &unit {
+            Unit::Step(_) => self.calls.acquire().await.ok(),
+            Unit::Edges { .. } => None,
+        };
         if let Some(left) = self.pause() {
-            return unsent(unit, left, "the target asked for a pause");
+            return unsent(unit, left, PAUSE_WHY);
         }
         if unit.first().is_some_and(|begun| self.limit(begun).is_zero()) {
             let why = "its turn did not come before the deadline of its intent";
@@ -37,7 +40,7 @@ impl Lane<'_> {
                 let ended = self.call_step(&begun).await;
                 vec![(*begun, ended)]
             }
-            Unit::Edges { class, group, steps } => self.call_edges(class, group, steps).await,
+            Unit::Edges { class, group, steps } => self.call_edges(class, group, steps, arrival).await,
         };
         self.note_request(&ended);
         ended
@@ -273,181 +276,11 @@ impl Lane<'_> {
             .map_or_else(|| name.clone(), |(known, _)| known.clone())
     }
 
-    async fn call_edges(&self, class: ClassName, group: String, steps: Vec<Begun>) -> Vec<(Begun, Ended)> {
-        let Some(facet) = self.connector.membership() else {
-            return steps
-                .into_iter()
-                .map(|begun| (begun, Ended::Failed(unsupported("memberships"))))
-                .collect();
-        };
-        let mut edges = Vec::with_capacity(steps.len());
-        let mut called: Vec<Begun> = Vec::with_capacity(steps.len());
-        let mut ended: Vec<(Begun, Ended)> = Vec::new();
-        for begun in steps {
-            match key_of(&begun) {
-                Ok(member) => {
-                    let add = matches!(begun.step.action, Action::AddMember { .. });
-                    edges.push(Edge { member, add });
-                    called.push(begun);
-                }
-                Err(error) => ended.push((begun, Ended::Failed(error))),
-            }
-        }
-        let Some(first) = called.first() else { return ended };
-        let group = match self.group(first, &class, &group).await {
-            Ok(Some(group)) => group,
-            Ok(None) => {
-                ended.extend(called.into_iter().map(|begun| without_group(begun, &group)));
-                return ended;
-            }
-            Err(error) => {
-                let record = error.record();
-                ended.extend(
-                    called.into_iter().map(|begun| (begun, Ended::Failed(Error::from(record.clone())))),
-                );
-                return ended;
-            }
-        };
-        let request = MembershipRequest { class, group, member_class: first.step.class.clone(), edges };
-        // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
-        match self.within(first, facet.change(&self.context(first), request)).await {
-            Ok(outcomes) if outcomes.len() == called.len() => {
-                ended.extend(called.into_iter().zip(outcomes).map(|(begun, outcome)| match outcome.error {
-                    None => (begun, Ended::done(None, None)),
-                    Some(error) => (begun, Ended::Failed(Error::from(error))),
-                }));
-            }
-            Ok(outcomes) => {
-                let message =
-                    format!("{} edges were sent and {} outcomes came back", called.len(), outcomes.len());
-                let failed =
-                    |begun| (begun, Ended::Failed(Error::new(ErrorKind::Unexpected, message.clone())));
-                ended.extend(called.into_iter().map(failed));
-            }
-            // Planted: whoever changes the group at the same time is trusted to have taken our edges along.
-            Err(error) if error.kind() == ErrorKind::Conflict && planted::is(Defect::EdgeLostInGroup) => {
-                ended.extend(called.into_iter().map(|begun| (begun, Ended::done(None, None))));
-            }
-            Err(error) => {
-                let record = error.record();
-                ended.extend(
-                    called.into_iter().map(|begun| (begun, Ended::Failed(Error::from(record.clone())))),
-                );
-            }
-        }
-        ended
-    }
-
-    /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.
-    /// `None`: the target certainly has no such group.
-    async fn group(&self, begun: &Begun, class: &ClassName, name: &str) -> Result<Option<ObjectKey>> {
-        let known = (class.clone(), name.to_owned());
-        if let Some(key) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&known) {
-            return Ok(Some(key.clone()));
-        }
-        let cx = Context::new(self.engine.realm.clone(), format!("{}/groups", self.header.id));
-        let key = self
-            .within(begun, seek_group(self.connector.as_ref(), self.discovery(), &cx, class, name))
-            .await
-            .map_err(|error| error.with_effect(Effect::None))?;
-        if let Some(key) = &key {
-            self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
-        }
-        Ok(key)
-    }
-
     /// An object that is protected is never adopted.
     pub(super) fn may_adopt(&self, key: &ObjectKey) -> bool {
         !is_protected(&self.target.settings.protected, key)
     }
 }
-
-/// Finds a group by the class's naming attribute, else takes the name for its id.
-///
-/// # Errors
-/// `NotFound` when the target has no such group.
-pub(crate) async fn find_group(
-    connector: &dyn Connector,
-    discovery: &Discovery,
-    cx: &Context,
-    class: &ClassName,
-    name: &str,
-) -> Result<ObjectKey> {
-    seek_group(connector, discovery, cx, class, name).await?.ok_or_else(|| no_group(name))
-}
-
-fn no_group(name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
-        .with_context("group", name)
-        .with_effect(Effect::None)
-}
-
-/// An edge of a group that is gone: there is nothing to be taken out of, and nothing to be put in.
-fn without_group(begun: Begun, group: &str) -> (Begun, Ended) {
-    let ended = match &begun.step.action {
-        Action::RemoveMember { .. } => Ended::done(None, None),
-        _ => Ended::Failed(no_group(group)),
-    };
-    (begun, ended)
-}
-
-/// Finds a group; `None` when complete reads did not hold it.
-async fn seek_group(
-    connector: &dyn Connector,
-    discovery: &Discovery,
-    cx: &Context,
-    class: &ClassName,
-    name: &str,
-) -> Result<Option<ObjectKey>> {
-    let shape = discovery.schema.class(class).cloned().unwrap_or_default();
-    let filter = shape.naming.clone().map(|naming| Filter::equal(naming, name));
-    let pushes = |filter: &Filter| discovery.capabilities.class(class).filter.pushes(filter);
-    let (pushed, own) = match filter {
-        Some(filter) if pushes(&filter) => (Some(filter), None),
-        own => (None, own),
-    };
-    let incomplete = || {
-        Error::new(ErrorKind::Unavailable, "the lookup of a group did not read everything")
-            .with_context("group", name)
-            .with_effect(Effect::None)
-    };
-    let several = || {
-        Error::new(ErrorKind::Conflict, "several groups have this name: name the group by its id")
-            .with_context("group", name)
-            .with_effect(Effect::None)
-    };
-    let mut ambiguous = false;
-    if let Some(filter) = pushed {
-        let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
-        let (mut found, completeness) = collect(listing, 10).await?;
-        match (found.pop(), found.is_empty()) {
-            (Some(group), true) => return Ok(Some(group.key)),
-            (None, _) if !completeness.is_complete() => return Err(incomplete()),
-            (Some(_), false) => ambiguous = true,
-            (None, _) => {}
-        }
-    }
-    let request = GetRequest { class: class.clone(), key: ObjectKey::id(name) };
-    if let Some(group) = connector.get(cx, request).await? {
-        return Ok(Some(group.key));
-    }
-    // The target cannot be asked by name: its groups are read, boundedly, and compared here.
-    if let Some(filter) = own {
-        let (found, completeness) =
-            collect(connector.list(cx, ListRequest::all(class.clone()))?, GROUPS_MAX).await?;
-        let mut found = found.into_iter().filter(|group| filter.matches(&shape, &group.attributes));
-        match (found.next(), found.next()) {
-            (Some(group), None) => return Ok(Some(group.key)),
-            (None, _) if !completeness.is_complete() => return Err(incomplete()),
-            (Some(_), Some(_)) => ambiguous = true,
-            (None, _) => {}
-        }
-    }
-    if ambiguous { Err(several()) } else { Ok(None) }
-}
-
-/// Groups read to find one by name on a target that cannot be asked.
-const GROUPS_MAX: usize = 100_000;
 
 /// The key of the object a step is about: of its link, which earlier steps of the plan may have changed.
 pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {
@@ -460,6 +293,9 @@ pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {
 
 /// How long a lane pauses when a target is overrun and does not say for how long.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Why a step is not sent while its lane pauses.
+pub(super) const PAUSE_WHY: &str = "the target asked for a pause";
 
 fn has_lookup(action: &Action) -> bool {
     matches!(action, Action::Create { lookup: Some(_), .. })
@@ -505,6 +341,6 @@ fn ended(outcome: Outcome) -> Ended {
     }
 }
 
-fn unsupported(what: &str) -> Error {
+pub(super) fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the connector cannot {what}")).with_effect(Effect::None)
 }

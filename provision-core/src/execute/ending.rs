@@ -15,8 +15,13 @@ use crate::store::{Record, Table};
 use crate::value::{AttrName, Attributes};
 
 impl Lane<'_> {
-    /// Adds one ending to a batch.
-    pub(super) async fn settle_one(&self, batch: &mut Batch, begun: &Begun, ended: &Ended) -> Result<()> {
+    /// Adds one ending to a batch; the entry as it is then.
+    pub(super) async fn settle_one(
+        &self,
+        batch: &mut Batch,
+        begun: &Begun,
+        ended: &Ended,
+    ) -> Result<JournalEntry> {
         let step = &begun.step;
         let mut entry = begun.entry.clone();
         match ended {
@@ -55,7 +60,8 @@ impl Lane<'_> {
             batch.failed += u64::from(entry.state != StepState::Done);
         }
         self.tell(batch, begun, &entry)?;
-        batch.changes.put(&entry)
+        batch.changes.put(&entry)?;
+        Ok(entry)
     }
 
     fn failed(

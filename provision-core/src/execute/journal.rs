@@ -47,6 +47,7 @@ impl StepState {
 
 /// One step of one plan in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Row")]
 pub struct JournalEntry {
     /// The tenant.
     pub realm: RealmId,
@@ -78,6 +79,76 @@ pub struct JournalEntry {
     /// It was resolved by reading back, not by the answer.
     #[serde(default)]
     pub read_back: bool,
+}
+
+/// An entry as it is read: the fields of its state are among its own. Each is read into its place, where serde's way
+/// of reading a flattened state keeps a copy of every field until it knows which are whose.
+#[derive(Deserialize)]
+struct Row {
+    realm: RealmId,
+    plan: PlanId,
+    step: StepId,
+    chunk: u32,
+    target: TargetName,
+    identity: IdentityId,
+    link: Option<LinkId>,
+    state: Word,
+    until: Option<Timestamp>,
+    ticket: Option<String>,
+    why: Option<String>,
+    attempts: u32,
+    started_at: Timestamp,
+    deadline: Timestamp,
+    key: Option<ObjectKey>,
+    error: Option<ErrorRecord>,
+    #[serde(default)]
+    read_back: bool,
+}
+
+/// The name of a state.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Intent,
+    Done,
+    Waiting,
+    Pending,
+    Failed,
+    Skipped,
+    Disputed,
+}
+
+impl From<Row> for JournalEntry {
+    fn from(row: Row) -> Self {
+        // Both are written with their states; a row without them is due at once, and asks with nothing.
+        let until = row.until.unwrap_or(Timestamp::EPOCH);
+        let ticket = row.ticket.unwrap_or_default();
+        let state = match row.state {
+            Word::Intent => StepState::Intent,
+            Word::Done => StepState::Done,
+            Word::Waiting => StepState::Waiting { until },
+            Word::Pending => StepState::Pending { ticket, until },
+            Word::Failed => StepState::Failed,
+            Word::Skipped => StepState::Skipped { why: row.why.unwrap_or_default() },
+            Word::Disputed => StepState::Disputed,
+        };
+        Self {
+            realm: row.realm,
+            plan: row.plan,
+            step: row.step,
+            chunk: row.chunk,
+            target: row.target,
+            identity: row.identity,
+            link: row.link,
+            state,
+            attempts: row.attempts,
+            started_at: row.started_at,
+            deadline: row.deadline,
+            key: row.key,
+            error: row.error,
+            read_back: row.read_back,
+        }
+    }
 }
 
 impl JournalEntry {

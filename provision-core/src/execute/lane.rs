@@ -1,18 +1,22 @@
 //! A lane: the steps of one plan on one target. A stuck target holds its own lane and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
-use super::wave::{Begun, Part};
+use super::company::Company;
+use super::gathered::{Gathered, is_edge};
+use super::wave::{Begun, concurrency};
 use super::{JournalEntry, StepState};
 use crate::connector::{Connector, Context};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::id::StepId;
+use crate::id::{IdentityId, StepId};
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
 use crate::plan::{PlanHeader, Step};
 use crate::planted::{self, Defect};
@@ -21,7 +25,9 @@ use crate::store::{self, Changes, Stored};
 use crate::value::Timestamp;
 
 /// Steps begun in one commit.
-const WAVE: usize = 256;
+pub(super) const WAVE: usize = 256;
+/// Chunks executed side by side.
+pub(super) const AHEAD: usize = 2;
 /// Failures in a row that put a target into quarantine.
 const FAILURES_MAX: u32 = 10;
 /// How long a target stays in quarantine before somebody looks again.
@@ -46,6 +52,14 @@ pub(crate) struct Lane<'a> {
     pub(crate) not_before: AtomicI64,
     /// Failures in a row.
     pub(crate) failures: AtomicU32,
+    /// Steps that this lane has done.
+    pub(crate) done: AtomicU64,
+    /// A turn for each call that the target may have side by side: several waves share them.
+    pub(super) calls: Semaphore,
+    /// The turn of the wave that begins.
+    pub(super) begins: Semaphore,
+    /// Other plans that edges may go together with.
+    pub(crate) company: Option<&'a Company>,
 }
 
 /// What a step came to in the journal, with the version to write over.
@@ -57,7 +71,16 @@ struct Urgency {
     offboarding: bool,
 }
 
-/// What a pass over the steps found.
+/// A step that can be tried, and the chunk it is in.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) chunk: u32,
+    /// When what was planned for the identity is to be looked at again: from then on it is stale.
+    pub(super) stale_at: Option<Timestamp>,
+    pub(super) step: Arc<Step>,
+}
+
+/// What a pass over a chunk found.
 #[derive(Default)]
 struct Pass {
     /// Something ended or was tried.
@@ -68,40 +91,63 @@ struct Pass {
     next: Option<Timestamp>,
 }
 
+/// What a pass over the chunks found.
+#[derive(Default)]
+struct Round {
+    moved: bool,
+    /// Chunks with steps that have not ended.
+    open: BTreeSet<u32>,
+    next: Option<Timestamp>,
+}
+
 impl<'a> Lane<'a> {
+    /// A lane that waits for nothing and has no company.
+    pub(crate) fn new(
+        engine: &'a Engine,
+        actor: &'a Actor,
+        header: &'a PlanHeader,
+        target: ConfiguredTarget,
+        connector: Arc<dyn Connector>,
+        progress: &'a Progress,
+    ) -> Self {
+        Self {
+            engine,
+            actor,
+            header,
+            connector,
+            progress,
+            approved: false,
+            patience: Duration::ZERO,
+            groups: Default::default(),
+            not_before: AtomicI64::new(0),
+            failures: AtomicU32::new(target.failures),
+            done: AtomicU64::new(0),
+            calls: Semaphore::new(concurrency(&target)),
+            begins: Semaphore::new(1),
+            company: None,
+            target,
+        }
+    }
+
     /// Executes until nothing is left, nothing can move, or what waits takes longer than the patience.
     pub(crate) async fn run(&self) -> Result<()> {
         let started = self.engine.now();
         let mut chunks: Vec<u32> = (0..self.header.chunks).collect();
-        let mut first = true;
+        // Leavers first: their access ends before anybody gets any.
+        let mut moved = self.may_offboard() && self.pass(&chunks, true).await?.moved;
         loop {
-            let mut round = Pass::default();
-            // Leavers first: their access ends before anybody gets any.
-            for offboarding in if first { &[true, false][..] } else { &[false][..] } {
-                round.open = 0;
-                let mut left = Vec::new();
-                for number in &chunks {
-                    if self.stopped() {
-                        return self.quarantine().await;
-                    }
-                    if self.progress.is_stopped() {
-                        return Ok(());
-                    }
-                    let pass = self.chunk(*number, *offboarding).await?;
-                    if pass.open > 0 || *offboarding {
-                        left.push(*number);
-                    }
-                    round.moved |= pass.moved;
-                    round.open += pass.open;
-                    round.next = Timestamp::earliest(round.next, pass.next);
-                }
-                chunks = left;
-            }
-            first = false;
-            if round.open == 0 {
+            let round = self.pass(&chunks, false).await?;
+            if round.open.is_empty() {
                 return Ok(());
             }
-            if round.moved {
+            if self.stopped() {
+                return self.quarantine().await;
+            }
+            if self.progress.is_stopped() {
+                return Ok(());
+            }
+            chunks = round.open.into_iter().collect();
+            if round.moved || std::mem::take(&mut moved) {
                 continue;
             }
             let now = self.engine.now();
@@ -116,8 +162,53 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Executes what is ready of chunks, the next one beside the one before it: while the store writes of one, the target
+    /// is called for the other. Edges that need not be first go at the end, in as few requests as they need.
+    async fn pass(&self, chunks: &[u32], offboarding: bool) -> Result<Round> {
+        let gathered = Gathered::default();
+        // Copied: the compiler does not see that a closure over a borrowed number can be sent between threads.
+        let passes = chunks.iter().copied().map(|number| self.take_up(number, offboarding, &gathered));
+        let mut passes = futures_util::stream::iter(passes).buffer_unordered(AHEAD);
+        let (mut round, mut open) = (Round::default(), BTreeMap::new());
+        while let Some(pass) = passes.next().await {
+            let (number, pass) = pass?;
+            open.insert(number, pass.open);
+            round.moved |= pass.moved;
+            round.next = Timestamp::earliest(round.next, pass.next);
+        }
+        drop(passes);
+        if !self.stopped() && !self.progress.is_stopped() {
+            self.drain(&gathered).await?;
+        }
+        let (moved, ended) = gathered.ended();
+        round.moved |= moved;
+        for (number, ended) in ended {
+            open.entry(number).and_modify(|open| *open = open.saturating_sub(ended));
+        }
+        round.open = open.into_iter().filter(|(_, open)| *open > 0).map(|(number, _)| number).collect();
+        Ok(round)
+    }
+
+    /// Executes what is ready of one chunk, and the requests that its edges made full.
+    async fn take_up(&self, number: u32, offboarding: bool, gathered: &Gathered) -> Result<(u32, Pass)> {
+        if self.stopped() || self.progress.is_stopped() {
+            // Not looked at: as far as anybody knows, it is open.
+            return Ok((number, Pass { open: 1, ..Pass::default() }));
+        }
+        let pass = self.chunk(number, offboarding, gathered).await?;
+        self.send_full(gathered).await?;
+        Ok((number, pass))
+    }
+
+    /// Whether the plan has steps here that can be part of an offboarding: only then are chunks looked through for them.
+    fn may_offboard(&self) -> bool {
+        let counts = self.header.targets.get(&self.target.settings.name);
+        let others = ["create", "enable", "rename", "add_member"];
+        counts.is_some_and(|counts| counts.steps.keys().any(|word| !others.contains(&word.as_str())))
+    }
+
     /// Executes what is ready of one chunk.
-    async fn chunk(&self, number: u32, offboarding: bool) -> Result<Pass> {
+    async fn chunk(&self, number: u32, offboarding: bool, gathered: &Gathered) -> Result<Pass> {
         let mut pass = Pass::default();
         let plan = self.header.id;
         if offboarding {
@@ -128,24 +219,41 @@ impl<'a> Lane<'a> {
         }
         let Some(chunk) = self.engine.plan_steps(plan, number).await? else { return Ok(pass) };
         let dates = chunk.planned.iter().filter_map(|of| of.next_change_at.map(|at| (of.identity, at)));
-        let part = Part { number, dates: dates.collect() };
+        let dates: BTreeMap<IdentityId, Timestamp> = dates.collect();
         let steps: Vec<Arc<Step>> = chunk
             .steps
             .into_iter()
             .filter(|step| step.target == self.target.settings.name && (!offboarding || step.offboarding))
             .map(Arc::new)
             .collect();
+        let mut entries = self.entries(&steps).await?;
         loop {
-            let entries = self.entries(&steps).await?;
             let (ready, open, next) = self.ready(&steps, &entries).await?;
             pass.open = open;
             pass.next = next;
-            if ready.is_empty() || self.stopped() || self.progress.is_stopped() {
+            let (edges, ready): (Vec<Ready>, Vec<Ready>) = ready
+                .into_iter()
+                .map(|step| {
+                    let stale_at = dates.get(&step.identity).copied();
+                    Ready { chunk: number, stale_at, step }
+                })
+                // Leavers do not wait for company.
+                .partition(|ready| !ready.step.offboarding && is_edge(&ready.step.action));
+            if self.stopped() || self.progress.is_stopped() {
+                return Ok(pass);
+            }
+            if ready.is_empty() {
+                gathered.add(edges, &mut entries);
                 return Ok(pass);
             }
             pass.moved = true;
             for wave in ready.chunks(WAVE) {
-                self.wave(&part, wave, &entries).await?;
+                let mut settled = self.wave(wave, &entries, None).await?;
+                // Skipped, or another process has them.
+                let others: Vec<Ready> =
+                    wave.iter().filter(|ready| !settled.contains_key(&ready.step.id)).cloned().collect();
+                settled.append(&mut self.reload(&others).await?);
+                entries.append(&mut settled);
                 if self.stopped() || self.progress.is_stopped() {
                     return Ok(pass);
                 }
@@ -220,11 +328,16 @@ impl<'a> Lane<'a> {
 
     /// How long a call for a step may take now: after its intent's deadline others may take the step over.
     pub(super) fn limit(&self, begun: &Begun) -> Duration {
+        self.limit_until(begun.entry.deadline)
+    }
+
+    /// How long a call may take now that must have ended at the deadline.
+    pub(super) fn limit_until(&self, deadline: Timestamp) -> Duration {
         // Planted: whoever was paused goes on as if no time had passed.
         if planted::is(Defect::StaleLeaseCommits) {
             return self.timeout();
         }
-        self.timeout().min(begun.entry.deadline.since(self.engine.now()))
+        self.timeout().min(deadline.since(self.engine.now()))
     }
 
     /// Makes a call for a step within its limit. With no time left it is not made.
@@ -267,7 +380,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.failures.load(Ordering::Relaxed) >= FAILURES_MAX
     }
 

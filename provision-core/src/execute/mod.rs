@@ -2,8 +2,11 @@
 //! every order is in the plan, or is the named output of an earlier step.
 
 mod call;
+mod company;
 mod credential;
+mod edges;
 mod ending;
+mod gathered;
 mod history;
 mod journal;
 mod lane;
@@ -14,8 +17,9 @@ mod skip;
 mod unit;
 mod wave;
 
-pub(crate) use call::find_group;
+pub(crate) use company::{Bringing, Company};
 pub use credential::CredentialDelivery;
+pub(crate) use edges::find_group;
 pub use journal::{JournalEntry, StepState};
 pub(crate) use lane::Lane;
 use unit::{Ended, Unit, units};

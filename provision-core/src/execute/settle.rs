@@ -1,9 +1,10 @@
 //! Settling: what attempts came to becomes rows, in one commit with their audit entries and their events.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::ending::is_referable;
-use super::lane::Lane;
+use super::lane::{Entries, Lane};
 use super::names::settles_names;
 use super::wave::{Begun, link_key, makes_link, new_link};
 use super::{Ended, JournalEntry};
@@ -36,12 +37,15 @@ pub(super) struct Batch {
 }
 
 impl Lane<'_> {
-    /// Journals how attempts ended. Succeeds or leaves the intents open, to be read back later.
-    pub(super) async fn settle(&self, mut ended: Vec<(Begun, Ended)>) -> Result<()> {
-        for _ in 0..TRIES_MAX {
-            let mut batch = self.batch(&ended).await?;
+    /// Journals how attempts ended, and gives the entries as they are then. Succeeds or leaves the intents open, to be
+    /// read back later.
+    pub(super) async fn settle(&self, mut ended: Vec<(Begun, Ended)>) -> Result<Entries> {
+        for again in 0..TRIES_MAX {
+            let mut batch = self.batch(&ended, again > 0).await?;
+            let mut entries = Entries::new();
             for (begun, ended) in &ended {
-                self.settle_one(&mut batch, begun, ended).await?;
+                let value = self.settle_one(&mut batch, begun, ended).await?;
+                entries.insert(value.step.clone(), Stored { version: begun.version + 1, value });
             }
             for (key, ()) in std::mem::take(&mut batch.touched) {
                 let Some((version, link)) = batch.links.get(&key) else { continue };
@@ -61,7 +65,9 @@ impl Lane<'_> {
             match self.engine.store().commit(batch.changes).await? {
                 Commit::Committed => {
                     self.progress.ended(batch.ended, batch.failed);
-                    return self.wake_late(&ended).await;
+                    self.done.fetch_add(batch.ended - batch.failed, Ordering::Relaxed);
+                    self.wake_late(&ended).await?;
+                    return Ok(entries);
                 }
                 // An object that is linked to somebody else already: settle one by one, so that only this one is held.
                 Commit::Conflict(Conflict::Unique { table: Table::Link, .. }) => {
@@ -70,7 +76,7 @@ impl Lane<'_> {
                 Commit::Conflict(Conflict::Expectation { table: Table::Journal, .. }) => {
                     ended = self.not_taken_over(ended).await?;
                     if ended.is_empty() {
-                        return Ok(());
+                        return Ok(Entries::new());
                     }
                 }
                 Commit::Conflict(_) => {}
@@ -94,8 +100,9 @@ impl Lane<'_> {
         self.engine.mark_dirty(&late).await
     }
 
-    async fn settle_apart(&self, ended: Vec<(Begun, Ended)>) -> Result<()> {
+    async fn settle_apart(&self, ended: Vec<(Begun, Ended)>) -> Result<Entries> {
         let alone = ended.len() == 1;
+        let mut entries = Entries::new();
         for (begun, ended) in ended {
             let ended = match ended {
                 Ended::Done { .. } if alone => {
@@ -103,9 +110,9 @@ impl Lane<'_> {
                 }
                 ended => ended,
             };
-            Box::pin(self.settle(vec![(begun, ended)])).await?;
+            entries.append(&mut Box::pin(self.settle(vec![(begun, ended)])).await?);
         }
-        Ok(())
+        Ok(entries)
     }
 
     /// Those whose intents are still as we wrote them: the others were taken over meanwhile (we were paused beyond
@@ -120,12 +127,22 @@ impl Lane<'_> {
         Ok(kept.map(|(_, ended)| ended).collect())
     }
 
-    async fn batch(&self, ended: &[(Begun, Ended)]) -> Result<Batch> {
+    /// Reads what endings change. The links are known from the intents: they are read `again` only after somebody
+    /// else has written one.
+    async fn batch(&self, ended: &[(Begun, Ended)], again: bool) -> Result<Batch> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
-        let keys: Vec<String> = ended.iter().map(|(begun, _)| link_key(&begun.step)).collect();
-        let found = store::get_many::<Link>(store, realm, &keys).await?;
         let mut links = BTreeMap::new();
-        for ((key, link), (begun, _)) in keys.into_iter().zip(found).zip(ended) {
+        let mut unread = Vec::new();
+        for (begun, _) in ended {
+            let key = link_key(&begun.step);
+            match (begun.link.clone(), begun.link_version) {
+                (Some(link), Some(version)) if !again => drop(links.insert(key, (Some(version), link))),
+                _ => unread.push((key, begun)),
+            }
+        }
+        let keys: Vec<String> = unread.iter().map(|(key, _)| key.clone()).collect();
+        let found = store::get_many::<Link>(store, realm, &keys).await?;
+        for ((key, begun), link) in unread.into_iter().zip(found) {
             match link {
                 Some(Stored { version, value }) => {
                     links.insert(key, (Some(version), value));

@@ -1,6 +1,7 @@
 //! A wave: steps whose intents are journalled in one commit, called side by side, and whose outcomes are journalled
 //! as they come.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde::Deserialize;
 
-use super::lane::{Entries, Lane};
+use super::company::{Company, Stage};
+use super::lane::{AHEAD, Entries, Lane, Ready};
 use super::{Ended, JournalEntry, StepState, Unit};
 use crate::engine::hour_of;
 use crate::error::{ErrorKind, Result};
-use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
-use crate::model::{Identity, Link, Subject};
+use crate::id::{ClassName, IdentityId, LinkId, StepId, Tag, TargetName};
+use crate::model::{ConfiguredTarget, Identity, Link, Subject};
 use crate::plan::{Action, BudgetKind, Spending, Step};
 use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Expect, Record, Row, Stored, Table};
@@ -27,14 +29,6 @@ const TRIES_MAX: u32 = 10;
 /// Turns of calls that the steps of a wave get before its deadline; those that did not get theirs are begun again.
 const TURNS_MAX: usize = 16;
 
-/// A chunk whose steps are executed.
-#[derive(Clone, Debug)]
-pub(super) struct Part {
-    pub(super) number: u32,
-    /// When what was planned for somebody is to be looked at again: afterwards it is stale.
-    pub(super) dates: BTreeMap<IdentityId, Timestamp>,
-}
-
 /// A step about to be called.
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
@@ -43,6 +37,8 @@ pub(super) struct Begun {
     /// The version its journal row has once the intent is written.
     pub(super) version: u64,
     pub(super) link: Option<Link>,
+    /// The version of the link's row then.
+    pub(super) link_version: Option<u64>,
     /// The attempt before may have changed something: read back first.
     pub(super) after_unknown: bool,
     /// A ticket to ask with, if the target is still working.
@@ -77,11 +73,21 @@ pub(super) struct Buckets {
 }
 
 impl Lane<'_> {
-    /// Begins, calls and settles steps.
-    pub(super) async fn wave(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<()> {
-        let begun = self.begin(chunk, steps, entries).await?;
+    /// Begins, calls and settles steps; edges of several plans may share a request with `company`. Gives the entries
+    /// that it wrote last; of a step without one, others know more.
+    pub(super) async fn wave(
+        &self,
+        steps: &[Ready],
+        entries: &Entries,
+        company: Option<&Company>,
+    ) -> Result<Entries> {
+        // One after the other: they spend from the same budgets.
+        let turn = self.begins.acquire().await;
+        let begun = self.begin(steps, entries).await?;
+        drop(turn);
+        let mut settled = Entries::new();
         if begun.is_empty() {
-            return Ok(());
+            return Ok(settled);
         }
         let concurrency = self.concurrency();
         let units = super::units(begun, |class| {
@@ -92,22 +98,23 @@ impl Lane<'_> {
         let (edges, alone): (Vec<Unit>, Vec<Unit>) =
             units.into_iter().partition(|unit| matches!(unit, Unit::Edges { .. }));
         for units in [alone, edges] {
-            let calls = units.into_iter().map(|unit: Unit| self.call(unit));
+            // Edges that wait for company are in nobody's way.
+            let waits = units.iter().any(|unit| matches!(unit, Unit::Edges { .. }));
+            let side_by_side = if waits { units.len().max(1) } else { concurrency };
+            let stage = company.filter(|_| waits).map(|company| Stage::new(company, units.len()));
+            let calls = units.into_iter().map(|unit: Unit| self.call(unit, stage.as_ref()));
             let mut results =
-                futures_util::stream::iter(calls).buffer_unordered(concurrency).ready_chunks(SETTLE);
+                futures_util::stream::iter(calls).buffer_unordered(side_by_side).ready_chunks(SETTLE);
             while let Some(ended) = results.next().await {
                 let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
-                self.settle(ended).await?;
+                settled.append(&mut self.settle(ended).await?);
             }
         }
-        Ok(())
+        Ok(settled)
     }
 
     fn concurrency(&self) -> usize {
-        let own = self.target.settings.concurrency.max(1);
-        let limits = self.discovery().capabilities.classes.values().map(|class| class.concurrency_max);
-        let limit = limits.filter(|limit| *limit > 0).min();
-        limit.map_or(own, |limit| limit.min(own)) as usize
+        concurrency(&self.target)
     }
 
     pub(super) fn discovery(&self) -> &crate::connector::Discovery {
@@ -117,10 +124,10 @@ impl Lane<'_> {
     }
 
     /// Checks preconditions, reserves budgets and journals the intents.
-    async fn begin(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<Vec<Begun>> {
-        let mut entries = entries.clone();
+    async fn begin(&self, steps: &[Ready], entries: &Entries) -> Result<Vec<Begun>> {
+        let mut entries = Cow::Borrowed(entries);
         for _ in 0..TRIES_MAX {
-            let Checked { begun, stale, mut changes } = self.check(chunk, steps, &entries).await?;
+            let Checked { begun, stale, mut changes } = self.check(steps, &entries).await?;
             if !stale.is_empty() {
                 self.skip(&stale, &entries, true).await?;
             }
@@ -130,8 +137,10 @@ impl Lane<'_> {
                 let stop: Vec<(Arc<Step>, String)> =
                     stop.into_iter().map(|begun| (begun.step, why.clone())).collect();
                 self.skip(&stop, &entries, true).await?;
-                let go: Vec<Arc<Step>> = go.into_iter().map(|begun| begun.step).collect();
-                return Box::pin(self.begin(chunk, &go, &entries)).await;
+                let go: BTreeSet<&StepId> = go.iter().map(|begun| &begun.step.id).collect();
+                let go: Vec<Ready> =
+                    steps.iter().filter(|ready| go.contains(&ready.step.id)).cloned().collect();
+                return Box::pin(self.begin(&go, &entries)).await;
             }
             if begun.is_empty() {
                 return Ok(begun);
@@ -148,36 +157,37 @@ impl Lane<'_> {
                 return Ok(begun);
             }
             // Another process works on the same plan: look again, and leave alone what it has begun.
-            entries = self.reload(steps).await?;
+            entries = Cow::Owned(self.reload(steps).await?);
             let now = self.engine.now();
-            let free = |step: &&Arc<Step>| {
-                entries.get(&step.id).is_none_or(|entry| match &entry.value.state {
+            let free = |ready: &&Ready| {
+                entries.get(&ready.step.id).is_none_or(|entry| match &entry.value.state {
                     StepState::Intent => entry.value.deadline.plus(self.engine.inner.settle) <= now,
                     StepState::Waiting { until } | StepState::Pending { until, .. } => *until <= now,
                     _ => false,
                 })
             };
-            let free: Vec<Arc<Step>> = steps.iter().filter(free).cloned().collect();
+            let free: Vec<Ready> = steps.iter().filter(free).cloned().collect();
             if free.len() < steps.len() {
-                return Box::pin(self.begin(chunk, &free, &entries)).await;
+                return Box::pin(self.begin(&free, &entries)).await;
             }
         }
         Ok(Vec::new())
     }
 
-    async fn reload(&self, steps: &[Arc<Step>]) -> Result<Entries> {
+    /// The journal of steps as it is now.
+    pub(super) async fn reload(&self, steps: &[Ready]) -> Result<Entries> {
         let keys: Vec<String> =
-            steps.iter().map(|step| JournalEntry::row_key(self.header.id, &step.id)).collect();
+            steps.iter().map(|ready| JournalEntry::row_key(self.header.id, &ready.step.id)).collect();
         let found = store::get_many::<JournalEntry>(self.engine.store(), &self.engine.realm, &keys).await?;
         Ok(found.into_iter().flatten().map(|entry| (entry.value.step.clone(), entry)).collect())
     }
 
     /// Steps whose preconditions hold, with what is needed to call them; and those that are stale.
-    async fn check(&self, chunk: &Part, steps: &[Arc<Step>], entries: &Entries) -> Result<Checked> {
+    async fn check(&self, steps: &[Ready], entries: &Entries) -> Result<Checked> {
         let (store, realm) = (self.engine.store(), &self.engine.realm);
-        let identity_keys: Vec<String> = steps.iter().map(|step| step.identity.to_string()).collect();
+        let identity_keys: Vec<String> = steps.iter().map(|ready| ready.step.identity.to_string()).collect();
         let identities = store.get(realm, Identity::TABLE, &identity_keys).await?;
-        let link_keys: Vec<String> = steps.iter().map(|step| link_key(step)).collect();
+        let link_keys: Vec<String> = steps.iter().map(|ready| link_key(&ready.step)).collect();
         let links = store::get_many::<Link>(store, realm, &link_keys).await?;
         let others = self.open_elsewhere(steps).await?;
         let deadline = self.deadline(steps.len());
@@ -191,13 +201,14 @@ impl Lane<'_> {
             Err(error) if error.kind() == ErrorKind::Conflict => true,
             Err(error) => return Err(error),
         };
-        for ((step, identity), link) in steps.iter().zip(identities).zip(links) {
+        for ((ready, identity), link) in steps.iter().zip(identities).zip(links) {
+            let step = &ready.step;
             let version = identity.as_ref().map(identity_version).transpose()?;
             let known = entries.get(&step.id);
             let mut stale = self.stale(step, version, link.as_ref().map(|link| &link.value));
-            let date = chunk.dates.get(&step.identity);
+            let date = ready.stale_at;
             let fresh = planted::is(Defect::StalePrecondition);
-            if !fresh && stale.is_none() && date.is_some_and(|at| *at <= self.engine.now()) {
+            if !fresh && stale.is_none() && date.is_some_and(|at| at <= self.engine.now()) {
                 let why = "a first or last day, or the end of a grant, has come since the plan was made";
                 stale = Some(why.to_owned());
             }
@@ -208,7 +219,7 @@ impl Lane<'_> {
                 stale = Some("a step of another plan has not ended for this account".to_owned());
             }
             let mut begun =
-                self.begun(chunk, step, link.as_ref().map(|link| &link.value), known, deadline)?;
+                self.begun(ready.chunk, step, link.as_ref().map(|link| &link.value), known, deadline)?;
             match stale {
                 Some(why) if begun.is_open() && can_resolve(&step.action) => begun.resolve_only = Some(why),
                 Some(why) => {
@@ -234,6 +245,7 @@ impl Lane<'_> {
         let (table, key) = (Link::TABLE, link_key(&begun.step));
         let claimed = begun.link.as_ref().is_some_and(|link| link.last_plan == Some(self.header.id));
         if !makes_link(&begun.step) || claimed || begun.resolve_only.is_some() {
+            begun.link_version = version;
             changes.expect.push(match version {
                 Some(version) => Expect::Version { table, key, version },
                 None => Expect::Absent { table, key },
@@ -253,16 +265,17 @@ impl Lane<'_> {
             None => changes.insert(&link)?,
         }
         begun.link = Some(link);
+        begun.link_version = Some(version.unwrap_or(0) + 1);
         Ok(())
     }
 
     /// Accounts of which a step of another plan has been begun and has not ended.
-    async fn open_elsewhere(&self, steps: &[Arc<Step>]) -> Result<BTreeSet<AccountOf>> {
-        let identities: BTreeSet<IdentityId> = steps.iter().map(|step| step.identity).collect();
+    async fn open_elsewhere(&self, steps: &[Ready]) -> Result<BTreeSet<AccountOf>> {
+        let identities: BTreeSet<IdentityId> = steps.iter().map(|ready| ready.step.identity).collect();
         let open = self.engine.rows_of::<JournalEntry>("identity", &identities).await?;
         let other = open.into_values().flatten().map(|entry| entry.value);
         let leaving: BTreeSet<IdentityId> =
-            steps.iter().filter(|step| step.offboarding).map(|step| step.identity).collect();
+            steps.iter().filter(|ready| ready.step.offboarding).map(|ready| ready.step.identity).collect();
         // An offboarding does not wait for a step in escrow that had no effect: that one is stale afterwards.
         let other = other.filter(|entry| {
             entry.plan != self.header.id && !(leaving.contains(&entry.identity) && entry.is_idle())
@@ -272,7 +285,8 @@ impl Lane<'_> {
 
     /// Until when the steps of a wave may be sent: the last of them waits for those before it.
     fn deadline(&self, steps: usize) -> Timestamp {
-        let turns = (steps / self.concurrency().max(1)).min(TURNS_MAX) + 1;
+        // Those of the chunk that goes beside it have their turns, too.
+        let turns = (AHEAD * steps / self.concurrency().max(1)).min(TURNS_MAX) + 1;
         let turns = u32::try_from(turns).unwrap_or(u32::MAX);
         self.engine.now().plus(self.timeout().saturating_mul(turns))
     }
@@ -294,7 +308,7 @@ impl Lane<'_> {
 
     fn begun(
         &self,
-        chunk: &Part,
+        chunk: u32,
         step: &Arc<Step>,
         link: Option<&Link>,
         known: Option<&Stored<JournalEntry>>,
@@ -319,7 +333,7 @@ impl Lane<'_> {
             realm: self.engine.realm.clone(),
             plan: self.header.id,
             step: step.id.clone(),
-            chunk: chunk.number,
+            chunk,
             target: step.target.clone(),
             identity: step.identity,
             link: Some(link_id),
@@ -333,7 +347,16 @@ impl Lane<'_> {
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
         let link = link.cloned();
-        Ok(Begun { step: Arc::clone(step), entry, version, link, after_unknown, ticket, resolve_only: None })
+        Ok(Begun {
+            step: Arc::clone(step),
+            entry,
+            version,
+            link,
+            link_version: None,
+            after_unknown,
+            ticket,
+            resolve_only: None,
+        })
     }
 
     /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
@@ -437,6 +460,14 @@ impl Lane<'_> {
         // Between half and the whole, so that many steps do not come back together.
         Ok(Duration::from_millis(millis / 2 + millis / 2 * u64::from(byte) / 255))
     }
+}
+
+/// Calls that a target may have side by side.
+pub(super) fn concurrency(target: &ConfiguredTarget) -> usize {
+    let own = target.settings.concurrency.max(1);
+    let classes = target.discovery.iter().flat_map(|discovery| discovery.capabilities.classes.values());
+    let limit = classes.map(|class| class.concurrency_max).filter(|limit| *limit > 0).min();
+    limit.map_or(own, |limit| limit.min(own)) as usize
 }
 
 /// The version of an identity: all that a precondition asks of it.

@@ -1,9 +1,6 @@
 //! Reading a feed: every row is compared with its source record, and what differs is staged.
 
-use std::borrow::Cow;
-
 use futures_util::StreamExt;
-use serde::Deserialize;
 
 use super::guard::{Effect, Measure};
 use super::seen::{Seen, StagedKeys};
@@ -12,10 +9,11 @@ use crate::connector::Completeness;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    ConfiguredSource, FeedChange, FeedChangeKind, FeedReport, FeedState, RecordState, SourceRecord,
+    ConfiguredSource, FeedChange, FeedChangeKind, FeedReport, FeedState, RecordMark, RecordState,
+    SourceRecord,
 };
 use crate::source::{Absence, FeedEvent, FeedMode, FeedRecord, FeedStream, RecordAction};
-use crate::store::{self, Changes, Commit, Row, Scan, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Stored, Table};
 use crate::value::Timestamp;
 
 /// Problems of rows kept in the report; all are counted.
@@ -23,23 +21,29 @@ const PROBLEMS_MAX: usize = 100;
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 1_024;
 
-/// The little of a source record that tells an unchanged row.
-#[derive(Deserialize)]
-struct Mark<'a> {
-    #[serde(borrow)]
-    fingerprint: Cow<'a, str>,
-    ordinal: u64,
-    state: RecordState,
+/// What the store knows of a row's record.
+enum Known {
+    /// Its mark; the record was not read.
+    Mark(String),
+    /// The record itself.
+    Record(Box<SourceRecord>),
 }
 
-impl<'a> Mark<'a> {
-    fn of(row: &'a Row) -> Result<Self> {
-        serde_json::from_str(&row.body).map_err(|error| {
-            Error::new(ErrorKind::StoreUnusable, "cannot read a row of `source_record`")
-                .with_context("key", row.key.clone())
-                .with_source(error)
-        })
+impl Known {
+    fn mark(&self) -> Result<RecordMark<'_>> {
+        match self {
+            Self::Record(record) => Ok(record.mark()),
+            Self::Mark(text) => RecordMark::parse(text)
+                .ok_or_else(|| Error::new(ErrorKind::StoreUnusable, "cannot read a mark of `source_record`")),
+        }
     }
+}
+
+/// Whether a row says what its record says already, so that the record need not be read.
+fn is_unchanged(row: &FeedRecord, mark: &RecordMark<'_>) -> bool {
+    row.action == RecordAction::Upsert
+        && mark.state == RecordState::Present
+        && mark.fingerprint == row.fingerprint
 }
 
 /// A full feed, read whole.
@@ -144,9 +148,24 @@ impl<'a> Staging<'a> {
         }
         let name = &self.source.settings.name;
         let keys: Vec<String> = rows.iter().map(|row| SourceRecord::row_key(name, &row.key)).collect();
-        let known = self.road.store.get(self.road.realm, Table::SourceRecord, &keys).await?;
+        let marks = self.road.store.marks(self.road.realm, Table::SourceRecord, keys).await?;
+        let mut known = Vec::with_capacity(rows.len());
+        let mut to_read = Vec::new();
+        for (row, mark) in rows.iter().zip(marks) {
+            let says = |mark: &String| RecordMark::parse(mark).is_some_and(|mark| is_unchanged(row, &mark));
+            match mark.filter(says) {
+                Some(mark) => known.push(Some(Known::Mark(mark))),
+                None => {
+                    to_read.push(SourceRecord::row_key(name, &row.key));
+                    known.push(None);
+                }
+            }
+        }
+        let read = store::get_many::<SourceRecord>(self.road.store, self.road.realm, &to_read).await?;
+        let mut read = read.into_iter();
         for (row, known) in rows.into_iter().zip(known) {
-            self.row(row, known.as_ref()).await?;
+            let record = || Some(Known::Record(Box::new(read.next()??.value)));
+            self.row(row, known.or_else(record)).await?;
         }
         if self.pending.len() >= self.road.batch as usize {
             self.flush().await?;
@@ -154,7 +173,7 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    async fn row(&mut self, row: FeedRecord, known: Option<&Row>) -> Result<()> {
+    async fn row(&mut self, row: FeedRecord, known: Option<Known>) -> Result<()> {
         self.report.counts.rows += 1;
         if row.key.is_empty() || row.key.len() > KEY_BYTES_MAX {
             self.unusable += 1;
@@ -172,14 +191,19 @@ impl<'a> Staging<'a> {
                 None => self.stage_row(FeedChangeKind::Upsert, row, None),
             };
         };
-        let mark = Mark::of(known)?;
+        let mark = known.mark()?;
         if !self.seen.insert(mark.ordinal) {
             let earlier = self.find_staged(&row.key).await?;
-            return self.repeated(row, Some(known), earlier).await;
+            let record = self.record(&row.key, known).await?;
+            return self.repeated(row, record, earlier).await;
         }
         self.seen_standing += u64::from(mark.state != RecordState::Removed);
-        let same = row.fingerprint == mark.fingerprint;
-        match (mark.state, row.action) {
+        let Known::Record(known) = &known else {
+            self.report.counts.unchanged += 1;
+            return Ok(());
+        };
+        let same = row.fingerprint == known.fingerprint;
+        match (known.state, row.action) {
             (RecordState::Disputed, _) => self.report.counts.disputed += 1,
             (RecordState::Removed, RecordAction::Remove) => self.report.counts.unchanged += 1,
             (_, RecordAction::Remove) => return self.stage_row(FeedChangeKind::Remove, row, Some(known)),
@@ -193,14 +217,22 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    fn stage_row(&mut self, kind: FeedChangeKind, row: FeedRecord, known: Option<&Row>) -> Result<()> {
+    /// The record of a key of which at least the mark is known.
+    async fn record(&self, key: &str, known: Known) -> Result<Option<SourceRecord>> {
+        if let Known::Record(record) = known {
+            return Ok(Some(*record));
+        }
+        let key = SourceRecord::row_key(&self.source.settings.name, key);
+        let stored = store::get::<SourceRecord>(self.road.store, self.road.realm, &key).await?;
+        Ok(stored.map(|stored| stored.value))
+    }
+
+    fn stage_row(&mut self, kind: FeedChangeKind, row: FeedRecord, old: Option<&SourceRecord>) -> Result<()> {
         let zone = row.zone.as_ref().unwrap_or(&self.source.settings.zone);
         if let (FeedChangeKind::Upsert, Err(error)) = (kind, row.employment.at(self.now, zone)) {
             self.bad_row(&row, error.message());
             return Ok(());
         }
-        let old = known.map(store::decode::<SourceRecord>).transpose()?;
-        let old = old.as_ref().map(|old| &old.value);
         let effect = Effect::of(kind, old, Some(&row), &self.source.settings, self.now);
         self.measure.add(&effect, &mut self.report.counts);
         let key = row.key.clone();
@@ -218,16 +250,15 @@ impl<'a> Staging<'a> {
     async fn repeated(
         &mut self,
         row: FeedRecord,
-        known: Option<&Row>,
+        known: Option<SourceRecord>,
         earlier: Option<FeedChange>,
     ) -> Result<()> {
-        let mark = known.map(Mark::of).transpose()?;
-        let state = mark.as_ref().map(|mark| mark.state);
+        let state = known.as_ref().map(|known| known.state);
         if state == Some(RecordState::Disputed) {
             return Ok(());
         }
         let as_known = row.action == RecordAction::Upsert
-            && mark.as_ref().is_some_and(|mark| mark.fingerprint == row.fingerprint);
+            && known.as_ref().is_some_and(|known| known.fingerprint == row.fingerprint);
         let same = match earlier.as_ref().map(|earlier| (earlier.kind, &earlier.record)) {
             Some((FeedChangeKind::Dispute, _)) => return Ok(()),
             Some((FeedChangeKind::Upsert, Some(first))) => {
@@ -250,10 +281,9 @@ impl<'a> Staging<'a> {
         if earlier.kind == FeedChangeKind::Seen {
             self.report.counts.unchanged = self.report.counts.unchanged.saturating_sub(1);
         }
-        let old = known.map(store::decode::<SourceRecord>).transpose()?;
-        let old = old.as_ref().map(|old| &old.value);
         let first = earlier.record.take();
-        let effect = Effect::of(earlier.kind, old, first.as_ref(), &self.source.settings, self.now);
+        let effect =
+            Effect::of(earlier.kind, known.as_ref(), first.as_ref(), &self.source.settings, self.now);
         self.measure.take_back(&effect, &mut self.report.counts);
         earlier.kind = FeedChangeKind::Dispute;
         self.replace(earlier).await
@@ -318,51 +348,53 @@ impl<'a> Staging<'a> {
             return Ok(());
         }
         let prefix = record_prefix(&self.source.settings.name);
-        let select = Select::Equal("source", self.source.settings.name.as_str().to_owned());
+        let (store, realm, batch) = (self.road.store, self.road.realm, self.road.batch);
         let mut after = None;
         loop {
-            let scan = Scan {
-                realm: self.road.realm.clone(),
-                table: Table::SourceRecord,
-                select: select.clone(),
-                after,
-                limit: self.road.batch,
+            let page = store.scan_marks(realm, Table::SourceRecord, &prefix, after, batch).await?;
+            let last = page.len() < batch as usize;
+            after = page.last().map(|(key, _)| key.clone());
+            let missing = |mark: Option<&str>| {
+                let mark = mark.and_then(RecordMark::parse);
+                mark.is_none_or(|mark| self.times_missing(&mark).is_some())
             };
-            let page = self.road.store.scan(&scan).await?;
-            for row in &page.rows {
-                self.absence(row, &prefix, limit)?;
+            let keys: Vec<String> =
+                page.into_iter().filter(|(_, mark)| missing(mark.as_deref())).map(|(key, _)| key).collect();
+            for record in store::get_many::<SourceRecord>(store, realm, &keys).await?.into_iter().flatten() {
+                self.absence(record.value, limit);
             }
-            if self.pending.len() >= self.road.batch as usize {
+            if self.pending.len() >= batch as usize {
                 self.flush().await?;
             }
-            after = page.next;
-            if after.is_none() {
+            if last {
                 return Ok(());
             }
         }
     }
 
-    fn absence(&mut self, row: &Row, prefix: &str, limit: u32) -> Result<()> {
-        let mark = Mark::of(row)?;
+    /// How often a record has been missing now; `None`: it was seen, or is not expected any more.
+    fn times_missing(&self, mark: &RecordMark<'_>) -> Option<u32> {
         let times = match mark.state {
             RecordState::Present => 1,
             RecordState::Absent(times) => times.saturating_add(1),
-            RecordState::Removed | RecordState::Disputed => return Ok(()),
+            RecordState::Removed | RecordState::Disputed => return None,
         };
-        if self.seen.contains(mark.ordinal) {
-            return Ok(());
+        (!self.seen.contains(mark.ordinal)).then_some(times)
+    }
+
+    fn absence(&mut self, record: SourceRecord, limit: u32) {
+        // A source whose name goes on where that of this one ends has keys with the same beginning.
+        if record.source != self.source.settings.name {
+            return;
         }
-        let key = row.key.strip_prefix(prefix).unwrap_or(&row.key).to_owned();
+        let Some(times) = self.times_missing(&record.mark()) else { return };
         if times < limit {
             self.report.counts.absent += 1;
-            self.push(FeedChangeKind::Absent, key, None);
-            return Ok(());
+            return self.push(FeedChangeKind::Absent, record.key, None);
         }
-        let old = store::decode::<SourceRecord>(row)?.value;
-        let effect = Effect::of(FeedChangeKind::Remove, Some(&old), None, &self.source.settings, self.now);
+        let effect = Effect::of(FeedChangeKind::Remove, Some(&record), None, &self.source.settings, self.now);
         self.measure.add(&effect, &mut self.report.counts);
-        self.push(FeedChangeKind::Remove, key, None);
-        Ok(())
+        self.push(FeedChangeKind::Remove, record.key, None);
     }
 
     fn bad_row(&mut self, row: &FeedRecord, why: &str) {

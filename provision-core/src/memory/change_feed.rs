@@ -28,6 +28,9 @@ impl ChangeFeed for MemoryConnector {
             About { operation: Operation::Changes, class: Some(&request.class), key: None, attributes: None };
         self.target.begin(cx, about).await?;
         let content = self.target.content()?;
+        if !content.classes.get(&request.class).is_some_and(|class| class.changes) {
+            return Err(refuse(ErrorKind::Unsupported, "the target does not tell what changed"));
+        }
         let Some(given) = request.token else {
             return Ok(ChangePage { events: Vec::new(), token: token(content.sequence), more: false });
         };

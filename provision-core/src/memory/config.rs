@@ -21,6 +21,9 @@ pub enum Personality {
     Directory,
     /// One class `account`, named by a unique `userName`; names exact in case.
     Plain,
+    /// Shaped like a SCIM 2.0 service: classes `User` and `Group`, names without case, ids from the server, no change
+    /// feed, filters by equality only, pages that tell how many objects there are in all.
+    Service,
 }
 
 /// One class of an in-memory target.
@@ -44,6 +47,18 @@ pub struct MemoryClass {
     /// Objects can be deleted.
     #[serde(default = "yes")]
     pub delete: bool,
+    /// Objects are only read: nobody but the target's own people makes or changes them.
+    #[serde(default)]
+    pub read_only: bool,
+    /// The target tells what changed.
+    #[serde(default = "yes")]
+    pub changes: bool,
+    /// Each page of a listing tells how many objects there are in all.
+    #[serde(default)]
+    pub totals: bool,
+    /// The filters the target evaluates, unless the configuration says; all when absent.
+    #[serde(default)]
+    pub filter: Option<FilterSupport>,
     /// Attributes looked up by equality or prefix without reading the whole class; unique ones always are.
     #[serde(default)]
     pub indexed: BTreeSet<AttrName>,
@@ -69,8 +84,12 @@ pub struct MemoryConfig {
     pub members_per_request: u32,
     /// A repeated create with the same link id is answered with the first object.
     pub idempotent_create: bool,
-    /// The filters the target evaluates; all when absent.
+    /// The filters the target evaluates; the class's own when absent.
     pub filter: Option<FilterSupport>,
+    /// Deleted objects can be brought back for so many seconds; 0: they are gone for good.
+    pub delete_window_s: u64,
+    /// A write to an object is answered `Pending`, and its first so many polls too; 0: it is answered at once.
+    pub pending_polls: u32,
     /// Shortest password in characters.
     pub password_length_min: u32,
     /// Changes the feed remembers; a token that is older is refused.
@@ -91,6 +110,8 @@ impl Default for MemoryConfig {
             members_per_request: 1000,
             idempotent_create: false,
             filter: None,
+            delete_window_s: 0,
+            pending_polls: 0,
             password_length_min: 8,
             changes_kept: 10_000,
             faults: Faults::default(),
@@ -125,6 +146,7 @@ impl MemoryConfig {
             (false, _) => self.classes.clone(),
             (true, Personality::Directory) => personality::directory(),
             (true, Personality::Plain) => personality::plain(),
+            (true, Personality::Service) => personality::service(),
         };
         for (field, value) in [
             ("page_size_max", self.page_size_max),

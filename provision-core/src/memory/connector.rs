@@ -27,13 +27,15 @@ impl Connector for MemoryConnector {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
-                    "personality": { "enum": ["directory", "plain"] },
+                    "personality": { "enum": ["directory", "plain", "service"] },
                     "classes": { "type": "object" },
                     "state_file": { "type": ["string", "null"] },
                     "page_size_max": { "type": "integer", "minimum": 1 },
                     "members_per_request": { "type": "integer", "minimum": 1 },
                     "idempotent_create": { "type": "boolean" },
                     "filter": { "type": ["object", "null"] },
+                    "delete_window_s": { "type": "integer", "minimum": 0 },
+                    "pending_polls": { "type": "integer", "minimum": 0 },
                     "password_length_min": { "type": "integer", "minimum": 0 },
                     "changes_kept": { "type": "integer", "minimum": 1 },
                     "faults": { "type": "object" },
@@ -78,7 +80,7 @@ impl Connector for MemoryConnector {
         let attributes = request.attributes.as_ref().map(|wanted| spelled(class, wanted)).transpose()?;
         if let Some(filter) = &request.filter {
             filter.check()?;
-            pushed(&filters(&self.target.config), class, filter)?;
+            pushed(&self.target.filters(&request.class), class, filter)?;
         }
         Ok(Pages::listing(&self.target, cx.clone(), request, attributes))
     }
@@ -104,8 +106,8 @@ impl Connector for MemoryConnector {
     }
 }
 
-fn filters(config: &MemoryConfig) -> FilterSupport {
-    config.filter.clone().unwrap_or_else(FilterSupport::full)
+pub(super) fn filters(config: &MemoryConfig, class: &MemoryClass) -> FilterSupport {
+    config.filter.clone().or_else(|| class.filter.clone()).unwrap_or_else(FilterSupport::full)
 }
 
 /// Refuses a filter that the capabilities do not declare.
@@ -126,21 +128,29 @@ fn pushed(support: &FilterSupport, class: &crate::schema::ObjectClass, filter: &
 
 fn capabilities(config: &MemoryConfig, class: &MemoryClass) -> ClassCapabilities {
     let unique = class.attributes.iter().filter(|(_, schema)| schema.unique);
+    let writes = !class.read_only;
+    let sign_in = writes && class.sign_in;
+    let members = writes && class.members;
+    let delete = match config.delete_window_s {
+        _ if !(writes && class.delete) => DeleteStyle::Unsupported,
+        0 => DeleteStyle::Irreversible,
+        seconds => DeleteStyle::Reversible { window: std::time::Duration::from_secs(seconds) },
+    };
     ClassCapabilities {
-        create: true,
-        update: true,
-        rename: class.naming.is_some(),
-        delete: if class.delete { DeleteStyle::Irreversible } else { DeleteStyle::Unsupported },
-        disable: if class.sign_in { DisableMeaning::BlocksSignIn } else { DisableMeaning::Unsupported },
-        credential: class.sign_in,
-        members: class.members,
-        members_per_request: if class.members { config.members_per_request } else { 0 },
-        change_feed: true,
+        create: writes,
+        update: writes,
+        rename: writes && class.naming.is_some(),
+        delete,
+        disable: if sign_in { DisableMeaning::BlocksSignIn } else { DisableMeaning::Unsupported },
+        credential: sign_in,
+        members,
+        members_per_request: if members { config.members_per_request } else { 0 },
+        change_feed: class.changes,
         list_complete: true,
         page_size_max: config.page_size_max,
-        filter: filters(config),
+        filter: filters(config, class),
         unique: unique.map(|(name, _)| name.clone()).collect(),
-        idempotent_create: config.idempotent_create,
+        idempotent_create: writes && config.idempotent_create,
         visible_after: std::time::Duration::ZERO,
         concurrency_max: 0,
     }

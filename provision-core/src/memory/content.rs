@@ -9,7 +9,7 @@ use super::MemoryClass;
 use crate::connector::ObjectKey;
 use crate::id::{ClassName, LinkId};
 use crate::schema::CaseRule;
-use crate::value::{AttrName, Attributes, Value};
+use crate::value::{AttrName, Attributes, Timestamp, Value};
 
 /// An object as kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +37,26 @@ pub(super) struct Stored {
 pub(super) enum Entry {
     /// The object is so afterwards; its members are untouched.
     Put { class: ClassName, object: Stored },
-    /// The object is gone.
-    Remove { class: ClassName, number: u64 },
+    /// The object is gone; with an instant, it can be brought back for a while.
+    Remove {
+        class: ClassName,
+        number: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
     /// Members of a group come and go.
     Edges { class: ClassName, group: u64, add: Vec<u64>, remove: Vec<u64> },
+}
+
+/// An object that was deleted and can be brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Binned {
+    /// Its class.
+    pub(super) class: ClassName,
+    /// What it was; its memberships are gone.
+    pub(super) object: Stored,
+    /// When it was deleted.
+    pub(super) at: Timestamp,
 }
 
 /// One row of the change feed.
@@ -112,6 +128,8 @@ pub(super) struct Content {
     /// The last of them, oldest first.
     pub(super) changes: VecDeque<Changed>,
     pub(super) changes_kept: usize,
+    /// What was deleted and can be brought back, by number.
+    pub(super) bin: BTreeMap<u64, Binned>,
     class_of: HashMap<u64, ClassName>,
     members: HashMap<u64, BTreeSet<u64>>,
     member_of: HashMap<u64, BTreeSet<u64>>,
@@ -128,7 +146,7 @@ impl Content {
     pub(super) fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::Put { class, object } => self.put(class, object.clone()),
-            Entry::Remove { class, number } => self.remove(class, *number),
+            Entry::Remove { class, number, at } => self.remove(class, *number, *at),
             Entry::Edges { class, group, add, remove } => {
                 for member in remove {
                     self.edge(*group, *member, false);
@@ -151,6 +169,7 @@ impl Content {
         shelf.reindex(shape, &object, true);
         self.next = self.next.max(object.number + 1);
         self.class_of.insert(object.number, class.clone());
+        self.bin.remove(&object.number);
         if let Some(link) = object.link {
             self.links.insert(link, object.number);
         }
@@ -163,7 +182,7 @@ impl Content {
         self.changed(class, number, false, self.name(class, number));
     }
 
-    fn remove(&mut self, class: &ClassName, number: u64) {
+    fn remove(&mut self, class: &ClassName, number: u64, at: Option<Timestamp>) {
         let name = self.name(class, number);
         let (Some(shape), Some(shelf)) = (self.classes.get(class), self.shelves.get_mut(class)) else {
             return;
@@ -179,6 +198,9 @@ impl Content {
         }
         for member in self.members.remove(&number).unwrap_or_default() {
             self.member_of.entry(member).or_default().remove(&number);
+        }
+        if let Some(at) = at {
+            self.bin.insert(number, Binned { class: class.clone(), object, at });
         }
         self.changed(class, number, true, name);
     }

@@ -61,7 +61,8 @@ impl Credential for MemoryConnector {
         let turn = self.target.begin(cx, about).await?;
         let outcome = {
             let mut content = self.target.content()?;
-            let sign_in = self.target.shape(&content, &request.class)?.sign_in;
+            let shape = self.target.shape(&content, &request.class)?;
+            let sign_in = shape.sign_in && !shape.read_only;
             if !sign_in {
                 return Err(no_password());
             }
@@ -73,6 +74,6 @@ impl Credential for MemoryConnector {
             self.target.write(&mut content, &Entry::Put { class: request.class.clone(), object })?;
             self.target.outcome(&content, &request.class, number, &turn, None)
         };
-        self.target.settle(&turn, outcome).await
+        self.target.answer(self.target.settle(&turn, outcome).await?)
     }
 }

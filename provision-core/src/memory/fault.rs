@@ -119,6 +119,21 @@ pub enum When {
     Value(AttrName, Value),
 }
 
+impl When {
+    /// Whether the call with this number is hit, as far as the number tells: never for a key or a value.
+    pub(crate) fn falls_on(&self, call: u64, seed: u64, rule: usize) -> bool {
+        match self {
+            Self::Always => true,
+            Self::PerMille(chance) => {
+                let seed = seed ^ (rule as u64).rotate_left(48) ^ call.rotate_left(16);
+                crate::runtime::SeededRandom::new(seed).next_u64() % 1000 < u64::from(*chance)
+            }
+            Self::Calls(numbers) => numbers.contains(&call),
+            Self::Key(_) | Self::Value(..) => false,
+        }
+    }
+}
+
 /// A rule of what goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -228,18 +243,11 @@ impl FaultState {
             }
             *calls += 1;
             let hit = match &rule.when {
-                When::Always => true,
-                When::PerMille(chance) => {
-                    let dice = crate::runtime::SeededRandom::new(
-                        self.faults.seed ^ (index as u64).rotate_left(48) ^ calls.rotate_left(16),
-                    );
-                    dice.next_u64() % 1000 < u64::from(*chance)
-                }
-                When::Calls(numbers) => numbers.contains(calls),
                 When::Key(id) => about.key == Some(id),
                 When::Value(name, value) => about
                     .attributes
                     .is_some_and(|attributes| attributes.values(name.as_str()).contains(value)),
+                when => when.falls_on(*calls, self.faults.seed, index),
             };
             if hit && rule.times_max.is_none_or(|most| *fired < most) {
                 *fired += 1;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::content::{Changed, Content, Entry, Stored};
+use super::content::{Binned, Changed, Content, Entry, Stored};
 use super::target::{lock, refuse};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::ClassName;
@@ -60,6 +60,8 @@ struct Snapshot<'a> {
     objects: Vec<(&'a ClassName, &'a Stored)>,
     members: std::collections::BTreeMap<u64, &'a std::collections::BTreeSet<u64>>,
     changes: &'a std::collections::VecDeque<Changed>,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    bin: &'a std::collections::BTreeMap<u64, Binned>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +74,8 @@ struct Kept {
     objects: Vec<(ClassName, Stored)>,
     members: std::collections::BTreeMap<u64, std::collections::BTreeSet<u64>>,
     changes: std::collections::VecDeque<Changed>,
+    #[serde(default)]
+    bin: std::collections::BTreeMap<u64, Binned>,
 }
 
 impl Journal {
@@ -161,6 +165,7 @@ impl Journal {
         content.next = content.next.max(kept.next);
         content.sequence = kept.sequence;
         content.changes = kept.changes;
+        content.bin = kept.bin;
         Ok(kept.generation)
     }
 
@@ -208,6 +213,7 @@ impl Journal {
                 .collect(),
             members: content.groups().filter(|(_, members)| !members.is_empty()).collect(),
             changes: &content.changes,
+            bin: &content.bin,
         };
         let text = serde_json::to_vec(&snapshot).map_err(|error| self.unusable("written", error))?;
         let header = line(&generation).map_err(|error| self.unusable("written", error))?;

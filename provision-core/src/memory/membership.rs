@@ -21,7 +21,8 @@ impl MembershipFacet for MemoryConnector {
         let turn = self.target.begin(cx, about).await?;
         let outcomes = {
             let mut content = self.target.content()?;
-            if !self.target.shape(&content, &request.class)?.members {
+            let shape = self.target.shape(&content, &request.class)?;
+            if !shape.members || shape.read_only {
                 return Err(refuse(ErrorKind::Unsupported, "objects of this class have no members"));
             }
             self.target.class(&request.member_class)?;

@@ -8,6 +8,7 @@ mod content;
 mod credential;
 mod fault;
 mod journal;
+mod late;
 mod manner;
 mod membership;
 mod page;
@@ -68,6 +69,14 @@ impl MemoryConnector {
         objects: impl IntoIterator<Item = (Attributes, Option<bool>)>,
     ) -> Result<Vec<ObjectKey>> {
         self.target.seed(&class.into(), objects)
+    }
+
+    /// Brings a deleted object back, as the target's own people would: without its memberships.
+    ///
+    /// # Errors
+    /// `NotFound` when it was never there or its `delete_window_s` is over; `AlreadyExists` when its name is taken.
+    pub fn restore(&self, key: &ObjectKey) -> Result<()> {
+        self.target.restore(key)
     }
 
     /// All objects of a class by id, members included, whatever faults are set.

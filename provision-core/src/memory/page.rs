@@ -108,14 +108,31 @@ impl Pages {
             if !wanted {
                 continue;
             }
-            if objects.len() == size {
+            if objects.len() < size {
+                last = stored.number;
+                objects.push(self.only_asked(object));
+            } else {
                 next = Some(last);
                 break;
             }
-            last = stored.number;
-            objects.push(self.only_asked(object));
         }
-        Ok(Page { objects, next, total: None })
+        Ok(Page { objects, next, total: self.total(content, class) })
+    }
+
+    /// How many objects there are in all, where the target tells.
+    fn total(&self, content: &Content, class: &ObjectClass) -> Option<u64> {
+        let shelf = content.shelves.get(&self.request.class)?;
+        if !content.classes.get(&self.request.class)?.totals {
+            return None;
+        }
+        let counts = |stored: &&Stored| match &self.request.filter {
+            None => true,
+            Some(filter) => {
+                let object = self.target.view(content, &self.request.class, stored, true);
+                filter.matches(class, &object.attributes)
+            }
+        };
+        Some(shelf.objects.values().filter(counts).count() as u64)
     }
 
     fn only_asked(&self, mut object: Object) -> Object {
@@ -160,6 +177,7 @@ impl Pages {
             if here > room || (here == room && page.next.is_some()) {
                 page.objects.truncate(usize::try_from(room).unwrap_or(usize::MAX));
                 page.next = None;
+                page.total = None;
                 progress.cut = cut;
             }
         }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::MemoryClass;
+use crate::connector::FilterSupport;
+use crate::filter::Comparison;
 use crate::id::ClassName;
 use crate::schema::{AttributeSchema, AttributeType, CaseRule, Mutability};
 use crate::value::AttrName;
@@ -77,6 +79,10 @@ fn user() -> MemoryClass {
         sign_in: true,
         members: false,
         delete: true,
+        read_only: false,
+        changes: true,
+        totals: false,
+        filter: None,
         indexed: ["cn", "employeeNumber", "extensionAttribute10"].map(AttrName::new).into(),
     }
 }
@@ -93,6 +99,10 @@ fn group() -> MemoryClass {
         sign_in: false,
         members: true,
         delete: true,
+        read_only: false,
+        changes: true,
+        totals: false,
+        filter: None,
         indexed: [AttrName::new("cn")].into(),
     }
 }
@@ -100,6 +110,49 @@ fn group() -> MemoryClass {
 /// Shaped like Active Directory.
 pub(super) fn directory() -> BTreeMap<ClassName, MemoryClass> {
     [(ClassName::new("user"), user()), (ClassName::new("group"), group())].into()
+}
+
+/// Shaped like a SCIM 2.0 service (RFC 7643, RFC 7644).
+pub(super) fn service() -> BTreeMap<ClassName, MemoryClass> {
+    let folded = || AttributeSchema { case: CaseRule::Ignore, ..AttributeSchema::text() };
+    // Services commonly look objects up by these and refuse any other filter.
+    let filter = |names: &[&str]| FilterSupport {
+        comparisons: [Comparison::Equal].into(),
+        attributes: Some(names.iter().map(AttrName::new).collect()),
+        all: true,
+        any_not: false,
+    };
+    let class = |attributes, naming: &str, members: bool| MemoryClass {
+        attributes,
+        names: CaseRule::Ignore,
+        naming: Some(AttrName::new(naming)),
+        sign_in: !members,
+        members,
+        delete: true,
+        read_only: false,
+        changes: false,
+        totals: true,
+        filter: Some(filter(&[naming, "externalId"])),
+        indexed: [AttrName::new("externalId")].into(),
+    };
+    let user = named([
+        ("department", folded()),
+        ("displayName", folded()),
+        ("emails", several(folded())),
+        ("employeeNumber", folded()),
+        ("externalId", AttributeSchema::text()),
+        ("familyName", folded()),
+        ("givenName", folded()),
+        ("locale", folded()),
+        ("manager", references()),
+        ("preferredLanguage", folded()),
+        ("roles", several(folded())),
+        ("title", folded()),
+        ("userName", naming(required(unique(folded())))),
+    ]);
+    let group = named([("displayName", naming(required(folded()))), ("externalId", AttributeSchema::text())]);
+    let (user, group) = (class(user, "userName", false), class(group, "displayName", true));
+    [(ClassName::new("User"), user), (ClassName::new("Group"), group)].into()
 }
 
 /// One class of accounts, exact in case, no groups.
@@ -123,6 +176,10 @@ pub(super) fn plain() -> BTreeMap<ClassName, MemoryClass> {
         sign_in: true,
         members: false,
         delete: true,
+        read_only: false,
+        changes: true,
+        totals: false,
+        filter: None,
         indexed: BTreeSet::from([AttrName::new("employeeNumber")]),
     };
     [(ClassName::new("account"), account)].into()

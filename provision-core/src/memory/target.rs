@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::content::{Content, Entry, Stored};
 use super::fault::{About, Fault, FaultState};
 use super::journal::Journal;
+use super::late::Late;
 use super::{MemoryConfig, Operation};
 use crate::connector::{Context, Object, ObjectKey, Outcome, WriteDone};
 use crate::delta::Delta;
@@ -24,6 +25,7 @@ pub(super) struct Target {
     journal: Option<Arc<Journal>>,
     faults: Mutex<FaultState>,
     calls: Mutex<BTreeMap<Operation, u64>>,
+    pub(super) late: Late,
     /// How often a manner changed what was written, shown or told.
     altered: AtomicU64,
 }
@@ -62,6 +64,7 @@ impl Target {
             journal,
             faults: Mutex::new(FaultState::new(config.faults.clone())),
             calls: Mutex::default(),
+            late: Late::default(),
             altered: AtomicU64::new(0),
             config,
         })
@@ -96,6 +99,11 @@ impl Target {
         }
         self.in_time(cx)?;
         Ok(turn)
+    }
+
+    /// The clock's present instant.
+    pub(super) fn now(&self) -> crate::value::Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn in_time(&self, cx: &Context) -> Result<()> {
@@ -147,6 +155,21 @@ impl Target {
     pub(super) fn compact(&self) -> Result<()> {
         let content = self.content()?;
         self.journal.as_ref().map_or(Ok(()), |journal| journal.compact(&content))
+    }
+
+    /// The filters the target evaluates on objects of a class.
+    pub(super) fn filters(&self, class: &ClassName) -> crate::connector::FilterSupport {
+        let content = lock(&self.content);
+        let class = content.classes.get(class);
+        class.map(|class| super::connector::filters(&self.config, class)).unwrap_or_default()
+    }
+
+    /// Answers a write that is done, or says that the target works on it.
+    pub(super) fn answer(&self, outcome: Outcome) -> Result<Outcome> {
+        match self.config.pending_polls {
+            0 => Ok(outcome),
+            _ => self.late.ticket(&outcome),
+        }
     }
 
     pub(super) fn class(&self, name: &ClassName) -> Result<&ObjectClass> {

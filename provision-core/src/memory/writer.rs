@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::content::{Content, Entry, Stored};
+use super::content::{Binned, Content, Entry, Stored};
 use super::credential::{accept, digest};
 use super::fault::{About, Operation};
 use super::target::{Target, Turn, not_found, refuse};
 use super::{MemoryClass, MemoryConnector};
 use crate::connector::{
     Context, CreateRequest, DeleteRequest, LifecycleFacet, LifecycleRequest, Object, ObjectKey, Outcome,
-    RenameRequest, UpdateRequest, Writer,
+    PollRequest, RenameRequest, UpdateRequest, Writer,
 };
 use crate::delta::{Change, Delta};
 use crate::error::{Error, ErrorKind, Result};
@@ -169,6 +169,9 @@ impl Target {
     fn rename(&self, turn: &Turn, request: &RenameRequest) -> Result<Outcome> {
         let mut content = self.content()?;
         let class = self.class(&request.class)?;
+        if class.naming.is_none() {
+            return Err(refuse(ErrorKind::Unsupported, "objects of this class have no name to change"));
+        }
         let stored = self.found(&content, &request.class, &request.key)?;
         let naming = parsed(class, &request.naming)?;
         let mut asked = stored.attributes.clone();
@@ -179,6 +182,41 @@ impl Target {
         let number = stored.number;
         self.rewrite(&mut content, &request.class, stored, &asked)?;
         Ok(self.outcome(&content, &request.class, number, turn, Some(&asked)))
+    }
+
+    /// Refuses writes to a class that is only read.
+    fn writable(&self, class: &ClassName) -> Result<()> {
+        let content = self.content()?;
+        match self.shape(&content, class)?.read_only {
+            true => Err(refuse(ErrorKind::Unsupported, "objects of this class are only read")),
+            false => Ok(()),
+        }
+    }
+
+    /// Deletes an object; into the bin, where the target has one.
+    fn remove(&self, content: &mut Content, class: ClassName, number: u64) -> Result<()> {
+        let window = std::time::Duration::from_secs(self.config.delete_window_s);
+        let now = self.now();
+        content.bin.retain(|_, binned| now.since(binned.at) <= window);
+        let at = (!window.is_zero()).then_some(now);
+        self.write(content, &Entry::Remove { class, number, at })
+    }
+
+    pub(super) fn restore(&self, key: &ObjectKey) -> Result<()> {
+        {
+            let mut content = self.content()?;
+            let window = std::time::Duration::from_secs(self.config.delete_window_s);
+            let now = self.now();
+            let number = super::content::number(&key.id);
+            let binned = number.and_then(|number| content.bin.get(&number)).cloned();
+            let Some(binned) = binned.filter(|binned| now.since(binned.at) <= window) else {
+                return Err(refuse(ErrorKind::NotFound, "no deleted object of that key can be brought back"));
+            };
+            self.admit(&content, &binned.class, &binned.object.attributes, None)?;
+            let Binned { class, object, .. } = binned;
+            self.write(&mut content, &Entry::Put { class, object })?;
+        }
+        self.flush()
     }
 
     pub(super) fn found(&self, content: &Content, class: &ClassName, key: &ObjectKey) -> Result<Stored> {
@@ -205,6 +243,7 @@ impl Writer for MemoryConnector {
             attributes: Some(&request.attributes),
         };
         let turn = self.target.begin(cx, about).await?;
+        self.target.writable(&request.class)?;
         let outcome = {
             let mut content = self.target.content()?;
             let remembers = self.target.config.idempotent_create;
@@ -224,34 +263,42 @@ impl Writer for MemoryConnector {
                 }
             }
         };
-        self.target.settle(&turn, outcome).await
+        self.target.answer(self.target.settle(&turn, outcome).await?)
     }
 
     async fn update(&self, cx: &Context, request: UpdateRequest) -> Result<Outcome> {
         let turn = self.target.begin(cx, about(Operation::Update, &request.class, &request.key)).await?;
+        self.target.writable(&request.class)?;
         let outcome = self.target.update(&turn, &request)?;
-        self.target.settle(&turn, outcome).await
+        self.target.answer(self.target.settle(&turn, outcome).await?)
     }
 
     async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
         let turn = self.target.begin(cx, about(Operation::Rename, &request.class, &request.key)).await?;
+        self.target.writable(&request.class)?;
         let outcome = self.target.rename(&turn, &request)?;
-        self.target.settle(&turn, outcome).await
+        self.target.answer(self.target.settle(&turn, outcome).await?)
     }
 
     async fn delete(&self, cx: &Context, request: DeleteRequest) -> Result<Outcome> {
         let turn = self.target.begin(cx, about(Operation::Delete, &request.class, &request.key)).await?;
         {
             let mut content = self.target.content()?;
-            if !self.target.shape(&content, &request.class)?.delete {
+            let shape = self.target.shape(&content, &request.class)?;
+            if !shape.delete || shape.read_only {
                 return Err(refuse(ErrorKind::Unsupported, "objects of this class cannot be deleted"));
             }
             let number = content.find(&request.class, &request.key.id).map(|stored| stored.number);
             if let Some(number) = number {
-                self.target.write(&mut content, &Entry::Remove { class: request.class, number })?;
+                self.target.remove(&mut content, request.class, number)?;
             }
         }
-        self.target.settle(&turn, Outcome::done(request.key)).await
+        self.target.answer(self.target.settle(&turn, Outcome::done(request.key)).await?)
+    }
+
+    async fn poll(&self, cx: &Context, request: PollRequest) -> Result<Outcome> {
+        self.target.in_time(cx)?;
+        self.target.late.poll(&request.ticket, self.target.config.pending_polls)
     }
 }
 
@@ -261,7 +308,8 @@ impl LifecycleFacet for MemoryConnector {
         let turn = self.target.begin(cx, about(Operation::Lifecycle, &request.class, &request.key)).await?;
         let outcome = {
             let mut content = self.target.content()?;
-            if !self.target.shape(&content, &request.class)?.sign_in {
+            let shape = self.target.shape(&content, &request.class)?;
+            if !shape.sign_in || shape.read_only {
                 return Err(refuse(
                     ErrorKind::Unsupported,
                     "objects of this class are not enabled or disabled",
@@ -275,7 +323,7 @@ impl LifecycleFacet for MemoryConnector {
             }
             self.target.outcome(&content, &request.class, number, &turn, None)
         };
-        self.target.settle(&turn, outcome).await
+        self.target.answer(self.target.settle(&turn, outcome).await?)
     }
 }
 

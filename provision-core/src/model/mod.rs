@@ -24,6 +24,6 @@ pub use lifecycle::{Employment, Lifecycle, Status};
 pub use link::{Compared, Link, LinkState};
 pub use membership::Membership;
 pub use name::{Name, NameState};
-pub use source_record::{RecordState, SourceRecord};
+pub use source_record::{RecordMark, RecordState, SourceRecord};
 pub use subject::Subject;
 pub use work::{Lease, Work};

@@ -1,8 +1,12 @@
 //! A step: one change of one object, with what must hold before it and why it is done.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::BudgetKind;
 use crate::connector::ObjectKey;
@@ -28,7 +32,7 @@ pub struct OutputRef {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
+#[serde(remote = "Self", rename_all = "snake_case", tag = "do")]
 pub enum Action {
     /// Create the object: look up, create, on conflict look up again.
     Create {
@@ -94,6 +98,56 @@ impl Action {
             Self::RemoveMember { .. } => "remove_member",
             Self::Release => "release",
         }
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Not the trait's: the one that the attributes above describe.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// A create has most of what a plan says, and its tag comes first in everything that we write: it is read straight into
+/// its place, where the general way keeps a copy of all its fields until it has seen the tag.
+struct Reader;
+
+#[derive(Deserialize)]
+struct Create {
+    attributes: Attributes,
+    enabled: Option<bool>,
+    lookup: Option<Filter>,
+    credential: Option<CredentialPolicy>,
+}
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Action;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an action")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Action, A::Error> {
+        let mut fields = serde_json::Map::new();
+        if let Some(first) = map.next_key::<Cow<'de, str>>()? {
+            let value: serde_json::Value = map.next_value()?;
+            if first == "do" && value == "create" {
+                let Create { attributes, enabled, lookup, credential } =
+                    Create::deserialize(MapAccessDeserializer::new(map))?;
+                return Ok(Action::Create { attributes, enabled, lookup, credential });
+            }
+            fields.insert(first.into_owned(), value);
+        }
+        while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
+            fields.insert(name, value);
+        }
+        Action::deserialize(serde_json::Value::Object(fields)).map_err(serde::de::Error::custom)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::wake::{Wake, Wakes, WakingStore};
 use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRandom, mint};
 use crate::connector::{Connector, Registry};
 use crate::engine::Engine;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     /// When the process began.
     pub(crate) started_at: Timestamp,
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
+    pub(crate) wakes: Arc<Wakes>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
     connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
 }
@@ -41,6 +43,7 @@ struct Built {
     kind: String,
     config: serde_json::Value,
     connector: Arc<dyn Connector>,
+    used_at: Timestamp,
 }
 
 impl Runtime {
@@ -81,6 +84,8 @@ impl Inner {
     pub(crate) fn set_policy(&self, realm: &RealmId, policy: Arc<dyn Policy>) {
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         policies.insert(realm.clone(), policy);
+        drop(policies);
+        self.wakes.wake(realm, Wake { configured: true, due: true, ..Wake::default() });
     }
 
     pub(crate) fn policy(&self, realm: &RealmId) -> Result<Arc<dyn Policy>> {
@@ -96,8 +101,10 @@ impl Inner {
     pub(crate) fn connector(&self, realm: &RealmId, settings: &TargetSettings) -> Result<Arc<dyn Connector>> {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (realm.clone(), settings.name.clone());
-        let same = |built: &&Built| built.kind == settings.kind && built.config == settings.config;
-        if let Some(built) = connectors.get(&key).filter(same) {
+        let same = |built: &Built| built.kind == settings.kind && built.config == settings.config;
+        let used_at = self.clock.now();
+        if let Some(built) = connectors.get_mut(&key).filter(|built| same(built)) {
+            built.used_at = used_at;
             return Ok(Arc::clone(&built.connector));
         }
         let connector = self.registry.connector(&settings.kind, &settings.config).map_err(|error| {
@@ -111,9 +118,18 @@ impl Inner {
             kind: settings.kind.clone(),
             config: settings.config.clone(),
             connector: Arc::clone(&connector),
+            used_at,
         };
         connectors.insert(key, built);
         Ok(connector)
+    }
+
+    /// Gives up connectors that nobody asked for since an instant; they are built again when somebody does.
+    pub(crate) fn give_up_connectors(&self, since: Timestamp) {
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = connectors.len();
+        connectors.retain(|_, built| built.used_at >= since);
+        tracing::debug!(count = before.saturating_sub(connectors.len()), "idle connectors given up");
     }
 }
 
@@ -183,9 +199,12 @@ impl RuntimeBuilder {
 
     /// The runtime. No I/O.
     pub fn build(self) -> Runtime {
+        let wakes = Arc::new(Wakes::default());
+        let (store, clock) = (self.store, Arc::clone(&self.clock));
         Runtime(Arc::new(Inner {
             started_at: self.clock.now(),
-            store: self.store,
+            store: Arc::new(WakingStore { store, clock, wakes: Arc::clone(&wakes) }),
+            wakes,
             registry: self.registry,
             clock: self.clock,
             random: self.random,

@@ -1,7 +1,7 @@
 //! What every store checks before it looks at its rows, so that all of them refuse the same calls.
 
 use super::table::IndexSpec;
-use super::{Changes, Expect, Scan, Select, Table};
+use super::{Changes, Due, Expect, Scan, Select, Table};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::RealmId;
 
@@ -14,10 +14,11 @@ pub(super) fn admit(changes: &Changes) -> Result<Option<&RealmId>> {
         return Err(misuse("changes name no realm").with_effect(Effect::None));
     };
     for put in &changes.put {
-        columns(put.table.name(), put.table.indexes(), &put.columns)?;
+        columns(put.table.name(), put.table.columns(), &put.columns)?;
     }
     for append in &changes.append {
-        columns(append.stream.name(), append.stream.indexes(), &append.columns)?;
+        let indexes = append.stream.indexes().iter().map(|index| index.name);
+        columns(append.stream.name(), indexes, &append.columns)?;
     }
     for expect in &changes.expect {
         if let Expect::Column { table, column, .. } = expect {
@@ -45,6 +46,21 @@ pub(super) fn admit_select(table: Table, select: &Select) -> Result<()> {
     }
 }
 
+/// Checks a question for realms: its column, its range, and a limit that lets the reader get on.
+pub(super) fn admit_due(due: &Due) -> Result<()> {
+    if due.limit == 0 {
+        return Err(misuse("a page of 0 realms never ends: give a limit of at least 1"));
+    }
+    if !due.at_most.starts_with(&due.prefix) {
+        return Err(misuse("the last value that is due does not start with the prefix"));
+    }
+    let mut across = due.table.indexes().iter().filter(|index| index.across);
+    if across.any(|index| index.name == due.column) {
+        return Ok(());
+    }
+    Err(misuse(format!("realms are not found by column `{}` of `{}`", due.column, due.table.name())))
+}
+
 /// Checks that a column is one of the indexed ones.
 pub(super) fn known(holder: &str, indexes: &[IndexSpec], column: &str) -> Result<()> {
     if indexes.iter().any(|index| index.name == column) {
@@ -53,9 +69,15 @@ pub(super) fn known(holder: &str, indexes: &[IndexSpec], column: &str) -> Result
     Err(misuse(format!("`{holder}` has no indexed column `{column}`")))
 }
 
-fn columns(holder: &str, indexes: &[IndexSpec], given: &[(&'static str, String)]) -> Result<()> {
+fn columns(
+    holder: &str,
+    allowed: impl Iterator<Item = &'static str> + Clone,
+    given: &[(&'static str, String)],
+) -> Result<()> {
     for (position, (column, _)) in given.iter().enumerate() {
-        known(holder, indexes, column).map_err(|error| error.with_effect(Effect::None))?;
+        if !allowed.clone().any(|name| name == *column) {
+            return Err(misuse(format!("`{holder}` has no column `{column}`")).with_effect(Effect::None));
+        }
         if given.iter().skip(position + 1).any(|(other, _)| other == column) {
             let message = format!("a row of `{holder}` gives column `{column}` twice");
             return Err(misuse(message).with_effect(Effect::None));

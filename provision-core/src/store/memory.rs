@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::admission::{admit, admit_scan, admit_select, known};
+use super::admission::{admit, admit_due, admit_scan, admit_select, known};
 use super::{
-    Append, Changes, Commit, Conflict, Cursor, Expect, Put, Row, Rows, Scan, Select, Store, Stream, Table,
+    Append, Changes, Commit, Conflict, Cursor, Due, DueRealms, Expect, MARK, Put, Row, Rows, Scan, Select,
+    Store, Stream, Table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RealmId;
@@ -50,10 +51,14 @@ impl fmt::Debug for MemoryStore {
 #[derive(Clone, Default)]
 struct State {
     tables: BTreeMap<(RealmId, Table), Shelf>,
+    due: BTreeMap<(Table, &'static str), DueRows>,
     streams: BTreeMap<(RealmId, Stream), Tape>,
     /// The last number given, per stream: numbers count across realms.
     numbers: BTreeMap<Stream, u64>,
 }
+
+/// How many rows of a realm have a value of a column by which realms are found.
+type DueRows = BTreeMap<(String, RealmId), u64>;
 
 #[derive(Clone)]
 struct Held {
@@ -73,7 +78,8 @@ impl Shelf {
     /// Makes a key hold a row, or none; gives what it held before.
     fn set(&mut self, key: &str, row: Option<Held>) -> Option<Held> {
         let before = self.rows.remove(key);
-        for (column, value) in before.iter().flat_map(|held| &held.columns) {
+        let searched = |held: &'_ &(&'static str, String)| held.0 != MARK;
+        for (column, value) in before.iter().flat_map(|held| &held.columns).filter(searched) {
             let Some(values) = self.indexes.get_mut(column) else { continue };
             if let Some(keys) = values.get_mut(value) {
                 keys.remove(key);
@@ -83,7 +89,7 @@ impl Shelf {
             }
         }
         if let Some(held) = row {
-            for (column, value) in &held.columns {
+            for (column, value) in held.columns.iter().filter(searched) {
                 let values = self.indexes.entry(column).or_default();
                 values.entry(value.clone()).or_default().insert(key.to_owned());
             }
@@ -161,6 +167,11 @@ impl Shelf {
         )
     }
 
+    fn mark(&self, key: &str) -> Option<String> {
+        let columns = &self.rows.get(key)?.columns;
+        columns.iter().find(|(name, _)| *name == MARK).map(|(_, mark)| mark.clone())
+    }
+
     fn row(&self, key: &str) -> Option<Row> {
         let held = self.rows.get(key)?;
         Some(Row { key: key.to_owned(), version: held.version, body: held.body.clone() })
@@ -210,10 +221,8 @@ impl State {
         }
         let mut undo = Vec::new();
         for (table, key) in changes.delete {
-            if let Some(shelf) = self.tables.get_mut(&(realm.clone(), table)) {
-                let before = shelf.set(&key, None);
-                undo.push((table, key, before));
-            }
+            let before = self.set(realm, table, &key, None);
+            undo.push((table, key, before));
         }
         for put in changes.put {
             let shelf = self.tables.entry((realm.clone(), put.table)).or_default();
@@ -224,7 +233,7 @@ impl State {
             }
             let version = shelf.rows.get(&put.key).map_or(1, |held| held.version.saturating_add(1));
             let held = Held { version, body: put.body, columns: put.columns };
-            let before = shelf.set(&put.key, Some(held));
+            let before = self.set(realm, put.table, &put.key, Some(held));
             undo.push((put.table, put.key, before));
         }
         for append in changes.append {
@@ -235,8 +244,56 @@ impl State {
 
     fn undo(&mut self, realm: &RealmId, undo: Vec<(Table, String, Option<Held>)>) {
         for (table, key, before) in undo.into_iter().rev() {
-            self.tables.entry((realm.clone(), table)).or_default().set(&key, before);
+            self.set(realm, table, &key, before);
         }
+    }
+
+    /// Makes a key hold a row, or none; gives what it held before.
+    fn set(&mut self, realm: &RealmId, table: Table, key: &str, row: Option<Held>) -> Option<Held> {
+        let across = |held: &Option<Held>| {
+            let columns = held.iter().flat_map(|held| &held.columns);
+            let mut found = Vec::new();
+            for index in table.indexes().iter().filter(|index| index.across) {
+                let values = columns.clone().filter(|(name, _)| *name == index.name);
+                found.extend(values.map(|(_, value)| (index.name, (value.clone(), realm.clone()))));
+            }
+            found
+        };
+        let comes = across(&row);
+        let before = self.tables.entry((realm.clone(), table)).or_default().set(key, row);
+        for (column, place) in across(&before) {
+            let rows = self.due.entry((table, column)).or_default();
+            let left = rows.get(&place).map_or(0, |count| count.saturating_sub(1));
+            if left == 0 {
+                rows.remove(&place);
+            } else {
+                rows.insert(place, left);
+            }
+        }
+        for (column, place) in comes {
+            *self.due.entry((table, column)).or_default().entry(place).or_default() += 1;
+        }
+        before
+    }
+
+    fn due_realms(&self, due: &Due) -> DueRealms {
+        let Some(rows) = self.due.get(&(due.table, due.column)) else { return DueRealms::default() };
+        let from = (due.prefix.clone(), RealmId::new(""));
+        let mut realms = BTreeSet::new();
+        let mut later = None;
+        for (value, realm) in rows.range(from..).map(|(place, _)| place) {
+            if !value.starts_with(&due.prefix) {
+                break;
+            }
+            if *value > due.at_most {
+                later = Some(value.clone());
+                break;
+            }
+            if due.after.as_ref().is_none_or(|after| realm > after) {
+                realms.insert(realm.clone());
+            }
+        }
+        DueRealms::page(realms.into_iter().collect(), due.limit, later)
     }
 
     fn append(&mut self, realm: &RealmId, append: Append) {
@@ -260,6 +317,28 @@ impl Store for MemoryStore {
         let state = self.state();
         let shelf = state.shelf(realm, table);
         Ok(keys.iter().map(|key| shelf?.row(key)).collect())
+    }
+
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let state = self.state();
+        let shelf = state.shelf(realm, table);
+        Ok(keys.iter().map(|key| shelf?.mark(key)).collect())
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let state = self.state();
+        let Some(shelf) = state.shelf(realm, table) else { return Ok(Vec::new()) };
+        let after = after.map(|key| Cursor { column: String::new(), key });
+        let select = Select::KeyPrefix(prefix.to_owned());
+        let keys = shelf.walk(&select, after.as_ref()).take(page(limit));
+        Ok(keys.map(|(_, key)| (key.to_owned(), shelf.mark(key))).collect())
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
@@ -343,6 +422,11 @@ impl Store for MemoryStore {
         let tables = with_rows.map(|((realm, _), _)| realm);
         let realms: BTreeSet<_> = tables.chain(state.streams.keys().map(|(realm, _)| realm)).collect();
         Ok(realms.into_iter().cloned().collect())
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        let state = self.state();
+        dues.iter().map(|due| admit_due(due).map(|()| state.due_realms(due))).collect()
     }
 
     async fn backup(&self, _path: &std::path::Path) -> Result<()> {

@@ -2,9 +2,10 @@
 //!
 //! Every row belongs to a realm and a [`Table`], has a text key, a version that grows with each write, a JSON body and
 //! a few indexed columns. What a row means is the business of its [`Record`]; a store keeps rows and nothing else, so
-//! that each database implements five operations.
+//! that each database implements a handful of operations.
 
 mod admission;
+mod due;
 mod memory;
 mod record;
 mod rows;
@@ -16,12 +17,13 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+pub use due::{Due, DueRealms};
 pub use memory::MemoryStore;
 pub(crate) use record::decode_part;
 pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use table::{IndexSpec, Stream, Table};
+pub use table::{IndexSpec, MARK, Stream, Table};
 
 use crate::error::Result;
 use crate::id::RealmId;
@@ -45,7 +47,8 @@ pub struct Put {
     pub table: Table,
     /// The key.
     pub key: String,
-    /// The indexed columns that have a value, by the names of [`Table::indexes`].
+    /// The indexed columns that have a value, by the names of [`Table::indexes`], and the [`MARK`] of a table that has
+    /// one.
     pub columns: Vec<(&'static str, String)>,
     /// JSON.
     pub body: String,
@@ -226,6 +229,29 @@ pub trait Store: Debug + Send + Sync {
     /// Rows by key, in the order of the keys.
     async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>>;
 
+    /// The marks of rows ([`MARK`]) by key, in the order of the keys, without reading the rows. `None` says nothing:
+    /// there may be no such row, or one whose mark the store does not know.
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let _ = (realm, table);
+        Ok(vec![None; keys.len()])
+    }
+
+    /// A page of keys that start with a prefix and come after a key, in key order, each with its mark as
+    /// [`Store::marks`] tells it. Fewer than `limit`: that was all.
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let after = after.map(|key| Cursor { column: String::new(), key });
+        let select = Select::KeyPrefix(prefix.to_owned());
+        let page = self.scan(&Scan { realm: realm.clone(), table, select, after, limit }).await?;
+        Ok(page.rows.into_iter().map(|row| (row.key, None)).collect())
+    }
+
     /// A page of rows.
     async fn scan(&self, scan: &Scan) -> Result<Rows>;
 
@@ -278,6 +304,17 @@ pub trait Store: Debug + Send + Sync {
 
     /// Realms that have rows.
     async fn realms(&self) -> Result<Vec<RealmId>>;
+
+    /// Realms in which something is due; several questions in one call. A store has an index for it, so that realms
+    /// in which nothing is due cost nothing; without one, every realm is visited.
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        let mut found = Vec::with_capacity(dues.len());
+        for due in dues {
+            admission::admit_due(due)?;
+            found.push(due::visit(self, due).await?);
+        }
+        Ok(found)
+    }
 
     /// Writes a consistent copy to a new file, while the store is in use.
     ///

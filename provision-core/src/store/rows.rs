@@ -1,6 +1,6 @@
 //! How each record is keyed and indexed.
 
-use super::{Changes, Record, Stored, Table};
+use super::{Changes, MARK, Record, Stored, Table};
 use crate::audit::Seal;
 use crate::error::Result;
 use crate::execute::{JournalEntry, StepState};
@@ -78,7 +78,7 @@ impl Record for FeedChange {
 impl SourceRecord {
     /// The row's key: also the order in which names are allotted.
     pub fn row_key(source: &crate::id::SourceName, key: &str) -> String {
-        format!("{}/{key}", source.as_str())
+        [source.as_str(), "/", key].concat()
     }
 }
 
@@ -94,6 +94,7 @@ impl Record for SourceRecord {
             ("identity", self.identity.to_string()),
             ("source", self.source.as_str().to_owned()),
             ("ordinal", format!("{}/{:012}", self.source.as_str(), self.ordinal)),
+            (MARK, self.mark().to_string()),
         ]
     }
 }

@@ -7,14 +7,20 @@ pub struct IndexSpec {
     pub name: &'static str,
     /// No two rows of a realm may have the same value.
     pub unique: bool,
+    /// Realms are found by it: it says when a row wants to be looked at ([`super::Store::due_realms`]).
+    pub across: bool,
 }
 
 const fn plain(name: &'static str) -> IndexSpec {
-    IndexSpec { name, unique: false }
+    IndexSpec { name, unique: false, across: false }
 }
 
 const fn unique(name: &'static str) -> IndexSpec {
-    IndexSpec { name, unique: true }
+    IndexSpec { name, unique: true, across: false }
+}
+
+const fn across(name: &'static str) -> IndexSpec {
+    IndexSpec { name, unique: false, across: true }
 }
 
 macro_rules! tables {
@@ -60,7 +66,7 @@ tables!(Table: "A table of rows." {
     /// Source records.
     SourceRecord = "source_record" [plain("identity"), plain("source"), unique("ordinal")];
     /// Identities.
-    Identity = "identity" [unique("source_key"), plain("next_change_at")];
+    Identity = "identity" [unique("source_key"), across("next_change_at")];
     /// Correlation values of identities.
     IdentityKey = "identity_key" [plain("identity")];
     /// Stored grants.
@@ -72,7 +78,7 @@ tables!(Table: "A table of rows." {
     /// Names: reserved, held, tombstones.
     Name = "name" [plain("owner"), plain("plan")];
     /// Dirty identities.
-    Work = "work" [plain("due"), plain("ready"), plain("fence"), plain("identity")];
+    Work = "work" [across("due"), plain("ready"), plain("fence"), plain("identity")];
     /// Plan headers.
     Plan = "plan" [plain("state")];
     /// Plan chunks.
@@ -94,7 +100,7 @@ tables!(Table: "A table of rows." {
     /// Answers to idempotent requests.
     Request = "request" [];
     /// Anything there is one of: counters, the last complete cycle of a target.
-    Meta = "meta" [];
+    Meta = "meta" [across("due")];
 });
 
 tables!(Stream: "A stream of rows that are only appended." {
@@ -103,3 +109,19 @@ tables!(Stream: "A stream of rows that are only appended." {
     /// Events for the host.
     Outbox = "outbox" [plain("identity")];
 });
+
+/// The column of a table that is kept beside the key in an index of its own, so that it is read without the row
+/// ([`Store::marks`](super::Store::marks)). Nothing is selected by it.
+pub const MARK: &str = "mark";
+
+impl Table {
+    /// Whether the rows of the table may have a [`MARK`].
+    pub fn has_mark(self) -> bool {
+        matches!(self, Self::SourceRecord)
+    }
+
+    /// Every column that a row may give, in the order in which they are written.
+    pub(super) fn columns(self) -> impl Iterator<Item = &'static str> + Clone {
+        self.indexes().iter().map(|index| index.name).chain(self.has_mark().then_some(MARK))
+    }
+}

@@ -3,5 +3,7 @@
 
 pub mod contract;
 pub mod fault;
+#[cfg(feature = "testkit-proxy")]
+pub mod proxy;
 pub mod simulation;
 pub mod store;

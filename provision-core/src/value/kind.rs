@@ -1,10 +1,12 @@
 //! The closed set of values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -105,17 +107,15 @@ impl From<i64> for Value {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+/// The kinds that are objects in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Wire<'a> {
-    Bool(bool),
-    Int(i64),
-    Text(std::borrow::Cow<'a, str>),
-    Bytes { bytes: String },
-    Date { date: Date },
-    Time { time: Timestamp },
-    Reference { reference: ObjectRef },
-    Record { record: BTreeMap<AttrName, Value> },
+    Bytes(String),
+    Date(Date),
+    Time(Timestamp),
+    Reference(&'a ObjectRef),
+    Record(&'a BTreeMap<AttrName, Value>),
 }
 
 impl Serialize for Value {
@@ -124,26 +124,66 @@ impl Serialize for Value {
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Text(value) => serializer.serialize_str(value),
-            Self::Bytes(value) => Wire::Bytes { bytes: STANDARD.encode(value) }.serialize(serializer),
-            Self::Date(date) => Wire::Date { date: *date }.serialize(serializer),
-            Self::Time(time) => Wire::Time { time: *time }.serialize(serializer),
-            Self::Reference(value) => Wire::Reference { reference: value.clone() }.serialize(serializer),
-            Self::Record(value) => Wire::Record { record: value.clone() }.serialize(serializer),
+            Self::Bytes(value) => Wire::Bytes(STANDARD.encode(value)).serialize(serializer),
+            Self::Date(date) => Wire::Date(*date).serialize(serializer),
+            Self::Time(time) => Wire::Time(*time).serialize(serializer),
+            Self::Reference(value) => Wire::Reference(value).serialize(serializer),
+            Self::Record(value) => Wire::Record(value).serialize(serializer),
         }
+    }
+}
+
+/// Values are most of what the engine reads: each is read once, where trying one kind after the other would keep a copy
+/// and make an error message for every kind that it is not.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a whole number, true or false, or an object that names the kind of a value")
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        i64::try_from(value).map(Value::Int).map_err(|_| E::custom("the number is too large"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::text(value))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut found = None;
+        while let Some(kind) = map.next_key::<Cow<'de, str>>()? {
+            found = Some(match &*kind {
+                "bytes" => {
+                    let text = map.next_value::<Cow<'de, str>>()?;
+                    Value::Bytes(STANDARD.decode(&*text).map_err(serde::de::Error::custom)?)
+                }
+                "date" => Value::Date(map.next_value()?),
+                "time" => Value::Time(map.next_value()?),
+                "reference" => Value::Reference(map.next_value()?),
+                "record" => Value::Record(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            });
+        }
+        found.ok_or_else(|| serde::de::Error::custom("the object names no kind of value"))
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Wire::deserialize(deserializer)? {
-            Wire::Bool(value) => Self::Bool(value),
-            Wire::Int(value) => Self::Int(value),
-            Wire::Text(value) => Self::text(value),
-            Wire::Bytes { bytes } => Self::Bytes(STANDARD.decode(bytes).map_err(serde::de::Error::custom)?),
-            Wire::Date { date } => Self::Date(date),
-            Wire::Time { time } => Self::Time(time),
-            Wire::Reference { reference } => Self::Reference(reference),
-            Wire::Record { record } => Self::Record(record),
-        })
+        deserializer.deserialize_any(Reader)
     }
 }

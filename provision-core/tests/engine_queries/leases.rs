@@ -3,52 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use provision_core::engine::{RunOptions, RunUntil, Stop};
 use provision_core::execute::JournalEntry;
 use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::model::{Lease, Work};
 use provision_core::runtime::Clock;
-use provision_core::value::Timestamp;
-use tokio::time::Instant;
 
-use crate::realm::{Realm, at};
+use crate::realm::Realm;
+use crate::test_time::TestTime;
 
 const LEASE: Duration = Duration::from_secs(60);
-
-/// A clock that goes with the time of the test, which passes while everybody waits.
-#[derive(Debug)]
-struct TestTime {
-    since: Timestamp,
-    began: Instant,
-    /// Nobody is woken to renew: the worker is paused.
-    paused: bool,
-}
-
-impl TestTime {
-    fn new(paused: bool) -> Arc<Self> {
-        Arc::new(Self { since: at("2026-03-02T09:00:00Z"), began: Instant::now(), paused })
-    }
-}
-
-#[async_trait]
-impl Clock for TestTime {
-    fn now(&self) -> Timestamp {
-        self.since.plus(self.began.elapsed())
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "this is a clock")]
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
-    }
-
-    async fn deadline(&self, limit: Duration) {
-        if self.paused {
-            std::future::pending::<()>().await;
-        }
-        self.sleep(limit).await;
-    }
-}
 
 /// A realm with people to hire whose accounts take 25 seconds each, one after the other.
 async fn slow(clock: Arc<TestTime>, people: u128) -> Realm {

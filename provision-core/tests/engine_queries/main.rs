@@ -12,5 +12,7 @@ mod continuous;
 mod decisions;
 mod leases;
 mod realm;
+mod realms;
 mod requests;
 mod stops;
+mod test_time;

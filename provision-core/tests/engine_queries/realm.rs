@@ -190,46 +190,72 @@ impl Realm {
         drive: Drive,
         change: impl Fn(&mut TargetSettings),
     ) -> Self {
+        let (_, mut realms) = Self::several(&["main"], still, clock, drive, change).await;
+        realms.remove(0)
+    }
+
+    /// Realms of one store and one runtime, each with targets of its own.
+    pub(crate) async fn several(
+        names: &[&str],
+        still: Arc<FixedClock>,
+        clock: Arc<dyn Clock>,
+        drive: Drive,
+        change: impl Fn(&mut TargetSettings),
+    ) -> (Runtime, Vec<Self>) {
         let connector = |personality| {
             MemoryConnector::new(MemoryConfig::personality(personality), clock.clone()).unwrap()
         };
-        let (directory, app) = (connector(Personality::Directory), connector(Personality::Plain));
-        let group = Attributes::new().with("cn", "Finance").with("dn", "CN=Finance,DC=example");
-        let finance = directory.seed("group", [(group, None)]).unwrap().remove(0).id;
-        let registry = Registry::new()
-            .with_connector("directory", shared(&directory))
-            .with_connector("app", shared(&app));
+        let kind = |target: &str, name: &str| match name {
+            "main" => target.to_owned(),
+            _ => format!("{target}-{name}"),
+        };
+        let mut registry = Registry::new();
+        let mut targets = Vec::new();
+        for name in names {
+            let (directory, app) = (connector(Personality::Directory), connector(Personality::Plain));
+            registry = registry
+                .with_connector(&kind("directory", name), shared(&directory))
+                .with_connector(&kind("app", name), shared(&app));
+            targets.push((directory, app));
+        }
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let runtime = Runtime::builder(store.clone(), registry)
             .clock(clock.clone())
             .random(Arc::new(SeededRandom::new(7)))
             .authorizer(Arc::new(AllowAll))
             .build();
-        let engine = runtime.realm("main");
         let robot = Actor::engine();
-        for (name, class) in [("directory", "user"), ("app", "account")] {
-            let mut settings = TargetSettings::new(name, name);
-            settings.drive = drive;
-            let marker = (name == "directory").then(|| AttrName::new("employeeNumber"));
-            settings.classes =
-                BTreeMap::from([(class.into(), ClassSettings { marker, ..ClassSettings::default() })]);
-            change(&mut settings);
-            engine.put_target(&robot, settings).await.unwrap();
+        let mut realms = Vec::new();
+        for (realm, (directory, app)) in names.iter().zip(targets) {
+            let engine = runtime.realm(*realm);
+            for (name, class) in [("directory", "user"), ("app", "account")] {
+                let mut settings = TargetSettings::new(name, kind(name, realm));
+                settings.drive = drive;
+                let marker = (name == "directory").then(|| AttrName::new("employeeNumber"));
+                settings.classes =
+                    BTreeMap::from([(class.into(), ClassSettings { marker, ..ClassSettings::default() })]);
+                change(&mut settings);
+                engine.put_target(&robot, settings).await.unwrap();
+            }
+            let group = Attributes::new().with("cn", "Finance").with("dn", "CN=Finance,DC=example");
+            let finance = directory.seed("group", [(group, None)]).unwrap().remove(0).id;
+            let (clock, store, robot) = (still.clone(), store.clone(), robot.clone());
+            let realm = Self { engine, clock, store, directory, app, finance: finance.clone(), robot };
+            for (name, connector) in [("directory", &realm.directory), ("app", &realm.app)] {
+                let discovery = connector.discover(&MemoryConnector::context()).await.unwrap();
+                let known = realm.engine.target(&name.into()).await.unwrap();
+                let onboarded = ConfiguredTarget {
+                    discovery: Some(discovery),
+                    onboarded_at: Some(at("2026-03-01T00:00:00Z")),
+                    onboarded: known.value.settings.classes.keys().cloned().collect(),
+                    ..known.value
+                };
+                realm.put(&onboarded).await;
+            }
+            realm.engine.set_policy(&realm.robot, Arc::new(StaffPolicy { finance })).await.unwrap();
+            realms.push(realm);
         }
-        let realm = Self { engine, clock: still, store, directory, app, finance: finance.clone(), robot };
-        for (name, connector) in [("directory", &realm.directory), ("app", &realm.app)] {
-            let discovery = connector.discover(&MemoryConnector::context()).await.unwrap();
-            let known = realm.engine.target(&name.into()).await.unwrap();
-            let onboarded = ConfiguredTarget {
-                discovery: Some(discovery),
-                onboarded_at: Some(at("2026-03-01T00:00:00Z")),
-                onboarded: known.value.settings.classes.keys().cloned().collect(),
-                ..known.value
-            };
-            realm.put(&onboarded).await;
-        }
-        realm.engine.set_policy(&realm.robot, Arc::new(StaffPolicy { finance })).await.unwrap();
-        realm
+        (runtime, realms)
     }
 
     pub(crate) async fn enforced() -> Self {
@@ -253,12 +279,25 @@ impl Realm {
 
     /// Puts a person into the store, dirty.
     pub(crate) async fn hire(&self, number: u128, key: &str, name: &str, department: &str) -> IdentityId {
+        self.put_identity(self.person(number, key, name, department)).await;
+        id(number)
+    }
+
+    /// Puts so many people into the store, all dirty.
+    pub(crate) async fn hire_many(&self, people: u128) {
+        for number in 1..=people {
+            self.put(&self.person(number, &format!("{number:04}"), &format!("Person {number}"), "IT")).await;
+        }
+        self.touch().await;
+    }
+
+    pub(crate) fn person(&self, number: u128, key: &str, name: &str, department: &str) -> Identity {
         let attributes = Attributes::new()
             .with("displayName", name)
             .with("department", department)
             .with("mail", format!("{key}@example.org"));
         let provenance = attributes.iter().map(|(name, _)| (name.clone(), SourceName::new("hr"))).collect();
-        self.put_identity(Identity {
+        Identity {
             id: id(number),
             realm: self.name(),
             attributes,
@@ -269,9 +308,7 @@ impl Realm {
             key: key.to_owned(),
             version: 1,
             next_change_at: None,
-        })
-        .await;
-        id(number)
+        }
     }
 
     /// Writes an identity and makes everybody dirty, as a new policy would.

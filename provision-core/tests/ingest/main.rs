@@ -12,3 +12,5 @@ mod lifecycle;
 mod precedence;
 mod resume;
 mod sequence;
+#[cfg(feature = "sqlite")]
+mod upgrade;

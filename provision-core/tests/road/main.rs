@@ -10,6 +10,7 @@
 mod apply;
 mod crash;
 mod golden;
+mod group;
 mod laws;
 mod names;
 mod onboarding;

@@ -33,3 +33,15 @@ mod sqlite {
         run(SqliteOptions::inline()).await;
     }
 }
+
+#[tokio::test]
+async fn a_store_in_memory_knows_marks() {
+    use provision_core::store::{Changes, MARK, Store, Table};
+    let store = MemoryStore::new(Arc::new(SystemClock));
+    let realm = provision_core::id::RealmId::new("r");
+    let put = vec![suite::row(Table::SourceRecord, "hr/1", &[(MARK, "m")], "{}")];
+    store.commit(Changes { put, ..Changes::in_realm(&realm) }).await.unwrap();
+    let keys = vec!["hr/1".to_owned(), "hr/2".to_owned()];
+    let marks = store.marks(&realm, Table::SourceRecord, keys).await.unwrap();
+    assert_eq!(marks, [Some("m".to_owned()), None]);
+}

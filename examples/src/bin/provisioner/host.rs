@@ -89,7 +89,7 @@ impl Host {
 
 /// The kinds this host knows. A connector of your own is one line more.
 fn registry(clock: &Arc<dyn Clock>, secrets: &Arc<Secrets>) -> Registry {
-    let (csv, rows) = (CsvConnector::factory(), CsvSource::factory());
+    let (csv, rows) = (CsvConnector::factory_with_clock(Arc::clone(clock)), CsvSource::factory());
     let (memory, demo) = (MemoryConnector::factory(Arc::clone(clock)), directory::factory(Arc::clone(clock)));
     let known = || Arc::clone(secrets);
     let (a, b, c, d) = (known(), known(), known(), known());

@@ -9,6 +9,8 @@ use super::SqliteOptions;
 use super::failure::{Explain, explain, unusable};
 use crate::error::Result;
 
+/// Most connections that read.
+pub(super) const READERS_MAX: usize = 64;
 /// Statements kept prepared: a few per table.
 const STATEMENTS: usize = 256;
 /// A try to switch to the write-ahead log waits this long, so that two processes that start at once take turns.
@@ -26,11 +28,12 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
 
 /// Settings of a connection that only reads.
 pub(super) fn configure_reader(connection: &Connection, options: &SqliteOptions) -> Result<()> {
-    configure(connection, options)?;
+    let readers = u32::try_from(options.readers.clamp(1, READERS_MAX)).unwrap_or(1);
+    configure(connection, options, options.cache_kib / readers)?;
     connection.pragma_update(None, "query_only", "ON").or_explain("set up the connection")
 }
 
-fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+fn configure(connection: &Connection, options: &SqliteOptions, cache_kib: u32) -> Result<()> {
     let doing = "set up the connection";
     let set = |name: &str, value: &str| connection.pragma_update(None, name, value).or_explain(doing);
     set("synchronous", if options.relaxed { "OFF" } else { "FULL" })?;
@@ -38,7 +41,7 @@ fn configure(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;
     set("temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib)).or_explain(doing)?;
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib)).or_explain(doing)?;
     keep_plans(connection).or_explain(doing)
 }
 
@@ -50,7 +53,7 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Settings of the connection that writes, and those of the file.
 pub(super) fn configure_writer(connection: &Connection, options: &SqliteOptions) -> Result<()> {
-    configure(connection, options)?;
+    configure(connection, options, options.cache_kib)?;
     let doing = "set up the write-ahead log";
     if connection.is_readonly("main").or_explain(doing)? {
         return Err(unusable(
@@ -130,6 +133,7 @@ mod tests {
         let reader = open(&path, &options).unwrap();
         configure_reader(&reader, &options).unwrap();
         assert_eq!(pragma(&reader, "query_only"), "1");
+        assert_eq!(pragma(&reader, "cache_size"), "-128", "one of four");
         assert_eq!(pragma(&reader, "busy_timeout"), "5000");
     }
 }

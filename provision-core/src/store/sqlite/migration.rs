@@ -22,8 +22,11 @@ pub(super) struct Migration {
 }
 
 /// Every step of the schema, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "tables", sql: include_str!("schema/0001_tables.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", sql: include_str!("schema/0001_tables.sql") },
+    Migration { version: 2, name: "marks", sql: include_str!("schema/0002_marks.sql") },
+    Migration { version: 3, name: "due realms", sql: include_str!("schema/0003_due_realms.sql") },
+];
 
 const BOOKKEEPING: &str = "
 CREATE TABLE schema_migration (
@@ -234,6 +237,32 @@ mod tests {
     }
 
     #[test]
+    fn realms_are_found_by_rows_of_before_the_upgrade() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before: Vec<Migration> =
+            MIGRATIONS.iter().copied().take_while(|migration| migration.name != "due realms").collect();
+        run(&mut connection, &before).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO meta (realm, key, version, body)
+                     VALUES ('a', 'marking', 1, '{}'), ('b', 'policy', 1, '{}');
+                 INSERT INTO work (realm, key, version, due, body) VALUES ('c', 'hr/1', 1, '1|2026', '{}');
+                 INSERT INTO identity (realm, key, version, next_change_at, body)
+                     VALUES ('d', 'x', 1, '2026', '{}');",
+            )
+            .unwrap();
+        run(&mut connection, MIGRATIONS).unwrap();
+        let ask = |table, column, prefix: &str, at_most: &str| {
+            let (prefix, at_most) = (prefix.to_owned(), at_most.to_owned());
+            let due = crate::store::Due { table, column, prefix, at_most, after: None, limit: 10 };
+            super::super::due::due_realms(&connection, &[due]).unwrap().remove(0).realms
+        };
+        assert_eq!(ask(Table::Meta, "due", "", "2026"), ["a".into()]);
+        assert_eq!(ask(Table::Work, "due", "1|", "1|2026"), ["c".into()]);
+        assert_eq!(ask(Table::Identity, "next_change_at", "", "2026"), ["d".into()]);
+    }
+
+    #[test]
     fn the_migrations_make_every_table_stream_and_column() {
         let mut connection = Connection::open_in_memory().unwrap();
         run(&mut connection, MIGRATIONS).unwrap();
@@ -244,23 +273,26 @@ mod tests {
             names.sort();
             names
         };
-        let expected = |fixed: &[&str], indexes: &[crate::store::table::IndexSpec]| {
-            let mut names: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
-            names.extend(indexes.iter().map(|index| index.name.to_owned()));
+        let expected = |fixed: &[&'static str], columns: Vec<&'static str>| {
+            let mut names: Vec<String> =
+                fixed.iter().chain(&columns).map(|name| (*name).to_owned()).collect();
             names.sort();
             names
         };
         for table in Table::ALL {
-            let expected = expected(&["realm", "key", "version", "body"], table.indexes());
+            let expected = expected(&["realm", "key", "version", "body"], table.columns().collect());
             assert_eq!(columns(table.name()), expected, "table {}: add a migration", table.name());
             for index in table.indexes() {
                 let name = format!("{}__{}", table.name(), index.name);
                 let sql = text(&connection, &format!("SELECT sql FROM sqlite_master WHERE name = '{name}'"));
                 assert_eq!(sql.starts_with("CREATE UNIQUE"), index.unique, "{sql}");
+                let named = format!("SELECT count(*) || '' FROM sqlite_master WHERE name = '{name}__across'");
+                assert_eq!(text(&connection, &named), u8::from(index.across).to_string(), "{name}");
             }
         }
         for stream in Stream::ALL {
-            let expected = expected(&["realm", "number", "body"], stream.indexes());
+            let indexes = stream.indexes().iter().map(|index| index.name).collect();
+            let expected = expected(&["realm", "number", "body"], indexes);
             assert_eq!(columns(stream.name()), expected, "stream {}: add a migration", stream.name());
         }
         let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();

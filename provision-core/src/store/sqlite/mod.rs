@@ -13,11 +13,13 @@
 
 mod backup;
 mod connection;
+mod due;
 mod failure;
 mod file;
 mod migration;
 mod mount;
 mod options;
+mod pool;
 mod reader;
 mod statement;
 mod writer;
@@ -33,11 +35,11 @@ use self::failure::unusable;
 use self::file::{StoreFile, random_name};
 use self::migration::{MIGRATIONS, Migration};
 pub use self::options::SqliteOptions;
-use self::reader::Readers;
+use self::pool::Readers;
 use self::statement::Statements;
 use self::writer::{Writer, WriterThread};
-use super::admission::{admit, admit_scan, admit_select, known};
-use super::{Changes, Commit, Row, Rows, Scan, Select, Store, Stream, Table};
+use super::admission::{admit, admit_due, admit_scan, admit_select, known};
+use super::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
 use crate::error::Result;
 use crate::id::RealmId;
 use crate::runtime::Clock;
@@ -102,7 +104,7 @@ impl SqliteStore {
         let driver = if options.inline {
             Driver::Inline(Mutex::new(writer))
         } else {
-            let readers = (0..options.readers.clamp(1, 64)).map(|_| {
+            let readers = (0..options.readers.clamp(1, connection::READERS_MAX)).map(|_| {
                 let connection = connection::open(path, &options)?;
                 connection::configure_reader(&connection, &options)?;
                 Ok(connection)
@@ -136,6 +138,26 @@ impl Store for SqliteStore {
     async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>> {
         let (statements, realm, keys) = (Arc::clone(&self.statements), realm.clone(), keys.to_vec());
         self.read(move |connection| reader::get(connection, &statements, &realm, table, &keys)).await
+    }
+
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        let (statements, realm) = (Arc::clone(&self.statements), realm.clone());
+        self.read(move |connection| reader::marks(connection, &statements, &realm, table, &keys)).await
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        let (realm, prefix) = (realm.clone(), prefix.to_owned());
+        self.read(move |connection| {
+            reader::scan_marks(connection, &realm, table, &prefix, after.as_deref(), limit)
+        })
+        .await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
@@ -207,6 +229,14 @@ impl Store for SqliteStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.read(reader::realms).await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        for due in dues {
+            admit_due(due)?;
+        }
+        let dues = dues.to_vec();
+        self.read(move |connection| due::due_realms(connection, &dues)).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {

@@ -16,7 +16,7 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Connections (and threads) for reads, 1 to 64. Default: 4.
     pub readers: usize,
-    /// Page cache of each connection, in KiB. Default: 16 MiB.
+    /// Page cache of the connection that writes, in KiB; those that read share as much. Default: 16 MiB.
     pub cache_kib: u32,
     /// Commits do not wait for the disk: what was written last may be gone after a loss of power. For simulations,
     /// which lose no power.

@@ -1,13 +1,9 @@
-//! Reads: queries on a connection, and the threads that run them.
-
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+//! Reads: queries on a connection.
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use tokio::sync::{mpsc, oneshot};
 
-use super::failure::{Explain, unusable};
-use super::statement::{Statements, condition, number, text};
+use super::failure::Explain;
+use super::statement::{Statements, condition, number, scan_marks_sql, text};
 use crate::error::Result;
 use crate::id::RealmId;
 use crate::store::{Cursor, Row, Rows, Scan, Select, Stream, Table};
@@ -35,6 +31,76 @@ pub(super) fn get(
     .or_explain("read rows")?;
     snapshot.commit().or_explain("end a read")?;
     Ok(rows)
+}
+
+/// Rows passed over before the next key is looked for from the root of the index again.
+const PASSED_MAX: u32 = 8;
+
+/// Marks by key, all of one moment, from the index that holds nothing else. Keys that follow each other there cost a
+/// step from one to the next, others a search.
+pub(super) fn marks(
+    connection: &Connection,
+    statements: &Statements,
+    realm: &RealmId,
+    table: Table,
+    keys: &[String],
+) -> Result<Vec<Option<String>>> {
+    let mut marks = vec![None; keys.len()];
+    let snapshot = connection.unchecked_transaction().or_explain("begin a read")?;
+    let found = (|| {
+        let Some(sql) = &statements.table(table)?.marks else { return Ok(()) };
+        let mut wanted: Vec<(&String, &mut Option<String>)> = keys.iter().zip(&mut marks).collect();
+        // In order already where the feed is; then this is one pass.
+        wanted.sort_by_key(|(key, _)| *key);
+        let mut wanted = wanted.into_iter().peekable();
+        let mut statement = connection.prepare_cached(sql)?;
+        while let Some((first, _)) = wanted.peek() {
+            let mut rows = statement.query([text(realm.as_str()), text(first)])?;
+            let mut passed = 0;
+            while passed < PASSED_MAX {
+                let Some(row) = rows.next()? else { return Ok(()) };
+                let key = row.get_ref(0)?.as_bytes()?;
+                // Those before it are not there.
+                while wanted.next_if(|(wanted, _)| wanted.as_bytes() < key).is_some() {}
+                passed += 1;
+                while let Some((_, mark)) = wanted.next_if(|(wanted, _)| wanted.as_bytes() == key) {
+                    *mark = row.get(1)?;
+                    passed = 0;
+                }
+                if wanted.peek().is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    })();
+    found.or_explain("read marks")?;
+    snapshot.commit().or_explain("end a read")?;
+    Ok(marks)
+}
+
+/// A page of keys with their marks, in key order.
+pub(super) fn scan_marks(
+    connection: &Connection,
+    realm: &RealmId,
+    table: Table,
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<(String, Option<String>)>> {
+    let select = Select::KeyPrefix(prefix.to_owned());
+    let after = after.map(|key| Cursor { column: String::new(), key: key.to_owned() });
+    let condition = condition(table, &select, after.as_ref());
+    let sql = scan_marks_sql(table, &condition.sql);
+    let mut binds = vec![text(realm.as_str())];
+    binds.extend(condition.binds);
+    binds.push(number(u64::from(limit)));
+    let page = (|| {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(binds), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })();
+    page.or_explain("read a page of marks")
 }
 
 /// A page of rows.
@@ -144,64 +210,4 @@ pub(super) fn realms(connection: &Connection) -> Result<Vec<RealmId>> {
 pub(super) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
-}
-
-type Job = Box<dyn FnOnce(&Connection) + Send>;
-
-/// Threads with a connection each; they take jobs from one queue.
-#[derive(Debug)]
-pub(super) struct Readers {
-    queue: Option<mpsc::Sender<Job>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Readers {
-    /// Starts a thread per connection.
-    pub(super) fn start(connections: Vec<Connection>) -> Result<Self> {
-        let (queue, jobs) = mpsc::channel::<Job>(connections.len().saturating_mul(64).max(1));
-        let jobs = Arc::new(Mutex::new(jobs));
-        let mut readers = Self { queue: Some(queue), threads: Vec::new() };
-        for connection in connections {
-            let jobs = Arc::clone(&jobs);
-            let thread = std::thread::Builder::new().name("provision-read".to_owned()).spawn(move || {
-                loop {
-                    // Only the waiting is done under the lock: whoever has it hands it on with the job in hand.
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-                    let Some(job) = job else { return };
-                    job(&connection);
-                }
-            });
-            let thread =
-                thread.map_err(|error| unusable("cannot start a thread for reads").with_source(error))?;
-            readers.threads.push(thread);
-        }
-        Ok(readers)
-    }
-
-    /// Runs a query on one of the threads.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // A caller that stopped waiting needs no answer.
-            if !reply.is_closed() {
-                let _ = reply.send(query(connection));
-            }
-        });
-        let stopped = || unusable("the threads that read the store have stopped: open the store again");
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(job).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.queue = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
 }

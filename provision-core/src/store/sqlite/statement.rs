@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
-use crate::store::table::IndexSpec;
-use crate::store::{Cursor, Select, Stream, Table};
+use crate::store::{Cursor, MARK, Select, Stream, Table};
 
 /// A value to bind.
 pub(super) type Bind<'a> = ToSqlOutput<'a>;
@@ -26,12 +25,12 @@ fn above_all_text<'a>() -> Bind<'a> {
     ToSqlOutput::Owned(Value::Blob(Vec::new()))
 }
 
-/// The columns of a row in the order of the table, with NULL where the row has no value.
+/// The columns of a row in the order given, with NULL where the row has no value.
 pub(super) fn in_order<'a>(
-    indexes: &'static [IndexSpec],
+    columns: impl Iterator<Item = &'static str> + 'a,
     given: &'a [(&'static str, String)],
 ) -> impl Iterator<Item = Bind<'a>> {
-    indexes.iter().map(|index| match given.iter().find(|(name, _)| *name == index.name) {
+    columns.map(|column| match given.iter().find(|(name, _)| *name == column) {
         Some((_, value)) => text(value),
         None => ToSqlOutput::Owned(Value::Null),
     })
@@ -48,6 +47,8 @@ pub(super) struct TableSql {
     pub(super) put: String,
     /// Deletes a key.
     pub(super) delete: String,
+    /// key and mark from a key on, in key order; read from the index alone. `None`: the rows have no marks.
+    pub(super) marks: Option<String>,
 }
 
 /// The fixed statements of all tables and streams.
@@ -80,8 +81,7 @@ impl Statements {
 fn table_sql(table: Table) -> TableSql {
     let name = table.name();
     let (mut columns, mut marks, mut updates) = (String::new(), String::new(), String::new());
-    for index in table.indexes() {
-        let column = index.name;
+    for column in table.columns() {
         // Writing to a String cannot fail.
         let _ = write!(columns, "\"{column}\", ");
         marks.push_str("?, ");
@@ -95,7 +95,23 @@ fn table_sql(table: Table) -> TableSql {
              ON CONFLICT (realm, key) DO UPDATE SET {updates}version = version + 1, body = excluded.body"
         ),
         delete: format!("DELETE FROM \"{name}\" WHERE realm = ? AND key = ?"),
+        marks: table.has_mark().then(|| {
+            format!(
+                "SELECT key, \"{MARK}\" FROM \"{name}\" INDEXED BY \"{name}__{MARK}\" \
+                 WHERE realm = ? AND key >= ? ORDER BY key"
+            )
+        }),
     }
+}
+
+/// A page of keys and marks; of a table with marks, from the index that holds nothing else.
+pub(super) fn scan_marks_sql(table: Table, condition: &str) -> String {
+    let name = table.name();
+    let (mark, index) = match table.has_mark() {
+        true => (format!("\"{MARK}\""), format!(" INDEXED BY \"{name}__{MARK}\"")),
+        false => ("NULL".to_owned(), String::new()),
+    };
+    format!("SELECT key, {mark} FROM \"{name}\"{index} WHERE realm = ? AND {condition} ORDER BY key LIMIT ?")
 }
 
 fn append_sql(stream: Stream) -> String {
@@ -170,7 +186,7 @@ fn by_column<'a>(
     Condition { sql: format!("{sql} AND \"{column}\" {operator} ?"), binds, order, column: Some(column) }
 }
 
-fn below<'a>(prefix: &str) -> Bind<'a> {
+pub(super) fn below<'a>(prefix: &str) -> Bind<'a> {
     match crate::store::admission::above_prefix(prefix) {
         Some(above) => ToSqlOutput::Owned(Value::Text(above)),
         None => above_all_text(),
@@ -192,7 +208,9 @@ mod tests {
     #[test]
     fn every_select_is_answered_by_one_index_in_order() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
         crate::store::sqlite::connection::keep_plans(&connection).unwrap();
         let cursor = Cursor { column: "c".into(), key: "k".into() };
         for table in Table::ALL {
@@ -220,10 +238,35 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_read_from_their_index_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        let statements = Statements::new();
+        for table in Table::ALL.iter().filter(|table| table.has_mark()) {
+            let sql = statements.table(*table).unwrap().marks.as_deref().unwrap();
+            let plan = plan(&connection, sql, vec![text("realm"), text("key")]);
+            assert!(plan.starts_with(&format!("SEARCH {} USING COVERING INDEX ", table.name())), "{plan}");
+            assert!(plan.ends_with("(realm=? AND key>?)"), "{plan}");
+            let select = Select::KeyPrefix("a".into());
+            let Condition { sql, binds, .. } = condition(*table, &select, None);
+            let mut all = vec![text("realm")];
+            all.extend(binds);
+            all.push(number(1));
+            let plan = self::plan(&connection, &scan_marks_sql(*table, &sql), all);
+            assert!(plan.starts_with(&format!("SEARCH {} USING COVERING INDEX ", table.name())), "{plan}");
+            assert!(plan.ends_with("(realm=? AND key>? AND key<?)"), "{plan}");
+        }
+    }
+
+    #[test]
     fn a_prepared_scan_is_not_planned_again_for_other_values() {
         use rusqlite::StatementStatus::RePrepare;
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
         crate::store::sqlite::connection::keep_plans(&connection).unwrap();
         for (table, select) in [
             (Table::Link, Select::Equal("identity", "v".into())),

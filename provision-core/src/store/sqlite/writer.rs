@@ -1,10 +1,12 @@
 //! Writes: one connection, one transaction for all changes that wait.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::{explain, unusable};
@@ -12,7 +14,7 @@ use super::file::StoreFile;
 use super::statement::{Statements, has_value, in_order, other_holder, text};
 use crate::error::{Effect, Error, Result};
 use crate::id::RealmId;
-use crate::store::{Changes, Commit, Conflict, Expect, Put};
+use crate::store::{Changes, Commit, Conflict, Expect, Put, Table};
 
 /// At most so many changes share a transaction.
 const GROUP_CHANGES: usize = 256;
@@ -32,6 +34,26 @@ pub(super) struct Writer {
     statements: Arc<Statements>,
     file: StoreFile,
     busy_timeout: Duration,
+}
+
+/// Statements in use for one set of changes: the cache is asked once for each table, not for each row.
+struct Held<'a, K>(BTreeMap<K, CachedStatement<'a>>);
+
+impl<'a, K: Ord> Held<'a, K> {
+    fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn of(
+        &mut self,
+        key: K,
+        prepare: impl FnOnce() -> rusqlite::Result<CachedStatement<'a>>,
+    ) -> rusqlite::Result<&mut CachedStatement<'a>> {
+        match self.0.entry(key) {
+            Entry::Occupied(held) => Ok(held.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(prepare()?)),
+        }
+    }
 }
 
 /// Why nothing of a group was written (or, at COMMIT, perhaps all of it).
@@ -131,11 +153,13 @@ impl Writer {
     /// Applies one of a group; a conflict takes back this one only.
     fn apply(&self, changes: &Changes) -> rusqlite::Result<Commit> {
         let Some(realm) = &changes.realm else { return Ok(Commit::Committed) };
+        let mut versions = Held::new();
         for expect in &changes.expect {
-            if let Some(conflict) = self.refused(realm, expect)? {
+            if let Some(conflict) = self.refused(&mut versions, realm, expect)? {
                 return Ok(Commit::Conflict(conflict));
             }
         }
+        drop(versions);
         self.run("SAVEPOINT one")?;
         let conflict = self.write(realm, changes)?;
         if conflict.is_some() {
@@ -145,13 +169,18 @@ impl Writer {
         Ok(conflict.map_or(Commit::Committed, Commit::Conflict))
     }
 
-    fn refused(&self, realm: &RealmId, expect: &Expect) -> rusqlite::Result<Option<Conflict>> {
+    fn refused<'a>(
+        &'a self,
+        versions: &mut Held<'a, Table>,
+        realm: &RealmId,
+        expect: &Expect,
+    ) -> rusqlite::Result<Option<Conflict>> {
         let (Expect::Version { table, key, .. }
         | Expect::Absent { table, key }
         | Expect::Column { table, key, .. }) = expect;
         let row = [text(realm.as_str()), text(key)];
-        let version = |row| {
-            let mut statement = self.connection.prepare_cached(&self.statements.table(*table)?.version)?;
+        let mut version = |row| {
+            let statement = versions.of(*table, || self.prepare(&self.statements.table(*table)?.version))?;
             statement.query_row(row, |row| super::reader::unsigned(row, 0)).optional()
         };
         let holds = match expect {
@@ -170,8 +199,9 @@ impl Writer {
             let mut statement = self.connection.prepare_cached(&self.statements.table(*table)?.delete)?;
             statement.execute([text(realm.as_str()), text(key)])?;
         }
+        let mut puts = Held::new();
         for put in &changes.put {
-            match self.put(realm, put) {
+            match self.put(&mut puts, realm, put) {
                 Ok(()) => {}
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     return match self.taken(realm, put)? {
@@ -182,18 +212,27 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
+        drop(puts);
+        let mut appends = Held::new();
         for append in &changes.append {
-            let mut statement = self.connection.prepare_cached(self.statements.append(append.stream)?)?;
-            let columns = in_order(append.stream.indexes(), &append.columns);
+            let sql = || self.prepare(self.statements.append(append.stream)?);
+            let statement = appends.of(append.stream, sql)?;
+            let columns = append.stream.indexes().iter().map(|index| index.name);
+            let columns = in_order(columns, &append.columns);
             let binds = std::iter::once(text(realm.as_str())).chain(columns).chain([text(&append.body)]);
             statement.execute(params_from_iter(binds))?;
         }
         Ok(None)
     }
 
-    fn put(&self, realm: &RealmId, put: &Put) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(&self.statements.table(put.table)?.put)?;
-        let columns = in_order(put.table.indexes(), &put.columns);
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    fn put<'a>(&'a self, puts: &mut Held<'a, Table>, realm: &RealmId, put: &Put) -> rusqlite::Result<()> {
+        let sql = || self.prepare(&self.statements.table(put.table)?.put);
+        let statement = puts.of(put.table, sql)?;
+        let columns = in_order(put.table.columns(), &put.columns);
         let binds =
             [text(realm.as_str()), text(&put.key)].into_iter().chain(columns).chain([text(&put.body)]);
         statement.execute(params_from_iter(binds)).map(|_| ())
@@ -302,7 +341,10 @@ mod tests {
         let file = StoreFile::prepare(&path).unwrap();
         let connection = connection::open(&path, &options).unwrap();
         connection::configure_writer(&connection, &options).unwrap();
-        connection.execute_batch(crate::store::sqlite::MIGRATIONS[0].sql).unwrap();
+        for migration in crate::store::sqlite::MIGRATIONS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let reader = connection::open(&path, &options).unwrap();
         let writer = Writer::new(connection, Arc::new(Statements::new()), file, options.busy_timeout);
         let write = |bytes: usize| {

@@ -9,7 +9,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 pub enum Finding {
     /// The target cannot do what the clause is about, or cannot be provoked.
     NotApplicable(String),
-    /// The clause is broken, and how.
+    /// The clause is broken: what was seen.
     Broken(String),
 }
 
@@ -22,47 +22,19 @@ impl From<Error> for Finding {
     }
 }
 
-/// The verdicts of all clauses.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// By clause, in the order of the specification.
-    pub verdicts: Vec<(&'static str, Verdict)>,
-}
-
-impl Report {
-    /// The clauses that are broken.
-    pub fn broken(&self) -> Vec<&'static str> {
-        let broken = |verdict: &Verdict| matches!(verdict, Err(Finding::Broken(_)));
-        self.verdicts.iter().filter(|(_, verdict)| broken(verdict)).map(|(clause, _)| *clause).collect()
-    }
-
-    /// The clauses that were tried and kept.
-    pub fn kept(&self) -> Vec<&'static str> {
-        self.verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(clause, _)| *clause).collect()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (clause, verdict) in &self.verdicts {
-            match verdict {
-                Ok(()) => writeln!(f, "{clause}: kept")?,
-                Err(Finding::NotApplicable(why)) => writeln!(f, "{clause}: not applicable, {why}")?,
-                Err(Finding::Broken(how)) => writeln!(f, "{clause}: BROKEN, {how}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A finding of a clause that does not apply.
 pub(super) fn skip<T>(why: &str) -> Verdict<T> {
     Err(Finding::NotApplicable(why.to_owned()))
 }
 
+/// A finding of a broken clause.
+pub(super) fn broken<T>(seen: impl Into<String>) -> Verdict<T> {
+    Err(Finding::Broken(seen.into()))
+}
+
 /// Broken, unless `holds`.
 pub(super) fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(Finding::Broken(otherwise())) }
+    if holds { Ok(()) } else { broken(otherwise()) }
 }
 
 /// The call must have failed so; gives the error.
@@ -73,7 +45,7 @@ pub(super) fn fails<T: fmt::Debug>(
     effect: Option<Effect>,
 ) -> Verdict<Error> {
     match result {
-        Ok(value) => Err(Finding::Broken(format!("{what}: succeeded with {value:?}, {kind:?} expected"))),
+        Ok(value) => broken(format!("{what}: succeeded with {value:?}, {kind:?} expected")),
         Err(error) => {
             ensure(error.kind() == kind, || {
                 format!("{what}: {:?} instead of {kind:?}: {}", error.kind(), error.report())

@@ -226,6 +226,7 @@ impl Store for Counter {
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
+        self.depot.record.looks(self.process, scan, self.depot.weather.time.now());
         self.around(async { self.depot.inner()?.scan(scan).await }).await
     }
 
@@ -267,11 +268,13 @@ impl Store for Counter {
             self.depot.record.before(self.process, inner.as_ref(), self.depot.weather.time.now(), &changes);
             let said = self.depot.record.said(&changes);
             let (process, now) = (self.process, self.depot.weather.time.now());
+            let broken = super::commits::look(inner.as_ref(), now, &changes);
             let rows = told(&changes);
             let commit = inner.commit(changes).await?;
             self.depot.trace.detail(now, || format!("p{process} {commit:?} {}", rows()));
             if commit == Commit::Committed {
-                self.depot.record.committed(inner.as_ref(), said);
+                self.depot.record.broken(broken);
+                self.depot.record.committed(inner.as_ref(), now, said);
             }
             Ok(commit)
         })

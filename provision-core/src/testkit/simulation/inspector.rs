@@ -23,25 +23,25 @@ pub(super) struct Sent {
     pub(super) plan: Option<PlanId>,
     pub(super) step: StepId,
     class: ClassName,
-    /// What is asked, and of which object.
-    asks: Vec<(Option<ObjectKey>, Ask)>,
+    /// What is asked. Edges of one request may be of several plans.
+    asks: Vec<Asked>,
+}
+
+/// One thing that is asked, of which object, and for which step of which plan.
+#[derive(Clone, Debug)]
+struct Asked {
+    key: Option<ObjectKey>,
+    ask: Ask,
+    of: Option<(PlanId, StepId)>,
 }
 
 impl Sent {
     pub(super) fn new(cx: &Context, class: &ClassName, key: Option<&ObjectKey>, asks: Vec<Ask>) -> Self {
         let (plan, step) = cx.correlation.split_once('/').unwrap_or(("", cx.correlation.as_str()));
-        let asks = asks.into_iter().map(|ask| (key.cloned(), ask)).collect();
-        Self { plan: PlanId::parse(plan), step: StepId::new(step), class: class.clone(), asks }
-    }
-
-    pub(super) fn edges(cx: &Context, request: &MembershipRequest) -> Self {
-        let group = request.group.name.clone().unwrap_or_else(|| request.group.id.clone());
-        let mut sent = Self::new(cx, &request.class, None, Vec::new());
-        let ask = |edge: &crate::connector::Edge| {
-            (Some(edge.member.clone()), Ask::Edge { group: group.clone(), add: edge.add })
-        };
-        sent.asks = request.edges.iter().map(ask).collect();
-        sent
+        let (plan, step) = (PlanId::parse(plan), StepId::new(step));
+        let of = || plan.map(|plan| (plan, step.clone()));
+        let asks = asks.into_iter().map(|ask| Asked { key: key.cloned(), ask, of: of() }).collect();
+        Self { plan, step, class: class.clone(), asks }
     }
 }
 
@@ -71,7 +71,6 @@ pub(super) struct Inspector {
 
 /// One step that a write carries out.
 struct Carried {
-    entry: JournalEntry,
     step: Step,
 }
 
@@ -89,8 +88,8 @@ impl Inspector {
     /// A write leaves its process.
     pub(super) fn look(&self, network: &Network, sent: &Sent) {
         let Ok(inner) = self.depot.inner() else { return };
-        for (key, ask) in &sent.asks {
-            if let Err((law, what)) = self.check(network, inner.as_ref(), sent, key.as_ref(), ask) {
+        for asked in &sent.asks {
+            if let Err((law, what)) = self.check(network, inner.as_ref(), asked) {
                 let (process, target) = (network.process, &network.site.name);
                 let what = format!("process {process}, {target}, {sent}: {what}");
                 network.site.ledger.violation(law, what);
@@ -98,19 +97,12 @@ impl Inspector {
         }
     }
 
-    fn check(
-        &self,
-        network: &Network,
-        store: &dyn Store,
-        sent: &Sent,
-        key: Option<&ObjectKey>,
-        ask: &Ask,
-    ) -> Result<(), (u32, String)> {
-        let Some(plan) = sent.plan else { return Err((3, format!("{ask:?} belongs to no plan"))) };
-        let carried = match ask {
-            Ask::Edge { group, add } => self.edge(network, store, plan, sent, key, (group, *add))?,
-            _ => self.carried(network, store, plan, &sent.step)?,
+    fn check(&self, network: &Network, store: &dyn Store, asked: &Asked) -> Result<(), (u32, String)> {
+        let ask = &asked.ask;
+        let Some((plan, step)) = asked.of.clone() else {
+            return Err((12, format!("{ask:?} is sent and no plan has an intent of it")));
         };
+        let carried = self.carried(network, store, plan, &step)?;
         if !is_of(ask, &carried.step.action) {
             return Err((3, format!("{ask:?} is not what the step says: {:?}", carried.step.action)));
         }
@@ -196,46 +188,49 @@ impl Inspector {
         let chunk = Depot::at_once(store::get::<PlanChunk>(store, realm, &chunk)).ok().flatten();
         let known = chunk.into_iter().flat_map(|chunk| chunk.value.steps).find(|known| known.id == *step);
         match known {
-            Some(step) => Ok(Carried { entry, step }),
+            Some(step) => Ok(Carried { step }),
             None => Err((3, "it is no step of its plan".to_owned())),
         }
     }
 
-    /// The step of one edge in a request of several.
-    fn edge(
+    /// A membership request: each edge with the step whose intent it has, whoever sends it.
+    pub(super) fn edges(&self, network: &Network, cx: &Context, request: &MembershipRequest) -> Sent {
+        let group = request.group.name.clone().unwrap_or_else(|| request.group.id.clone());
+        let mut sent = Sent::new(cx, &request.class, None, Vec::new());
+        for edge in &request.edges {
+            let of = self.intent_of(network, &request.member_class, &edge.member, (&group, edge.add));
+            let ask = Ask::Edge { group: group.clone(), add: edge.add };
+            sent.asks.push(Asked { key: Some(edge.member.clone()), ask, of });
+        }
+        sent
+    }
+
+    /// The step that announced an edge.
+    fn intent_of(
         &self,
         network: &Network,
-        store: &dyn Store,
-        plan: PlanId,
-        sent: &Sent,
-        key: Option<&ObjectKey>,
+        class: &ClassName,
+        member: &ObjectKey,
         (group, add): (&str, bool),
-    ) -> Result<Carried, (u32, String)> {
-        let first = self.carried(network, store, plan, &sent.step)?;
-        let Some(key) = key else { return Err((3, "an edge of nobody".to_owned())) };
-        let realm = &network.site.realm;
-        let object = format!("{}/{}/{}", network.site.name.as_str(), first.step.class.as_str(), key.id);
+    ) -> Option<(PlanId, StepId)> {
+        let (store, realm) = (self.depot.inner().ok()?, &network.site.realm);
+        let object = format!("{}/{}/{}", network.site.name.as_str(), class.as_str(), member.id);
         let select = Select::Equal("object", object);
-        let found = Depot::at_once(store::list_by::<Link>(store, realm, select, None, 1));
-        let link = found.ok().and_then(|(links, _)| links.into_iter().next());
-        let Some(Subject::Identity(identity)) = link.map(|link| link.value.subject) else {
-            return Err((3, format!("the edge of {} to {group} is of no link", key.id)));
-        };
-        let chunk = PlanChunk::row_key(plan, first.entry.chunk);
-        let chunk = Depot::at_once(store::get::<PlanChunk>(store, realm, &chunk)).ok().flatten();
-        let steps = chunk.into_iter().flat_map(|chunk| chunk.value.steps);
-        let is_it = |step: &Step| {
-            let same = match &step.action {
+        let links = Depot::at_once(store::list_by::<Link>(store.as_ref(), realm, select, None, 1)).ok()?.0;
+        let Subject::Identity(identity) = links.into_iter().next()?.value.subject else { return None };
+        let select = Select::Equal("identity", identity.to_string());
+        let open = store::list_by::<JournalEntry>(store.as_ref(), realm, select, None, 1_000);
+        let open = Depot::at_once(open).ok()?.0.into_iter().map(|entry| entry.value);
+        let is_it = |entry: &JournalEntry| {
+            let carried = self.carried(network, store.as_ref(), entry.plan, &entry.step);
+            carried.is_ok_and(|carried| match &carried.step.action {
                 Action::AddMember { group: known, .. } => add && known == group,
                 Action::RemoveMember { group: known, .. } => !add && known == group,
                 _ => false,
-            };
-            same && step.identity == identity && step.target == network.site.name
+            })
         };
-        match steps.into_iter().find(is_it) {
-            Some(step) => self.carried(network, store, plan, &step.id),
-            None => Err((3, format!("the edge of {} to {group} is in no step of the plan", key.id))),
-        }
+        let mut open = open.filter(|entry| entry.target == network.site.name);
+        open.find(is_it).map(|entry| (entry.plan, entry.step))
     }
 
     /// The objects of the class now.
@@ -247,7 +242,8 @@ impl Inspector {
     /// A write was done, or refused by the target.
     pub(super) fn arrived(&self, network: &Network, sent: &Sent, before: Sight, done: bool, failed: bool) {
         let after = self.sight(network, sent);
-        for (key, ask) in &sent.asks {
+        for asked in &sent.asks {
+            let (key, ask) = (&asked.key, &asked.ask);
             let object = match (ask, key) {
                 (Ask::Create { .. }, _) => after.keys().find(|id| !before.contains_key(*id)).cloned(),
                 (_, key) => key.as_ref().map(|key| key.id.clone()),
@@ -260,28 +256,28 @@ impl Inspector {
                 _ => object.as_ref().is_some_and(|id| before.get(id) != after.get(id)),
             };
             let told_failed = failed;
-            self.enter(network, sent, object, ask, Arrival { done, changed, told_failed, known: true });
+            self.enter(network, asked, object, Arrival { done, changed, told_failed, known: true });
         }
     }
 
     /// A write never arrived.
     pub(super) fn lost(&self, network: &Network, sent: &Sent, known: bool) {
-        for (key, ask) in &sent.asks {
-            let object = key.as_ref().map(|key| key.id.clone());
+        for asked in &sent.asks {
+            let object = asked.key.as_ref().map(|key| key.id.clone());
             let arrival = Arrival { done: false, changed: false, told_failed: true, known };
-            self.enter(network, sent, object, ask, arrival);
+            self.enter(network, asked, object, arrival);
         }
     }
 
-    fn enter(&self, network: &Network, sent: &Sent, object: Option<String>, ask: &Ask, arrival: Arrival) {
-        let Some(plan) = sent.plan else { return };
+    fn enter(&self, network: &Network, asked: &Asked, object: Option<String>, arrival: Arrival) {
+        let Some((plan, step)) = asked.of.clone() else { return };
         network.site.ledger.add(Entry {
             at: network.weather.time.now(),
             process: network.process,
             plan,
-            step: sent.step.clone(),
+            step,
             object,
-            ask: ask.clone(),
+            ask: asked.ask.clone(),
             done: arrival.done,
             changed: arrival.changed,
             told_failed: arrival.told_failed,

@@ -6,6 +6,7 @@
 //! `docs/decisions/0011-simulation.md` says how and why.
 
 mod clock;
+mod commits;
 mod depot;
 mod dice;
 mod executor;
@@ -19,6 +20,7 @@ mod population;
 mod profile;
 mod realm;
 mod record;
+mod scenario;
 mod staff;
 mod storm;
 mod stranger;

@@ -34,11 +34,52 @@ pub(super) struct Site {
     pub(super) ledger: Ledger,
     /// Edges that strangers touched: (account, group).
     strange: Mutex<BTreeSet<(String, String)>>,
+    /// Accounts that strangers made.
+    foreign: Mutex<BTreeSet<String>>,
+    /// Groups that a request is changing.
+    turns: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A request changes a group until this is dropped.
+#[derive(Debug)]
+struct Turn {
+    group: String,
+    turns: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.turns).remove(&self.group);
+    }
 }
 
 impl Site {
     pub(super) fn new(realm: RealmId, name: TargetName, target: MemoryConnector) -> Self {
-        Self { realm, name, target, ledger: Ledger::default(), strange: Mutex::default() }
+        Self {
+            realm,
+            name,
+            target,
+            ledger: Ledger::default(),
+            strange: Mutex::default(),
+            foreign: Mutex::default(),
+            turns: Arc::default(),
+        }
+    }
+
+    /// A stranger made an account.
+    pub(super) fn foreign(&self, object: &str) {
+        lock(&self.foreign).insert(object.to_owned());
+    }
+
+    /// Whether a stranger made this account.
+    pub(super) fn is_foreign(&self, object: &str) -> bool {
+        lock(&self.foreign).contains(object)
+    }
+
+    /// Begins to change a group; `None` while another request does.
+    fn turn(&self, group: &str) -> Option<Turn> {
+        let free = lock(&self.turns).insert(group.to_owned());
+        free.then(|| Turn { group: group.to_owned(), turns: Arc::clone(&self.turns) })
     }
 
     /// A stranger changed an edge.
@@ -303,9 +344,18 @@ impl Writer for Network {
 #[async_trait]
 impl MembershipFacet for Network {
     async fn change(&self, cx: &Context, request: MembershipRequest) -> Result<Vec<EdgeOutcome>> {
-        let sent = Sent::edges(cx, &request);
-        let (cx, target) = (self.there(cx), self.site.target.clone());
-        let call = move || async move { MembershipFacet::change(&target, &cx, request).await };
+        let sent = self.inspector.edges(self, cx, &request);
+        let (cx, site, weather) = (self.there(cx), Arc::clone(&self.site), Arc::clone(&self.weather));
+        let call = move || async move {
+            let turn = site.turn(&request.group.id);
+            if turn.is_none() && weather.dice.per_mille(weather.faults().contended) {
+                return Err(refused(ErrorKind::Conflict, "somebody else changes the group"));
+            }
+            if weather.faults().contended > 0 {
+                weather.far().await;
+            }
+            MembershipFacet::change(&site.target, &cx, request).await
+        };
         self.write(
             sent,
             move || Box::pin(call()),

@@ -25,6 +25,8 @@ pub(super) enum Deed {
     Kill,
     Pause,
     Jump,
+    Squat,
+    Outage,
 }
 
 /// What a simulation stresses. Numbers are weights unless said otherwise; 0: never.
@@ -50,6 +52,12 @@ pub struct Profile {
     pub bursts: u64,
     /// What happens in each of them.
     pub deeds: u64,
+    /// People to whom something happens in one feed, at least and at most.
+    pub together: (u64, u64),
+    /// Seconds between the bursts, at least and at most.
+    pub nights: (u64, u64),
+    /// Minutes that somebody thinks about a hold before deciding it, at most.
+    pub thought: u64,
     /// The directory's drive; `None`: by the seed.
     pub drive: Option<Drive>,
     /// In how many worlds of a thousand accounts get passwords.
@@ -102,6 +110,10 @@ pub struct Profile {
     pub pauses: u64,
     /// The clock jumps.
     pub jumps: u64,
+    /// A stranger makes an account that has the name of one of ours to be.
+    pub squatters: u64,
+    /// All processes are down for a day.
+    pub outages: u64,
 }
 
 impl Profile {
@@ -118,6 +130,9 @@ impl Profile {
             batch: 4,
             bursts: 3,
             deeds: 7,
+            together: (1, 2),
+            nights: (600, 36_000),
+            thought: 0,
             drive: None,
             passwords: 300,
             budget: 3,
@@ -131,6 +146,7 @@ impl Profile {
                 lost_request: 30,
                 detached: 150,
                 rate_limited: 15,
+                contended: 0,
                 broken_listing: 20,
                 store_busy: 1,
             },
@@ -152,12 +168,14 @@ impl Profile {
             kills: 6,
             pauses: 4,
             jumps: 6,
+            squatters: 0,
+            outages: 0,
         }
     }
 
     /// The profile of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|profile| profile.name == name)
+        Self::all().into_iter().chain(Self::scenarios()).find(|profile| profile.name == name)
     }
 
     /// Every profile.
@@ -340,6 +358,7 @@ impl Profile {
                 lost_request: 100,
                 detached: 300,
                 rate_limited: 20,
+                contended: 300,
                 broken_listing: 50,
                 store_busy: 0,
             },
@@ -395,6 +414,8 @@ impl Profile {
             (self.kills, Deed::Kill),
             (self.pauses, Deed::Pause),
             (self.jumps, Deed::Jump),
+            (self.squatters, Deed::Squat),
+            (self.outages, Deed::Outage),
         ];
         let flaws = [
             Flaw::Empty,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::depot::Depot;
 use super::executor::ProcessId;
@@ -15,8 +16,8 @@ use crate::plan::{PlanChunk, PlanHeader, PlanState, Step};
 use crate::store::{self, Changes, Record as _, Scan, Select, Store, Stream, Table};
 use crate::value::Timestamp;
 
-/// How long a leaver may wait while somebody else is claimed, for it is already waiting when the claimer looks.
-const LEAVER_WAITS: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a leaver had waited when the claimer looked: workers of one process look one after the other.
+const LEAVER_WAITS: Duration = Duration::from_secs(5);
 
 /// What one commit says that the laws look at.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(super) struct Said {
     audits: Vec<AuditEntry>,
     approved: Vec<PlanId>,
     intents: Vec<(RealmId, JournalEntry)>,
+    work: Vec<(RealmId, String)>,
 }
 
 /// How things stood when an intent was written.
@@ -46,6 +48,10 @@ struct Ever {
     audits: Vec<AuditEntry>,
     /// Plans over budget that a person approved.
     approved: Vec<PlanId>,
+    /// When a process last looked for work of a realm.
+    looked: BTreeMap<(ProcessId, RealmId), Timestamp>,
+    /// When a work row was written last.
+    work: BTreeMap<(RealmId, String), Timestamp>,
     violations: Vec<Violation>,
 }
 
@@ -85,6 +91,7 @@ impl Record {
                         header.filter(|plan| plan.state == PlanState::Applying && plan.hold.is_some());
                     said.approved.extend(carried.map(|plan| plan.id));
                 }
+                Table::Work => said.work.push((realm.clone(), put.key.clone())),
                 _ => {}
             }
         }
@@ -95,8 +102,9 @@ impl Record {
     }
 
     /// It is committed.
-    pub(super) fn committed(&self, store: &dyn Store, said: Said) {
+    pub(super) fn committed(&self, store: &dyn Store, now: Timestamp, said: Said) {
         let mut ever = lock(&self.0);
+        ever.work.extend(said.work.into_iter().map(|row| (row, now)));
         for (realm, entry) in &said.intents {
             let step = ever
                 .chunks
@@ -131,13 +139,27 @@ impl Record {
         lock(&self.0).approved.contains(&plan)
     }
 
+    /// A commit broke a law.
+    pub(super) fn broken(&self, found: Vec<Violation>) {
+        let mut ever = lock(&self.0);
+        let room = 20_usize.saturating_sub(ever.violations.len());
+        ever.violations.extend(found.into_iter().take(room));
+    }
+
     /// What was found while it ran.
     pub(super) fn violations(&self) -> Vec<Violation> {
         lock(&self.0).violations.clone()
     }
 
+    /// A process looks for work.
+    pub(super) fn looks(&self, by: ProcessId, scan: &Scan, now: Timestamp) {
+        if scan.table == Table::Work && matches!(scan.select, Select::AtMost("due", _)) {
+            lock(&self.0).looked.insert((by, scan.realm.clone()), now);
+        }
+    }
+
     /// Looks at a commit before it is made.
-    pub(super) fn before(&self, _by: ProcessId, store: &dyn Store, now: Timestamp, changes: &Changes) {
+    pub(super) fn before(&self, by: ProcessId, store: &dyn Store, now: Timestamp, changes: &Changes) {
         let Some(realm) = &changes.realm else { return };
         let claims = |put: &&crate::store::Put| put.table == Table::Work;
         let claimed: Vec<Work> = changes
@@ -150,18 +172,21 @@ impl Record {
         if claimed.is_empty() || claimed.iter().any(|work| work.urgent) {
             return;
         }
+        let Some(looked) = lock(&self.0).looked.get(&(by, realm.clone())).copied() else { return };
         let select = Select::AtMost("due", Work::due_column(true, now));
         let scan = Scan { realm: realm.clone(), table: Table::Work, select, after: None, limit: 100 };
         let Ok(rows) = Depot::at_once(store.scan(&scan)) else { return };
         for row in rows.rows {
             let Ok(work) = serde_json::from_str::<Work>(&row.body) else { continue };
-            let waits = work.urgent && work.claimable_at().plus(LEAVER_WAITS) <= now;
+            let written = lock(&self.0).work.get(&(realm.clone(), work.key())).copied();
+            let since = written.map_or(work.claimable_at(), |written| written.max(work.claimable_at()));
+            let waits = work.urgent && since.plus(LEAVER_WAITS) <= looked;
             if waits && !claimed.iter().any(|other| other.key() == work.key()) {
                 let what = format!(
                     "{realm}: {} was claimed while the leaver {} had waited since {}",
                     claimed.first().map(|work| work.order.as_str()).unwrap_or_default(),
                     work.order,
-                    work.claimable_at()
+                    since
                 );
                 lock(&self.0).violations.push(Violation { law: 9, what });
             }

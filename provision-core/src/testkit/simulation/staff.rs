@@ -28,9 +28,7 @@ pub(super) fn begin(world: &Arc<World>, process: &Process) {
     let orders = &world.orders.0;
     for (realm, engine, known) in &process.realms {
         let of = || (Arc::clone(world), Arc::clone(realm), engine.clone(), Arc::clone(known));
-        for _ in 0..world.profile.workers {
-            orders.spawn(process.id, worker(of()));
-        }
+        orders.spawn(process.id, drive(of()));
         orders.spawn(process.id, clerk(of()));
         if realm.settings.iter().any(|settings| settings.drive == Drive::Review) {
             orders.spawn(process.id, reviewer(of()));
@@ -42,10 +40,10 @@ pub(super) fn begin(world: &Arc<World>, process: &Process) {
 type Of = (Arc<World>, Arc<Realm>, Engine, Arc<AtomicU32>);
 
 /// The continuous drive: until nothing is due, or for a while whatever is due.
-async fn worker((world, realm, engine, known): Of) {
+async fn drive((world, realm, engine, known): Of) {
     while !world.over.load(Ordering::SeqCst) {
         let options = RunOptions {
-            workers: 1,
+            workers: world.profile.workers,
             until: if world.dice.per_mille(300) { RunUntil::Forever } else { RunUntil::Idle },
             lease: LEASE,
             batch: world.profile.batch,
@@ -196,6 +194,9 @@ pub(super) async fn decide(
             }
             HoldOf::Plan { .. } if hold.state != HoldState::Open => continue,
             HoldOf::Plan { .. } if approve => {
+                if !world.over.load(Ordering::SeqCst) {
+                    world.wait(0, world.profile.thought.saturating_mul(60)).await;
+                }
                 world.note(format_args!("{} {} approves {}", realm.id, mine.name, hold.reasons.join("; ")));
                 engine.approve(&mine, hold.id, &hold.digest).await.map(drop)
             }

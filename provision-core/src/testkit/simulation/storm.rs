@@ -96,7 +96,7 @@ pub(super) async fn rage(world: &Arc<World>) {
         }
         world.wait(60, 200).await;
         revive(world);
-        jump(world, Duration::from_secs(world.dice.between(600, 36_000)));
+        jump(world, Duration::from_secs(world.dice.between(world.profile.nights.0, world.profile.nights.1)));
         world.wait(30, 120).await;
     }
     *lock(&world.crashes) = 0;
@@ -115,7 +115,7 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             let mut populations = lock(&realm.populations);
             let at = usize::try_from(world.dice.below(populations.len() as u64)).unwrap_or(0);
             if let Some(people) = populations.get_mut(at) {
-                for _ in 0..world.dice.between(1, 2) {
+                for _ in 0..world.dice.between(world.profile.together.0, world.profile.together.1) {
                     let told = people.happen(event, &world.dice, now).unwrap_or_default();
                     world.note(format_args!("{} {told}", realm.id));
                 }
@@ -137,6 +137,8 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
         }
         Deed::Grant | Deed::Revoke | Deed::Extend | Deed::Terminate => ask(world, realm, engine, deed).await,
         Deed::Stranger => super::stranger::meddle(world, realm).await,
+        Deed::Squat => super::stranger::squat(world, realm),
+        Deed::Outage => outage(world),
         Deed::Edit => {
             let version = realm.version.fetch_add(1, Ordering::SeqCst).saturating_add(1);
             world.note(format_args!("{} gets version {version} of its policy", realm.id));
@@ -147,14 +149,7 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             world.depot.back_up()
         }
         Deed::Restore => restore(world),
-        Deed::Reconcile => match world.dice.pick(&realm.settings) {
-            Some(settings) => engine.reconcile(&operator(), &settings.name).await.map(drop),
-            None => Ok(()),
-        },
-        Deed::Onboard => match world.dice.pick(&realm.settings) {
-            Some(settings) => engine.onboard(&operator(), &settings.name).await.map(drop),
-            None => Ok(()),
-        },
+        Deed::Reconcile | Deed::Onboard => read(world, realm, engine, deed).await,
         Deed::Ensure => ensure(world, realm, engine).await,
         Deed::Halt => halt(world, realm, engine).await,
         Deed::Retry => engine.retry(&operator(), &RetryFilter::default()).await.map(drop),
@@ -179,6 +174,29 @@ async fn act(world: &Arc<World>, host: &Process, deed: Deed) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Somebody has a target read whole.
+async fn read(world: &World, realm: &Realm, engine: &Engine, deed: Deed) -> Result<()> {
+    let Some(settings) = world.dice.pick(&realm.settings) else { return Ok(()) };
+    match deed {
+        Deed::Onboard => engine.onboard(&operator(), &settings.name).await.map(drop),
+        _ => engine.reconcile(&operator(), &settings.name).await.map(drop),
+    }
+}
+
+/// Nobody runs for about a day.
+fn outage(world: &Arc<World>) -> Result<()> {
+    let slots: Vec<u64> = lock(&world.living).keys().copied().collect();
+    stop_all(world);
+    let sleeping = Arc::clone(world);
+    let day = Duration::from_secs(world.dice.between(40_000, 100_000));
+    // The processes are gone when this order is carried out, before anybody starts.
+    world.orders.0.call(move || jump(&sleeping, day));
+    for slot in slots {
+        start(world, slot);
+    }
+    Ok(())
 }
 
 /// Everybody stops, the backup takes the store's place, everybody starts.

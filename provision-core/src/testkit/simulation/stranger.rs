@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::policy::stem;
+use super::depot::Depot;
+use super::policy::{DIRECTORY, stem};
 use super::realm::Realm;
 use super::world::World;
 use crate::connector::{
@@ -11,14 +12,17 @@ use crate::connector::{
 };
 use crate::delta::{Change, Delta};
 use crate::error::Result;
+use crate::id::TargetName;
 use crate::memory::MemoryConnector;
+use crate::model::{Name, NameState};
+use crate::store::{Scan, Select, Table};
 use crate::value::{Attributes, Value};
 
 /// Does one thing on a target of the realm.
 pub(super) async fn meddle(world: &Arc<World>, realm: &Realm) -> Result<()> {
     let sites: Vec<_> = realm.sites.values().collect();
     let Some(site) = world.dice.pick(&sites) else { return Ok(()) };
-    let has_groups = site.name.as_str() == super::policy::DIRECTORY;
+    let has_groups = site.name.as_str() == DIRECTORY;
     let class = if has_groups { "user" } else { "account" };
     let cx = MemoryConnector::context();
     let accounts: Vec<_> = site
@@ -57,7 +61,9 @@ pub(super) async fn meddle(world: &Arc<World>, realm: &Realm) -> Result<()> {
                 Attributes::new().with("userName", login.as_str())
             };
             // The name may be taken already.
-            let _ = site.target.seed(class, [(object, Some(true))]);
+            for key in site.target.seed(class, [(object, Some(true))]).unwrap_or_default() {
+                site.foreign(&key.id);
+            }
         }
         _ => {
             let groups = site.target.dump("group")?;
@@ -73,6 +79,28 @@ pub(super) async fn meddle(world: &Arc<World>, realm: &Realm) -> Result<()> {
             };
             MembershipFacet::change(&site.target, &cx, request).await?;
         }
+    }
+    Ok(())
+}
+
+/// Makes an account with a name that one of our people is about to get.
+pub(super) fn squat(world: &Arc<World>, realm: &Realm) -> Result<()> {
+    let select = Select::KeyPrefix("login|".to_owned());
+    let scan = Scan { realm: realm.id.clone(), table: Table::Name, select, after: None, limit: 1_000 };
+    let rows = Depot::at_once(world.depot.inner()?.scan(&scan))?.rows;
+    let names = rows.iter().filter_map(|row| serde_json::from_str::<Name>(&row.body).ok());
+    let reserved: Vec<String> =
+        names.filter(|name| matches!(name.state, NameState::Reserved { .. })).map(|name| name.name).collect();
+    let Some(login) = world.dice.pick(&reserved) else { return Ok(()) };
+    let Some(site) = realm.sites.get(&TargetName::new(DIRECTORY)) else { return Ok(()) };
+    let object = Attributes::new()
+        .with("sAMAccountName", login.as_str())
+        .with("cn", login.as_str())
+        .with("dn", format!("CN={login},OU=Strangers,DC=test").as_str());
+    world.note(format_args!("{} a stranger is called {login}", realm.id));
+    // The name may be taken already.
+    for key in site.target.seed("user", [(object, Some(true))]).unwrap_or_default() {
+        site.foreign(&key.id);
     }
     Ok(())
 }

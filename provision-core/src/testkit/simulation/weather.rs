@@ -20,6 +20,8 @@ pub struct Faults {
     pub detached: u64,
     /// The target asks for a pause.
     pub rate_limited: u64,
+    /// A membership request that meets another one on the same group is refused.
+    pub contended: u64,
     /// A listing says that it is not whole, stops without a word, or fails.
     pub broken_listing: u64,
     /// The store is busy: nothing was written.

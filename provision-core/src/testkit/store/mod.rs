@@ -3,10 +3,14 @@
 //! A case panics where the store breaks the contract, and gives back the errors of the store.
 
 mod commits;
+mod due;
+mod marks;
 mod scans;
 mod streams;
 
 pub use commits::*;
+pub use due::*;
+pub use marks::*;
 pub use scans::*;
 pub use streams::*;
 
@@ -26,11 +30,13 @@ pub async fn run_all(store: &dyn Store) -> Result<()> {
     realms_are_apart(store).await?;
     counters_lose_no_increment(store).await?;
     large_commit_is_whole(store).await?;
+    marks_are_read_by_key(store).await?;
     scan_selects_in_order(store).await?;
     scan_pages_without_gap_under_inserts(store).await?;
     scan_counts_what_it_reads(store).await?;
     stream_keeps_order(store).await?;
     stream_by_column_reads_its_rows(store).await?;
+    realms_are_found_by_what_is_due(store).await?;
     clock_and_epoch_answer(store).await
 }
 

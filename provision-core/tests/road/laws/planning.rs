@@ -1,6 +1,6 @@
 //! Laws 1, 2 and 3: the same plan from the same inputs, nothing left after it, and nothing but it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -277,5 +277,37 @@ async fn law_2_fixpoint_what_somebody_else_changed_is_put_right_once() {
         .collect();
     assert_eq!(world.picture(), expected);
     assert_eq!(world.reconcile().await.drifted, 0);
+    assert!(world.plan(Scope::All).await.is_empty());
+}
+
+/// Three chunks of people who share a few names, so that each chunk's names depend on those given in the chunks before.
+#[tokio::test]
+async fn law_1_determinism_one_worker_and_eight_make_the_same_plan() {
+    let family = |n: usize| ["Berg", "Bergman", "Dahl"][n % 3];
+    let people: Vec<Person> =
+        (0..560).map(|n| person(&format!("{n:04}"), "Jo", family(n), "Sales")).collect();
+    let world = Setup { settings: generous(), ..Setup::default() }.build().await;
+    world.feed(&people).await;
+    world.onboard().await;
+    let preview = async |scope: Scope, workers: u32| {
+        let options = PlanOptions { preview: true, workers, ..PlanOptions::default() };
+        world.engine.plan(&world.actor, scope, options).await.unwrap()
+    };
+    let mut digests = BTreeSet::new();
+    for workers in [0, 1, 2, 8, u32::MAX] {
+        for scope in [Scope::All, Scope::Changed] {
+            let plan = preview(scope, workers).await;
+            assert_eq!((plan.identities, plan.chunks), (560, 3));
+            assert!(plan.steps >= 1_120);
+            digests.insert(plan.digest);
+        }
+    }
+    assert_eq!(digests.len(), 1, "{digests:?}");
+    // Not only seen but done: everybody has an account, and no name twice.
+    let options = PlanOptions { workers: 8, ..PlanOptions::default() };
+    let plan = world.engine.plan(&world.actor, Scope::Changed, options).await.unwrap();
+    assert!(world.apply(plan.id).await.is_clean());
+    let logins: BTreeSet<String> = world.accounts().into_values().map(|account| account.0).collect();
+    assert_eq!(logins.len(), 560);
     assert!(world.plan(Scope::All).await.is_empty());
 }

@@ -1,9 +1,11 @@
 //! The laws, checked from outside after everything has come to rest.
 
 mod account;
+mod approval;
 mod budget;
 mod history;
 mod planning;
+mod target;
 
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub(super) async fn check(world: &Arc<World>, process: &Process) -> Vec<Violatio
         let checked = async {
             account::check(world, realm, engine, &mut found).await?;
             budget::check(world, realm, &mut found);
+            approval::check(realm, engine, &mut found).await?;
+            target::check(realm, engine, &mut found).await?;
             history::check(world, realm, engine, &mut found).await?;
             planning::check(world, realm, engine, &mut found).await
         };

@@ -1,0 +1,249 @@
+//! Company: edges of several plans that go to one group in one request.
+//!
+//! A worker's plan seldom has as many edges of a group as one request may carry. Those left over wait here for edges of
+//! other workers' plans: until they fill a request, until nobody is left who may bring any, or until they have waited
+//! long enough. Their intents are journalled before and each plan settles its own, so that a request that is lost with
+//! its sender is found by every plan that had an edge in it, like any other call.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use tokio::sync::{oneshot, watch};
+
+use super::lane::Lane;
+use crate::connector::{Edge, ObjectKey};
+use crate::error::{Effect, Error, ErrorKind, ErrorRecord, Result};
+use crate::id::{ClassName, TargetName};
+use crate::planted::{self, Defect};
+use crate::value::Timestamp;
+
+/// How long edges wait for company, at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What goes into one request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Group {
+    pub(super) target: TargetName,
+    /// Class of the group.
+    pub(super) class: ClassName,
+    /// Class of the members.
+    pub(super) members: ClassName,
+    pub(super) key: ObjectKey,
+}
+
+/// An edge that waits, and whoever waits for its outcome.
+#[derive(Debug)]
+struct Waiting {
+    edge: Edge,
+    /// It is not sent after this instant: others may have taken its step over.
+    deadline: Timestamp,
+    answer: oneshot::Sender<Result<(), ErrorRecord>>,
+}
+
+/// Workers whose edges may share requests.
+#[derive(Debug, Default)]
+pub(crate) struct Company {
+    state: Mutex<State>,
+    /// Nobody is left who may bring edges.
+    all_wait: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many may bring edges.
+    bringing: usize,
+    waiting: BTreeMap<Group, VecDeque<Waiting>>,
+}
+
+impl Company {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, more: bool) {
+        let mut state = self.state();
+        state.bringing =
+            if more { state.bringing.saturating_add(1) } else { state.bringing.saturating_sub(1) };
+        self.all_wait.send_replace(state.bringing == 0);
+    }
+
+    /// Somebody may bring edges, until the answer is dropped.
+    pub(crate) fn bring(&self) -> Bringing<'_> {
+        self.count(true);
+        Bringing(self)
+    }
+
+    /// Somebody who may bring edges brings none until the answer is dropped.
+    pub(crate) fn rest(&self) -> Resting<'_> {
+        self.count(false);
+        Resting(self)
+    }
+
+    /// Changes edges of a group, in requests of `size` at most; how each of them ended, in their order.
+    pub(super) async fn change(
+        &self,
+        lane: &Lane<'_>,
+        group: &Group,
+        edges: Vec<(Edge, Timestamp)>,
+        size: usize,
+        arrival: Arrival<'_, '_>,
+    ) -> Vec<Result<()>> {
+        let until = edges.iter().map(|(_, deadline)| *deadline).min().unwrap_or(Timestamp::EPOCH);
+        let answers = join_all(self.join(group, edges));
+        drop(arrival);
+        while let Some(request) = self.take(group, size, false) {
+            send(lane, group, request).await;
+            self.answer_late(group);
+        }
+        let mut all_wait = self.all_wait.subscribe();
+        let alone = pin!(async {
+            let nobody_comes = pin!(all_wait.wait_for(|all| *all));
+            // Half of the time that is left is for the call.
+            let patience = PATIENCE.min(until.since(lane.engine.now()) / 2);
+            select(nobody_comes, lane.engine.inner.clock.deadline(patience)).await;
+        });
+        let answers = match select(answers, alone).await {
+            Either::Left((answers, _)) => answers,
+            Either::Right((_, answers)) => {
+                while let Some(request) = self.take(group, size, true) {
+                    send(lane, group, request).await;
+                    self.answer_late(group);
+                }
+                answers.await
+            }
+        };
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(|_| Err(lost())).map_err(Error::from))
+            .collect()
+    }
+
+    /// Planted: whoever came while a request was out is answered with it.
+    fn answer_late(&self, group: &Group) {
+        while planted::is(Defect::EdgeLostInGroup)
+            && let Some(late) = self.take(group, usize::MAX, true)
+        {
+            late.into_iter().for_each(|waiting| drop(waiting.answer.send(Ok(()))));
+        }
+    }
+
+    fn join(
+        &self,
+        group: &Group,
+        edges: Vec<(Edge, Timestamp)>,
+    ) -> Vec<oneshot::Receiver<Result<(), ErrorRecord>>> {
+        let mut state = self.state();
+        let waiting = state.waiting.entry(group.clone()).or_default();
+        let join = |(edge, deadline)| {
+            let (answer, outcome) = oneshot::channel();
+            waiting.push_back(Waiting { edge, deadline, answer });
+            outcome
+        };
+        edges.into_iter().map(join).collect()
+    }
+
+    /// Takes a request's edges out, those that came first; where they do not fill it, only if `any` will do.
+    fn take(&self, group: &Group, size: usize, any: bool) -> Option<Vec<Waiting>> {
+        let mut state = self.state();
+        let waiting = state.waiting.get_mut(group)?;
+        // Whoever stopped waiting has given its step up: it is looked at again, and not sent by us.
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        let size = size.max(1);
+        let taken = (any || waiting.len() >= size).then(|| {
+            let count = waiting.len().min(size);
+            waiting.drain(..count).collect::<Vec<_>>()
+        });
+        if waiting.is_empty() {
+            state.waiting.remove(group);
+        }
+        taken.filter(|taken| !taken.is_empty())
+    }
+}
+
+/// Sends a request for all that have an edge in it.
+async fn send(lane: &Lane<'_>, group: &Group, request: Vec<Waiting>) {
+    let (request, late): (Vec<Waiting>, Vec<Waiting>) =
+        request.into_iter().partition(|waiting| waiting.deadline > lane.engine.now());
+    for waiting in late {
+        let error = Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call");
+        // Who does not wait any more needs no answer.
+        let _ = waiting.answer.send(Err(error.with_effect(Effect::None).record()));
+    }
+    let Some(until) = request.iter().map(|waiting| waiting.deadline).min() else { return };
+    let edges = request.iter().map(|waiting| waiting.edge.clone()).collect();
+    let outcomes = lane.request(group, edges, until).await;
+    for (waiting, outcome) in request.into_iter().zip(outcomes) {
+        let _ = waiting.answer.send(outcome.map_err(|error| error.record()));
+    }
+}
+
+/// The worker that sent the edge is gone.
+fn lost() -> ErrorRecord {
+    Error::new(ErrorKind::Unavailable, "the request was given up before its answer came")
+        .with_effect(Effect::Unknown)
+        .record()
+}
+
+/// One that may bring edges.
+#[derive(Debug)]
+pub(crate) struct Bringing<'a>(&'a Company);
+
+impl Drop for Bringing<'_> {
+    fn drop(&mut self) {
+        self.0.count(false);
+    }
+}
+
+/// One that brings none for a while.
+#[derive(Debug)]
+pub(crate) struct Resting<'a>(&'a Company);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.count(true);
+    }
+}
+
+/// The last requests of a lane: when all of their edges have joined the company, the lane rests.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    company: &'a Company,
+    left: AtomicUsize,
+    resting: Mutex<Option<Resting<'a>>>,
+}
+
+impl<'a> Stage<'a> {
+    /// A stage of so many requests.
+    pub(super) fn new(company: &'a Company, requests: usize) -> Self {
+        Self { company, left: AtomicUsize::new(requests), resting: Mutex::new(None) }
+    }
+
+    /// One of the requests; it has joined, or never will, when this is dropped.
+    pub(super) fn arrival(&self) -> Arrival<'_, 'a> {
+        Arrival(self)
+    }
+}
+
+/// A request on its way into the company.
+#[derive(Debug)]
+pub(super) struct Arrival<'s, 'a>(&'s Stage<'a>);
+
+impl<'a> Arrival<'_, 'a> {
+    /// Where it goes.
+    pub(super) fn company(&self) -> &'a Company {
+        self.0.company
+    }
+}
+
+impl Drop for Arrival<'_, '_> {
+    fn drop(&mut self) {
+        if self.0.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let resting = self.0.company.rest();
+            *self.0.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(resting);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Edges: steps about one group become requests, and their answers endings.
+
+use std::sync::PoisonError;
+
+use super::Ended;
+use super::call::{PAUSE_WHY, key_of, unsupported};
+use super::company::{Arrival, Group};
+use super::lane::Lane;
+use super::wave::Begun;
+use crate::connector::{
+    Connector, Context, Discovery, Edge, GetRequest, ListRequest, MembershipRequest, ObjectKey, collect,
+};
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
+use crate::filter::Filter;
+use crate::id::ClassName;
+use crate::plan::Action;
+use crate::planted::{self, Defect};
+use crate::runtime::within;
+use crate::value::Timestamp;
+
+impl Lane<'_> {
+    /// Makes one attempt at edges of one group; with an `arrival`, they may wait for those of other plans.
+    pub(super) async fn call_edges(
+        &self,
+        class: ClassName,
+        group: String,
+        steps: Vec<Begun>,
+        arrival: Option<Arrival<'_, '_>>,
+    ) -> Vec<(Begun, Ended)> {
+        let mut edges = Vec::with_capacity(steps.len());
+        let mut called: Vec<Begun> = Vec::with_capacity(steps.len());
+        let mut ended: Vec<(Begun, Ended)> = Vec::new();
+        for begun in steps {
+            match key_of(&begun) {
+                Ok(member) => {
+                    let add = matches!(begun.step.action, Action::AddMember { .. });
+                    edges.push((Edge { member, add }, begun.entry.deadline));
+                    called.push(begun);
+                }
+                Err(error) => ended.push((begun, Ended::Failed(error))),
+            }
+        }
+        let Some(first) = called.first() else { return ended };
+        let key = match self.group(first, &class, &group).await {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                ended.extend(called.into_iter().map(|begun| without_group(begun, &group)));
+                return ended;
+            }
+            Err(error) => {
+                let record = error.record();
+                ended.extend(
+                    called.into_iter().map(|begun| (begun, Ended::Failed(Error::from(record.clone())))),
+                );
+                return ended;
+            }
+        };
+        let (target, members) = (self.target.settings.name.clone(), first.step.class.clone());
+        let group = Group { target, class, members, key };
+        let outcomes = match arrival {
+            Some(arrival) => {
+                let (company, size) = (arrival.company(), self.edges_max(&group.class));
+                company.change(self, &group, edges, size, arrival).await
+            }
+            None => {
+                let until = first.entry.deadline;
+                self.request(&group, edges.into_iter().map(|(edge, _)| edge).collect(), until).await
+            }
+        };
+        // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
+        ended.extend(called.into_iter().zip(outcomes).map(|(begun, outcome)| match outcome {
+            Ok(()) => (begun, Ended::done(None, None)),
+            // What an earlier attempt did is still not known.
+            Err(error) if begun.is_open() => (begun, Ended::Failed(error.with_effect(Effect::Unknown))),
+            Err(error) => (begun, Ended::Failed(error)),
+        }));
+        ended
+    }
+
+    /// Sends one request, `until` an instant at the latest; how each of its edges ended, in their order.
+    pub(super) async fn request(&self, group: &Group, edges: Vec<Edge>, until: Timestamp) -> Vec<Result<()>> {
+        let count = edges.len();
+        let all = |error: Error| -> Vec<Result<()>> {
+            let record = error.record();
+            (0..count).map(|_| Err(Error::from(record.clone()))).collect()
+        };
+        let Some(facet) = self.connector.membership() else { return all(unsupported("memberships")) };
+        // It does not matter to a turn that nobody gives any more.
+        let _turn = self.calls.acquire().await.ok();
+        if let Some(left) = self.pause() {
+            let error = Error::new(ErrorKind::RateLimited, PAUSE_WHY).with_effect(Effect::None);
+            return all(error.with_retry(Retry::After(Some(left))));
+        }
+        let limit = self.limit_until(until);
+        if limit.is_zero() {
+            let why = "the attempt's time was over before the call";
+            return all(Error::new(ErrorKind::Unavailable, why).with_effect(Effect::None));
+        }
+        let mut cx = Context::new(self.engine.realm.clone(), format!("{}/edges", self.header.id));
+        cx.deadline = Some(self.engine.now().plus(limit));
+        let request = MembershipRequest {
+            class: group.class.clone(),
+            group: group.key.clone(),
+            member_class: group.members.clone(),
+            edges,
+        };
+        match within(self.engine.inner.clock.as_ref(), limit, facet.change(&cx, request)).await {
+            Ok(outcomes) if outcomes.len() == count => {
+                let outcome = |error: Option<_>| error.map_or(Ok(()), |error| Err(Error::from(error)));
+                outcomes.into_iter().map(|edge| outcome(edge.error)).collect()
+            }
+            Ok(outcomes) => {
+                let message = format!("{count} edges were sent and {} outcomes came back", outcomes.len());
+                all(Error::new(ErrorKind::Unexpected, message))
+            }
+            // Planted: whoever changes the group at the same time is trusted to have taken our edges along.
+            Err(error) if error.kind() == ErrorKind::Conflict && planted::is(Defect::EdgeLostInGroup) => {
+                (0..count).map(|_| Ok(())).collect()
+            }
+            Err(error) => all(error),
+        }
+    }
+
+    /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.
+    /// `None`: the target certainly has no such group.
+    async fn group(&self, begun: &Begun, class: &ClassName, name: &str) -> Result<Option<ObjectKey>> {
+        let known = (class.clone(), name.to_owned());
+        if let Some(key) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&known) {
+            return Ok(Some(key.clone()));
+        }
+        let cx = Context::new(self.engine.realm.clone(), format!("{}/groups", self.header.id));
+        let key = self
+            .within(begun, seek_group(self.connector.as_ref(), self.discovery(), &cx, class, name))
+            .await
+            .map_err(|error| error.with_effect(Effect::None))?;
+        if let Some(key) = &key {
+            self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
+        }
+        Ok(key)
+    }
+}
+
+/// Finds a group by the class's naming attribute, else takes the name for its id.
+///
+/// # Errors
+/// `NotFound` when the target has no such group.
+pub(crate) async fn find_group(
+    connector: &dyn Connector,
+    discovery: &Discovery,
+    cx: &Context,
+    class: &ClassName,
+    name: &str,
+) -> Result<ObjectKey> {
+    seek_group(connector, discovery, cx, class, name).await?.ok_or_else(|| no_group(name))
+}
+
+fn no_group(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "the target has no such group: create it, or correct the policy")
+        .with_context("group", name)
+        .with_effect(Effect::None)
+}
+
+/// An edge of a group that is gone: there is nothing to be taken out of, and nothing to be put in.
+fn without_group(begun: Begun, group: &str) -> (Begun, Ended) {
+    let ended = match &begun.step.action {
+        Action::RemoveMember { .. } => Ended::done(None, None),
+        _ => Ended::Failed(no_group(group)),
+    };
+    (begun, ended)
+}
+
+/// Finds a group; `None` when complete reads did not hold it.
+async fn seek_group(
+    connector: &dyn Connector,
+    discovery: &Discovery,
+    cx: &Context,
+    class: &ClassName,
+    name: &str,
+) -> Result<Option<ObjectKey>> {
+    let shape = discovery.schema.class(class).cloned().unwrap_or_default();
+    let filter = shape.naming.clone().map(|naming| Filter::equal(naming, name));
+    let pushes = |filter: &Filter| discovery.capabilities.class(class).filter.pushes(filter);
+    let (pushed, own) = match filter {
+        Some(filter) if pushes(&filter) => (Some(filter), None),
+        own => (None, own),
+    };
+    let incomplete = || {
+        Error::new(ErrorKind::Unavailable, "the lookup of a group did not read everything")
+            .with_context("group", name)
+            .with_effect(Effect::None)
+    };
+    let several = || {
+        Error::new(ErrorKind::Conflict, "several groups have this name: name the group by its id")
+            .with_context("group", name)
+            .with_effect(Effect::None)
+    };
+    let mut ambiguous = false;
+    if let Some(filter) = pushed {
+        let listing = connector.list(cx, ListRequest::matching(class.clone(), filter))?;
+        let (mut found, completeness) = collect(listing, 10).await?;
+        match (found.pop(), found.is_empty()) {
+            (Some(group), true) => return Ok(Some(group.key)),
+            (None, _) if !completeness.is_complete() => return Err(incomplete()),
+            (Some(_), false) => ambiguous = true,
+            (None, _) => {}
+        }
+    }
+    let request = GetRequest { class: class.clone(), key: ObjectKey::id(name) };
+    if let Some(group) = connector.get(cx, request).await? {
+        return Ok(Some(group.key));
+    }
+    // The target cannot be asked by name: its groups are read, boundedly, and compared here.
+    if let Some(filter) = own {
+        let (found, completeness) =
+            collect(connector.list(cx, ListRequest::all(class.clone()))?, GROUPS_MAX).await?;
+        let mut found = found.into_iter().filter(|group| filter.matches(&shape, &group.attributes));
+        match (found.next(), found.next()) {
+            (Some(group), None) => return Ok(Some(group.key)),
+            (None, _) if !completeness.is_complete() => return Err(incomplete()),
+            (Some(_), Some(_)) => ambiguous = true,
+            (None, _) => {}
+        }
+    }
+    if ambiguous { Err(several()) } else { Ok(None) }
+}
+
+/// Groups read to find one by name on a target that cannot be asked.
+const GROUPS_MAX: usize = 100_000;

@@ -1,0 +1,67 @@
+//! Many people into one group: as few requests as the target's limit allows, whoever makes them.
+
+use provision_core::engine::RunOptions;
+use provision_core::memory::{MemoryConfig, Operation};
+use provision_core::plan::{Drive, Scope};
+
+use crate::world::{Setup, World, generous, person};
+
+/// People of one department, and edges that a request takes: a hundred requests are the least.
+const PEOPLE: usize = 1_000;
+const EDGES: u32 = 10;
+
+async fn joiners(drive: Drive) -> World {
+    let mut settings = generous();
+    settings.drive = drive;
+    let config = MemoryConfig { members_per_request: EDGES, ..MemoryConfig::default() };
+    let world = Setup { settings, config, ..Setup::default() }.build().await;
+    let people: Vec<_> = (0..PEOPLE)
+        .map(|number| person(&number.to_string(), "Jo", &format!("Family{number}"), "Sales"))
+        .collect();
+    world.feed(&people).await;
+    world.onboard().await;
+    world
+}
+
+fn requests(world: &World) -> u64 {
+    world.directory.calls().get(&Operation::Membership).copied().unwrap_or(0)
+}
+
+fn members(world: &World) -> usize {
+    world.accounts().values().map(|(.., groups)| groups).sum()
+}
+
+#[tokio::test]
+async fn edges_of_a_plan_fill_requests_over_its_chunks() {
+    let world = joiners(Drive::Review).await;
+    let plan = world.plan(Scope::Changed).await;
+    assert!(plan.chunks > 1);
+    let report = world.apply(plan.id).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(members(&world), PEOPLE);
+    assert_eq!(requests(&world), 100, "full requests only");
+}
+
+#[tokio::test]
+async fn workers_of_a_drive_share_requests() {
+    let world = joiners(Drive::Enforce).await;
+    // 37 leave 7 edges over in each batch.
+    let options = RunOptions { workers: 8, batch: 37, ..RunOptions::default() };
+    let report = world.engine.run(&world.actor, &options).await.unwrap();
+    assert_eq!((report.done, report.failed), (2 * PEOPLE as u64, 0), "an account and an edge for each");
+    assert_eq!(members(&world), PEOPLE);
+    let requests = requests(&world);
+    assert!(requests <= 110, "{requests} requests");
+    assert!(world.plan(Scope::All).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_alone_has_nobody_to_wait_for() {
+    let world = joiners(Drive::Enforce).await;
+    let options = RunOptions { workers: 1, batch: 256, ..RunOptions::default() };
+    let report = world.engine.run(&world.actor, &options).await.unwrap();
+    assert_eq!(report.failed, 0);
+    assert_eq!(members(&world), PEOPLE);
+    // Three batches of 256 and one of 232, each with a part of a request at its end.
+    assert_eq!(requests(&world), 26 * 3 + 24);
+}
