@@ -282,7 +282,7 @@ impl Engine {
                 .collect();
             let mut changes = Changes::in_realm(&self.realm);
             for work in work.into_iter().flatten() {
-                // Made after the plan, in the place of a mark that an earlier call ended: it counts from 1 again.
+                // Made after the plan, in the place of a mark that an earlier call ended.
                 let due = work.value.due_at;
                 if due > header.made_at && due <= self.now() {
                     continue;

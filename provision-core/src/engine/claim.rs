@@ -254,6 +254,20 @@ mod tests {
         assert_eq!(realm.claim("b").await.len(), 1);
     }
 
+    /// A plan made before the first row ended may be applied after the second one was made, by a process whose clock
+    /// is another.
+    #[tokio::test]
+    async fn a_mark_in_the_place_of_one_that_ended_is_not_taken_for_it() {
+        let realm = realm();
+        let id = realm.dirty(1, false).await;
+        let first = realm.claim("a").await.remove(0);
+        assert!(realm.engine.give_back(&first, Rest::Done(None)).await.unwrap());
+        realm.wait(Duration::from_millis(1));
+        realm.engine.mark_dirty(&[id]).await.unwrap();
+        let second = realm.claim("b").await.remove(0);
+        assert_ne!(first.generation, second.generation);
+    }
+
     #[tokio::test]
     async fn a_parked_row_waits_for_its_instant_or_for_the_next_mark() {
         let realm = realm();

@@ -29,7 +29,7 @@ pub struct Work {
     pub identity: IdentityId,
     /// Source and key: the row's key and the order in which names are allotted.
     pub order: String,
-    /// Counts the changes; the row is removed only by a worker that saw the last one.
+    /// Grows with the changes, from the instant the row was made; the row is removed only by who saw the last one.
     pub generation: u64,
     /// A leaver: goes before everybody else.
     pub urgent: bool,
@@ -56,7 +56,8 @@ impl Work {
                 realm: identity.realm.clone(),
                 identity: identity.id,
                 order: identity.order(),
-                generation: 1,
+                // Not from 1 again: whoever saw an earlier row must not take this one for that.
+                generation: u64::try_from(due_at.as_micros()).unwrap_or(1).max(1),
                 urgent,
                 due_at,
                 lease: None,

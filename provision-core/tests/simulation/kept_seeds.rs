@@ -8,6 +8,14 @@ use crate::run::run;
 const KEPT: &[(&str, u64, &str)] = &[
     ("everyday", 3, "what a stranger changed was forgotten when our next write showed it"),
     ("everyday", 43, "edges that were taken away between a backup and its restore were not given again"),
+    ("end-dates", 2071, "a plan that was gone on with a day later gave what a revocation had taken away"),
+    ("names", 3081, "a returning person whose name a stranger had taken was refused without end"),
+    (
+        "everyday",
+        23,
+        "a plan took a new mark for the one it had seen, because both counted from 1 and clocks differ",
+    ),
+    ("names", 42, "the same, of a leaver"),
 ];
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn look(store: &dyn Store, now: Timestamp, changes: &Changes) -> Vec<
     for put in puts(Table::Name) {
         let Ok(name) = serde_json::from_str::<Name>(&put.body) else { continue };
         found.extend(given_away(store, realm, &name));
-        found.extend(withheld(store, realm, &name, now));
+        found.extend(withheld(store, realm, changes, &name, now));
     }
     found
 }
@@ -86,7 +86,13 @@ fn given_away(store: &dyn Store, realm: &RealmId, name: &Name) -> Option<Violati
 }
 
 /// Nobody gets a later name because of a reservation that is over.
-fn withheld(store: &dyn Store, realm: &RealmId, name: &Name, now: Timestamp) -> Option<Violation> {
+fn withheld(
+    store: &dyn Store,
+    realm: &RealmId,
+    changes: &Changes,
+    name: &Name,
+    now: Timestamp,
+) -> Option<Violation> {
     let reserved = matches!(name.state, NameState::Reserved { .. });
     if !reserved || known::<Name>(store, realm, &name.key()).is_some() {
         return None;
@@ -96,6 +102,10 @@ fn withheld(store: &dyn Store, realm: &RealmId, name: &Name, now: Timestamp) -> 
     let earlier = (1..number).map(|n| if n == 1 { stem.to_owned() } else { format!("{stem}{n}") });
     for earlier in earlier {
         let row = Name::row_key(&name.namespace, &name.scope, &earlier);
+        // The same commit gives the earlier one to somebody.
+        if changes.put.iter().any(|put| put.table == Table::Name && put.key == row) {
+            continue;
+        }
         let Some(before) = known::<Name>(store, realm, &row) else { continue };
         if let NameState::Reserved { until, .. } = before.state
             && until.plus(RESERVED) <= now

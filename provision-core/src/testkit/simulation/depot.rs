@@ -56,6 +56,8 @@ pub(super) struct Depot {
     pub(super) weather: Arc<Weather>,
     pub(super) record: Record,
     trace: Arc<Trace>,
+    /// When a backup last took the store's place.
+    restored: Mutex<Option<Timestamp>>,
 }
 
 impl std::fmt::Debug for Depot {
@@ -88,7 +90,15 @@ impl Depot {
         };
         #[cfg(not(feature = "sqlite"))]
         let _ = folder;
-        Ok(Self { shelf: Mutex::new(shelf), time, seed, weather, record: Record::default(), trace })
+        Ok(Self {
+            shelf: Mutex::new(shelf),
+            time,
+            seed,
+            weather,
+            record: Record::default(),
+            trace,
+            restored: Mutex::default(),
+        })
     }
 
     /// The store behind, without weather.
@@ -120,6 +130,11 @@ impl Depot {
         Ok(())
     }
 
+    /// Whether a backup took the store's place after that.
+    pub(super) fn is_restored_since(&self, at: Timestamp) -> bool {
+        lock(&self.restored).is_some_and(|restored| restored >= at)
+    }
+
     /// Whether there is a copy.
     pub(super) fn has_backup(&self) -> bool {
         match &*lock(&self.shelf) {
@@ -132,6 +147,7 @@ impl Depot {
     /// Puts the copy in the store's place; all processes are stopped. Says when it was
     /// made; `None` when there is none.
     pub(super) fn restore(&self) -> Result<Option<Timestamp>> {
+        *lock(&self.restored) = Some(self.time.now());
         match &mut *lock(&self.shelf) {
             Shelf::Memory { now, backup, restored } => {
                 let Some((copy, at)) = backup.take() else { return Ok(None) };

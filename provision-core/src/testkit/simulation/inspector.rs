@@ -159,6 +159,10 @@ impl Inspector {
         else {
             return Ok(());
         };
+        // A restored store does not know of it.
+        if self.depot.is_restored_since(open) {
+            return Ok(());
+        }
         let correlation = format!("{plan}/{}", carried.step.id.as_str());
         let read =
             lock(&self.reads).iter().filter(|((_, known), _)| *known == correlation).map(|(_, at)| *at).max();
