@@ -12,7 +12,7 @@ use crate::plan::{Action, Step};
 use crate::planted::{self, Defect};
 use crate::schema::ObjectClass;
 use crate::store::{Record, Table};
-use crate::value::{AttrName, Attributes};
+use crate::value::{AttrName, Attributes, Slot};
 
 impl Lane<'_> {
     /// Adds one ending to a batch; the entry as it is then.
@@ -198,9 +198,17 @@ impl Lane<'_> {
             }
             if let Some(observed) = observed {
                 // What somebody else changed meanwhile is no measure of what we wrote before: a reconcile finds it.
+                // Nor is what it shows for the first time, where we wrote something else.
                 let measured = |name: &AttrName| whole || wrote.get(name.as_str()).is_some();
                 for (name, slot) in observed.iter() {
-                    if measured(name) || link.observed.get(name.as_str()).is_none() {
+                    let ours = |written: &Slot| {
+                        class
+                            .attribute(name.as_str())
+                            .is_some_and(|(_, schema)| schema.same_slot(written, slot))
+                    };
+                    let first = link.observed.get(name.as_str()).is_none()
+                        && link.applied.get(name.as_str()).is_none_or(ours);
+                    if measured(name) || first {
                         link.observed.insert(name.clone(), slot.clone());
                     }
                 }

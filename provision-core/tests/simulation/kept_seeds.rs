@@ -16,6 +16,12 @@ const KEPT: &[(&str, u64, &str)] = &[
         "a plan took a new mark for the one it had seen, because both counted from 1 and clocks differ",
     ),
     ("names", 42, "the same, of a leaver"),
+    (
+        "names",
+        138,
+        "what a stranger changed was taken for ours when a read-back showed it for the first time",
+    ),
+    ("everyday", 149, "a reference was planned still when all was quiet"),
 ];
 
 #[test]

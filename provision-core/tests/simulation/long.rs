@@ -14,8 +14,9 @@ fn number(name: &str) -> Option<u64> {
 
 /// `SIMULATION_SECONDS`: how long; `SIMULATION_FROM`: the first seed; `SIMULATION_PROFILE`: only that one.
 #[test]
+#[ignore = "takes as long as it is told: ./test --long simulation"]
 fn as_many_seeds_as_there_is_time() {
-    let Some(seconds) = number("SIMULATION_SECONDS") else { return };
+    let seconds = number("SIMULATION_SECONDS").expect("SIMULATION_SECONDS says how long");
     let from = number("SIMULATION_FROM").unwrap_or(1_000);
     let only = std::env::var("SIMULATION_PROFILE").ok();
     let profiles: Vec<Profile> = Profile::all()
