@@ -69,7 +69,7 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "replay: SIMULATION_SEED={seed} SIMULATION_STORE={store:?} SIMULATION_PROFILE={profile} cargo test -p \
-             provision-core --test simulation replay -- --ignored --nocapture"
+             provision-core --test simulation replay -- --nocapture"
         )
     }
 }
