@@ -1,5 +1,5 @@
 //! A reconcile of a target with 1,000,000 accounts, one in a thousand changed by somebody else, against `sort` and
-//! `comm` over the same two files: what the target showed before, and what it shows now.
+//! `comm` over the same two files: what the target showed before, and what it shows now, each in an order of its own.
 //!
 //! `--smoke`: 2,000 accounts, one round. `--accounts N`, `--rounds N`: other sizes.
 
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use provision_benches::report::Figure;
 use provision_benches::{
     Outcome, People, Size, Spent, Table, expect, listed::Listed, median, number_of, peak_memory_kib, run,
-    seconds, timed, write_csv,
+    scatter, seconds, timed, write_csv,
 };
 use provision_core::connector::{Connector, ObjectKey, Registry};
 use provision_core::engine::Engine;
@@ -40,14 +40,14 @@ async fn speed(folder: &Path, accounts: usize, rounds: usize) -> Outcome<()> {
     let day = |day| People { count: accounts, day, changed };
     let file = |day: usize| folder.join(format!("day-{day}.csv"));
     let shown = Arc::new(Mutex::new(file(0)));
-    write_csv(&file(0), day(0))?;
+    write_shuffled(&file(0), day(0))?;
     let engine = prepare(folder, &shown).await?;
     let actor = Actor::person("bench");
     let (first, first_spent) = timed(engine.reconcile(&actor, &TARGET.into())).await;
     expect("accounts linked", first?.linked, accounts as u64)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for number in 1..=rounds {
-        write_csv(&file(number), day(number))?;
+        write_shuffled(&file(number), day(number))?;
         let (found, plain) = timed(async { compare(folder, &file(number - 1), &file(number)) }).await;
         expect("lines that differ", found?, changed)?;
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = file(number);
@@ -62,6 +62,20 @@ async fn speed(folder: &Path, accounts: usize, rounds: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// Writes what the target shows on a day, in an order of its own: targets do not list by key.
+fn write_shuffled(file: &Path, people: People) -> Outcome<()> {
+    write_csv(file, people)?;
+    let text = std::fs::read_to_string(file)?;
+    let (head, rows) = text.split_once('\n').ok_or("the file is empty")?;
+    let mut rows: Vec<(usize, &str)> =
+        rows.lines().enumerate().map(|(number, row)| (scatter(number + people.day), row)).collect();
+    rows.sort_unstable();
+    let rows = rows.iter().map(|(_, row)| *row);
+    let text: Vec<&str> = std::iter::once(head).chain(rows).collect();
+    std::fs::write(file, text.join("\n") + "\n")?;
+    Ok(())
+}
+
 fn show(accounts: usize, changed: usize, first: Spent, ours: &[Spent], theirs: &[Spent]) {
     let rounds = ours.len();
     let (ours, theirs) = (median(ours), median(theirs));
@@ -72,8 +86,10 @@ fn show(accounts: usize, changed: usize, first: Spent, ours: &[Spent], theirs: &
     println!("{table}");
     println!("ratio: {} ({rounds} rounds)", ours.ratio(theirs));
     let name = format!("reconcile of {accounts} accounts, {changed} of them changed");
+    let processor = ours.processor.as_secs_f64() / theirs.processor.as_secs_f64().max(0.01);
     Figure::new("reconcile", name, ours.wall.as_secs_f64(), "s")
         .peer("`sort` of both files and `comm`", theirs.wall.as_secs_f64())
+        .processor(processor)
         .goal("3x")
         .print();
     if let Some(peak) = peak_memory_kib() {

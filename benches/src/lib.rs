@@ -16,7 +16,7 @@ mod sink;
 mod world;
 
 pub use measure::{Spent, Table, median, peak_memory_kib, seconds, thousands, timed};
-pub use people::{People, write_csv};
+pub use people::{People, scatter, write_csv};
 pub use policy::BenchPolicy;
 pub use rows::{Written, insert_all, open_like, position, written_since};
 pub use sink::Sink;

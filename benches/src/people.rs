@@ -50,7 +50,7 @@ fn pick<'a>(list: &[&'a str], number: usize) -> &'a str {
 }
 
 /// A number that looks arbitrary and is the same in every run (the finisher of splitmix64).
-fn scatter(number: usize) -> usize {
+pub fn scatter(number: usize) -> usize {
     let mut x = (number as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
