@@ -18,7 +18,8 @@ const FIRST: u128 = 0x0192_0000_0000_7000_8000_0000_0000_0000;
 
 /// The number of a person in her key, her names and everything made of them.
 pub fn token(person: usize) -> String {
-    format!("{person:08}")
+    // A letter that is no hexadecimal digit: ids do not look like it.
+    format!("q{person:08}")
 }
 
 /// The record of a person, as a source would deliver it.

@@ -1,6 +1,8 @@
 //! The store of a world: shared by all processes, with places at every call where others go first or the caller dies.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,9 +16,8 @@ use super::trace::Trace;
 use super::weather::Weather;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::RealmId;
-use crate::runtime::Clock;
 #[cfg(feature = "sqlite")]
-use crate::runtime::SeededRandom;
+use crate::runtime::{Clock, SeededRandom};
 use crate::store::{Changes, Commit, MemoryStore, Row, Rows, Scan, Select, Store, Stream, Table};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteOptions, SqliteStore};
@@ -52,6 +53,7 @@ enum Shelf {
 pub(super) struct Depot {
     shelf: Mutex<Shelf>,
     time: Time,
+    #[cfg(feature = "sqlite")]
     seed: u64,
     pub(super) weather: Arc<Weather>,
     pub(super) record: Record,
@@ -89,10 +91,11 @@ impl Depot {
             }
         };
         #[cfg(not(feature = "sqlite"))]
-        let _ = folder;
+        let _ = (folder, seed);
         Ok(Self {
             shelf: Mutex::new(shelf),
             time,
+            #[cfg(feature = "sqlite")]
             seed,
             weather,
             record: Record::default(),
@@ -201,6 +204,7 @@ fn told(changes: &Changes) -> impl FnOnce() -> String + use<> {
     }
 }
 
+#[cfg(feature = "sqlite")]
 fn closed() -> Error {
     Error::new(ErrorKind::StoreUnusable, "the store is closed").with_effect(Effect::None)
 }
