@@ -1,7 +1,7 @@
 //! Planted defects: believable bugs of the engine that its simulation has to find. **Test only, excluded from semver.**
 //!
 //! A proof that never failed proves little. With the feature `planted` a test can switch one defect on, run the same
-//! laws over the same engine, and see them break; without the feature [`is`] is a constant `false` and every site
+//! laws over the same engine, and see them break; without the feature `is` is a constant `false` and every site
 //! compiles to what stands without it.
 //!
 //! The switch is one cell per thread, the only state in this crate that is not handed over. A simulation is one thread
