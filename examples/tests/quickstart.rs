@@ -32,7 +32,7 @@ fn first_run_provisions_and_second_finds_nothing_to_do() {
         assert!(first.stdout.contains(fact), "{fact:?} is not in:\n{}", first.stdout);
     }
     assert_eq!(first.stdout.matches("steps done.").count(), 2, "{}", first.stdout);
-    golden("quickstart.txt", &unordered(&normalised(&first.stdout, folder.path())));
+    golden("quickstart.txt", &unordered(&without_numbers(&normalised(&first.stdout, folder.path()))));
 
     let accounts = std::fs::read(folder.path().join("badges.csv")).unwrap();
     let second = run();
@@ -42,6 +42,16 @@ fn first_run_provisions_and_second_finds_nothing_to_do() {
     assert!(second.stdout.contains("its hold still waits"));
     assert!(second.stdout.contains("there was nothing to do."));
     assert_eq!(std::fs::read(folder.path().join("badges.csv")).unwrap(), accounts, "nothing was written");
+}
+
+/// Objects made side by side get their numbers in any order: `m-000095` becomes `m-`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split("m-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |done, part| {
+        let digits = part.chars().take_while(char::is_ascii_digit).count();
+        done + "m-" + if digits == 6 { part.get(digits..).unwrap_or_default() } else { part }
+    })
 }
 
 /// Targets are written side by side, and the clock stands still: entries of one instant come in any order.

@@ -273,7 +273,7 @@ impl<'a> RealmsDrive<'a> {
     /// Waits until something may be due.
     async fn pause(&mut self) {
         let now = self.inner.clock.now();
-        let next = Timestamp::earliest(self.later, self.turns.rested_at()).map(|at| at.since(now));
+        let next = Timestamp::earliest(self.later, self.turns.rested_at(now)).map(|at| at.since(now));
         let wait = next.map_or(self.options.poll, |next| next.min(self.options.poll));
         tokio::select! {
             biased;
@@ -320,7 +320,7 @@ impl<'a> RealmsDrive<'a> {
     }
 
     fn over(&mut self, turn: &Turn) {
-        self.turns.over(&turn.realm);
+        self.turns.over(turn);
         if !self.turns.is_worked_in(&turn.realm) {
             self.companies.remove(&turn.realm);
         }

@@ -229,8 +229,8 @@ impl Engine {
             let (page, next) =
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for stored in page {
-                let called = stored.value.key.as_ref().is_some_and(|key| roll.was_called(&key.id));
-                if !called && is_missing(&stored.value, at) {
+                let lacking = stored.value.key.as_ref().is_some_and(|key| roll.lacks(&key.id));
+                if lacking && is_missing(&stored.value, at) {
                     missing += 1;
                     gone.push(stored);
                 }
@@ -388,7 +388,12 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
             continue;
         }
         let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
-        if link.observed.get(name.as_str()).is_some_and(|seen| !attribute.same_slot(seen, &is)) {
+        // Once the object has been compared, an attribute that was not there had no value.
+        let seen = match link.observed.get(name.as_str()) {
+            None if link.compared.is_some() => Some(&Slot::Null),
+            seen => seen,
+        };
+        if seen.is_some_and(|seen| !attribute.same_slot(seen, &is)) {
             now.observed.insert(name.clone(), is);
             drifts = true;
         }

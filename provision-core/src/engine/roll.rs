@@ -152,9 +152,9 @@ impl Roll {
         }
     }
 
-    /// Whether the object was called.
-    pub(super) fn was_called(&mut self, object: &str) -> bool {
-        self.find(object).is_some_and(|line| line.called)
+    /// Whether the object has a line and was not called. One that became ours later may have been listed or not.
+    pub(super) fn lacks(&mut self, object: &str) -> bool {
+        self.find(object).is_some_and(|line| !line.called)
     }
 
     /// True when every account of the roll was called.
@@ -315,9 +315,9 @@ mod tests {
         roll.lines.sort_unstable_by_key(|line| line.object);
         assert_eq!(roll.call("a", shows), Answer::Same);
         assert_eq!(roll.call("b", shows), Answer::Other);
-        assert!(!roll.is_full() && roll.was_called("b") && !roll.was_called("c"));
+        assert!(!roll.is_full() && !roll.lacks("b") && roll.lacks("c"));
         assert_eq!(roll.call("c", shows), Answer::Other);
         assert_eq!(roll.call("d", shows), Answer::Stranger);
-        assert!(roll.is_full() && !roll.was_called("d"));
+        assert!(roll.is_full() && !roll.lacks("d"));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Turn {
     pub(super) realm: RealmId,
     /// For leavers alone.
     pub(super) urgent: bool,
-    /// Nobody else works in the realm: this worker looks also for what waits for an instant or an approval.
+    /// Nobody else in the realm has a first turn: this worker looks also for what waits for an instant or an approval.
     pub(super) first: bool,
 }
 
@@ -63,6 +63,8 @@ pub(super) struct Turns {
     leavers: Queue,
     others: Queue,
     working: BTreeMap<RealmId, u32>,
+    /// Realms in which a first turn is under way.
+    first: BTreeSet<RealmId>,
     resting: BTreeMap<RealmId, Resting>,
     /// Urgent turns given since the last other one.
     urgent: u32,
@@ -75,6 +77,7 @@ impl Turns {
             leavers: Queue::default(),
             others: Queue::default(),
             working: BTreeMap::new(),
+            first: BTreeSet::new(),
             resting: BTreeMap::new(),
             urgent: 0,
         }
@@ -146,7 +149,7 @@ impl Turns {
         self.urgent = if urgent { self.urgent.saturating_add(1) } else { 0 };
         let workers = self.working.entry(realm.clone()).or_default();
         *workers += 1;
-        let first = *workers == 1;
+        let first = self.first.insert(realm.clone());
         Some(Turn { realm, urgent, first })
     }
 
@@ -159,7 +162,11 @@ impl Turns {
     }
 
     /// A turn is over: its worker is free.
-    pub(super) fn over(&mut self, realm: &RealmId) {
+    pub(super) fn over(&mut self, turn: &Turn) {
+        let realm = &turn.realm;
+        if turn.first {
+            self.first.remove(realm);
+        }
         if let Some(workers) = self.working.get_mut(realm) {
             *workers = workers.saturating_sub(1);
             if *workers == 0 {
@@ -180,7 +187,8 @@ impl Turns {
 
     /// A turn found nothing to do: another process was faster.
     pub(super) fn idle(&mut self, realm: &RealmId, until: Timestamp) {
-        self.resting.entry(realm.clone()).or_insert(Resting { until, failures: 0 });
+        let resting = self.resting.entry(realm.clone()).or_insert(Resting { until, failures: 0 });
+        resting.until = resting.until.max(until);
     }
 
     /// A turn failed: the realm rests, the longer the more often it failed.
@@ -194,9 +202,9 @@ impl Turns {
         self.others.take(is_other);
     }
 
-    /// When the first realm that rests may be looked at again.
-    pub(super) fn rested_at(&self) -> Option<Timestamp> {
-        self.resting.values().map(|resting| resting.until).min()
+    /// When the first realm that still rests may be looked at again.
+    pub(super) fn rested_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.resting.values().map(|resting| resting.until).filter(|until| *until > now).min()
     }
 
     /// Forgets rests that are long over: such a realm has not failed since.
@@ -228,7 +236,7 @@ mod tests {
         for _ in 0..count {
             let turn = turns.next().unwrap();
             turns.wait(&turn.realm, turn.urgent, NOW);
-            turns.over(&turn.realm);
+            turns.over(&turn);
             order.push(format!("{}{}", turn.realm.as_str(), if turn.urgent { "!" } else { "" }));
         }
         order
@@ -251,21 +259,52 @@ mod tests {
     #[test]
     fn a_realm_never_has_the_last_worker_beside_its_own() {
         let mut turns = waiting(8, &[("a", false)]);
-        let mut given = 0;
+        let (mut given, mut of_a) = (0, Vec::new());
         while let Some(turn) = turns.next() {
             assert_eq!(turn.first, given == 0);
             given += 1;
             turns.wait(&turn.realm, false, NOW);
+            of_a.push(turn);
         }
         assert_eq!((given, turns.free()), (7, 1));
         assert!(turns.wait(&RealmId::new("b"), false, NOW));
         assert_eq!(turns.next().unwrap().realm.as_str(), "b", "at once, though all of a's are stuck");
         assert_eq!(turns.next(), None);
-        turns.over(&RealmId::new("a"));
+        turns.over(&of_a[1]);
         turns.wait(&RealmId::new("b"), false, NOW);
         assert_eq!(turns.next(), None, "the one that is free is kept");
-        turns.over(&RealmId::new("a"));
+        turns.over(&of_a[2]);
         assert_eq!(turns.next().unwrap().realm.as_str(), "b", "a is over its share");
+    }
+
+    #[test]
+    fn the_first_turn_of_a_realm_is_followed_by_another_first_while_others_go_on() {
+        let mut turns = waiting(4, &[("a", false)]);
+        let next = |turns: &mut Turns| {
+            let turn = turns.next().unwrap();
+            turns.wait(&turn.realm, false, NOW);
+            turn
+        };
+        let (one, two) = (next(&mut turns), next(&mut turns));
+        assert!(one.first && !two.first);
+        turns.over(&one);
+        let three = next(&mut turns);
+        assert!(three.first, "dates and approvals do not wait until nobody works in the realm");
+        turns.over(&two);
+        assert!(!next(&mut turns).first);
+    }
+
+    #[test]
+    fn a_rest_that_is_over_is_not_waited_for() {
+        let mut turns = waiting(1, &[("a", false)]);
+        let a = turns.next().unwrap();
+        turns.over(&a);
+        let until = NOW.plus(Duration::from_secs(1));
+        turns.idle(&a.realm, until);
+        assert_eq!(turns.rested_at(NOW), Some(until));
+        assert_eq!(turns.rested_at(until), None, "or the drive would look without a pause");
+        turns.idle(&a.realm, until.plus(Duration::from_secs(1)));
+        assert_eq!(turns.rested_at(until), Some(until.plus(Duration::from_secs(1))));
     }
 
     #[test]
@@ -284,14 +323,16 @@ mod tests {
         let a = RealmId::new("a");
         let mut now = NOW;
         for rest in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(turns.next().unwrap().realm, a);
-            turns.over(&a);
+            let turn = turns.next().unwrap();
+            assert_eq!(turn.realm, a);
+            turns.over(&turn);
             turns.failed(&a, now);
             let until = now.plus(Duration::from_secs(rest));
-            assert_eq!(turns.rested_at(), Some(until));
+            assert_eq!(turns.rested_at(now), Some(until));
             assert!(!turns.wait(&a, true, until.minus(Duration::from_micros(1))));
-            assert_eq!(turns.next().unwrap().realm.as_str(), "b");
-            turns.over(&RealmId::new("b"));
+            let turn = turns.next().unwrap();
+            assert_eq!(turn.realm.as_str(), "b");
+            turns.over(&turn);
             assert!(turns.wait(&a, false, until));
             turns.wait(&RealmId::new("b"), false, until);
             now = until;
