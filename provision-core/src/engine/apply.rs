@@ -223,6 +223,13 @@ impl Engine {
         if !going {
             let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
             let Some(stored) = stored else { return refuse("the plan is gone; make a new one") };
+            if stored.value.state != header.state {
+                // Somebody else has begun it, or even ended it, since it was read: there is nothing to open.
+                return match stored.value.state {
+                    PlanState::Applying | PlanState::Applied => Ok(header.hold.is_some()),
+                    _ => refuse("the plan was given up meanwhile; make a new one"),
+                };
+            }
             header.state = PlanState::Applying;
             changes.replace(stored.version, header)?;
             let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applying");
@@ -300,18 +307,19 @@ impl Engine {
         }
         if report.open == 0 {
             let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
-            if let Some(stored) = stored {
+            report.state = PlanState::Applied;
+            // Of two who finish it, one says so.
+            if let Some(stored) = stored.filter(|stored| stored.value.state == PlanState::Applying) {
                 header.state = PlanState::Applied;
-                report.state = PlanState::Applied;
                 let mut changes = Changes::in_realm(&self.realm);
                 changes.replace(stored.version, &header)?;
                 let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applied");
                 entry.plan = Some(header.id);
                 changes.append.push(entry.append()?);
                 self.commit(changes).await?;
-            }
-            if report.is_clean() {
-                self.count_managed(&header).await?;
+                if report.is_clean() {
+                    self.count_managed(&header).await?;
+                }
             }
         }
         audit::seal(self.store(), &self.realm).await?;
