@@ -48,9 +48,18 @@ impl Worker<'_> {
         let noted = store::get::<Meta<Approved>>(engine.store(), &engine.realm, APPROVED).await?;
         let due = self.due_plans().await?;
         let mut went_on = 0;
-        for plan in due.into_iter().take(most) {
-            self.apply(plan, &Progress::new()).await?;
-            went_on += 1;
+        for plan in due {
+            if went_on >= most || self.options.stop.is_stopped() {
+                break;
+            }
+            match self.apply(plan, &Progress::new()).await {
+                Ok(()) => went_on += 1,
+                // A target that this process cannot speak to keeps its own plans waiting, and nobody else.
+                Err(error) if error.kind() == ErrorKind::ConfigInvalid => {
+                    tracing::warn!(%plan, error = %error.report(), "a plan cannot be gone on with here");
+                }
+                Err(error) => return Err(error),
+            }
         }
         for (_, header) in self.holds(HoldState::Approved).await? {
             if header.expires_at <= engine.now() {
