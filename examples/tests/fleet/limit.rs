@@ -166,7 +166,12 @@ fn run(end: &str, kills: u64) {
     let rest = Process::start(python(&site, HELD, "")).end();
     let held: Vec<String> = rest.after("held ").unwrap().split(' ').map(str::to_owned).collect();
     let waiting: BTreeSet<String> = held.iter().cloned().collect();
-    assert_eq!(waiting, leavers.difference(&gone).cloned().collect(), "{end}: what is over waits in holds");
+    // A hold is about people: it may name one whose step was still under way in a plan of the killed, which another
+    // process has carried out since.
+    let over: BTreeSet<String> = leavers.difference(&gone).cloned().collect();
+    assert!(over.is_subset(&waiting), "{end}: {:?} wait in no hold", over.difference(&waiting));
+    let named: Vec<&String> = waiting.difference(&over).collect();
+    assert!(named.len() < 64 && named.iter().all(|who| gone.contains(*who)), "{end}: {named:?}");
     assert_eq!(rest.after("open "), Some("[]"), "{end}");
     let spent: usize = rest.after("spent ").unwrap().parse().unwrap();
     assert!(spent >= gone.len() && spent <= LIMIT, "{end}: {spent} spent for {} destroyed", gone.len());
