@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use provision_core::Result;
 use provision_core::id::RealmId;
-use provision_core::store::{Changes, Commit, Row, Rows, Scan, Select, SqliteStore, Store, Stream, Table};
+use provision_core::store::{
+    Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, SqliteStore, Store, Stream, Table,
+};
 use provision_core::value::Timestamp;
 
 use crate::point::{Act, Points};
@@ -21,6 +23,21 @@ pub(crate) struct PointStore {
 impl Store for PointStore {
     async fn get(&self, realm: &RealmId, table: Table, keys: &[String]) -> Result<Vec<Option<Row>>> {
         self.inner.get(realm, table, keys).await
+    }
+
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        self.inner.marks(realm, table, keys).await
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        self.inner.scan_marks(realm, table, prefix, after, limit).await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
@@ -77,6 +94,10 @@ impl Store for PointStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.inner.realms().await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        self.inner.due_realms(dues).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {
