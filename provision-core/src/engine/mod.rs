@@ -16,6 +16,7 @@ mod held;
 mod history;
 mod holds;
 mod ingest;
+mod lease;
 mod onboarding;
 mod planning;
 mod realms;

@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) started_at: Timestamp,
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     pub(crate) wakes: Arc<Wakes>,
+    /// The name of this process among those that share the store.
+    pub(crate) node: Option<String>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
     connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
 }
@@ -57,6 +59,7 @@ impl Runtime {
             authorizer: Arc::new(CautiousAuthorizer),
             settle: Duration::from_secs(1),
             delivery: None,
+            node: None,
         }
     }
 
@@ -79,6 +82,12 @@ impl Runtime {
 impl Inner {
     pub(crate) fn mint(&self) -> Result<Uuid> {
         mint(self.clock.as_ref(), self.random.as_ref())
+    }
+
+    /// Who has a lease: this process, and no other claim of it.
+    pub(crate) fn owner(&self) -> Result<String> {
+        let node = self.node.as_deref().unwrap_or("process");
+        Ok(format!("{node}/{}", self.mint()?))
     }
 
     pub(crate) fn set_policy(&self, realm: &RealmId, policy: Arc<dyn Policy>) {
@@ -158,9 +167,19 @@ pub struct RuntimeBuilder {
     authorizer: Arc<dyn Authorizer>,
     settle: Duration,
     delivery: Option<Arc<dyn CredentialDelivery>>,
+    node: Option<String>,
 }
 
 impl RuntimeBuilder {
+    /// Names this process among those that share the store: a *node*. Give every process a name of its own when there
+    /// are several; without one they work together safely, but are not seen in the status, and each writes to a group
+    /// without regard to the others.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
     /// Where initial passwords go. Without one they are dropped as soon as they are set: people use the target's
     /// reset.
     #[must_use]
@@ -211,6 +230,7 @@ impl RuntimeBuilder {
             authorizer: self.authorizer,
             settle: self.settle,
             delivery: self.delivery,
+            node: self.node,
             policies: Mutex::new(BTreeMap::new()),
             connectors: Mutex::new(BTreeMap::new()),
         }))
