@@ -173,9 +173,11 @@ async fn send(lane: &Lane<'_>, group: &Group, request: Vec<Waiting>) {
     let (request, late): (Vec<Waiting>, Vec<Waiting>) =
         request.into_iter().partition(|waiting| waiting.asked.deadline > lane.engine.now());
     for waiting in late {
-        let error = Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call");
         // Who does not wait any more needs no answer.
-        let _ = waiting.answer.send(Err(error.with_effect(Effect::None).record()));
+        let _ = waiting.answer.send(Err(super::call::late().record()));
+    }
+    if request.is_empty() {
+        return;
     }
     let (edges, answers): (Vec<Asked>, Vec<_>) =
         request.into_iter().map(|waiting| (waiting.asked, waiting.answer)).unzip();
