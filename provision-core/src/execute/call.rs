@@ -16,6 +16,7 @@ use crate::model::Link;
 use crate::plan::{Action, OutputRef, Step, is_protected};
 use crate::planted::{self, Defect};
 use crate::policy::CredentialPolicy;
+use crate::runtime::within;
 use crate::store;
 use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 
@@ -234,11 +235,16 @@ impl Lane<'_> {
         Ok(true)
     }
 
+    /// Hands the password over, within the time of a call: a host that does not answer keeps no lane.
     async fn deliver(&self, begun: &Begun, key: &ObjectKey, password: &Secret) {
         let Some(delivery) = &self.engine.inner.delivery else { return };
         let (realm, step) = (&self.engine.realm, &begun.step);
-        if let Err(error) = delivery.deliver(realm, step.identity, &step.target, key, password).await {
+        let call = delivery.deliver(realm, step.identity, &step.target, key, password);
+        if let Err(error) = within(self.engine.inner.clock.as_ref(), self.timeout(), call).await {
             tracing::error!(step = step.id.as_str(), error = %error, "the initial password was not delivered");
+            if let Err(error) = self.tell_undelivered(begun, key, &error).await {
+                tracing::error!(step = step.id.as_str(), error = %error.report(), "nor was that journalled");
+            }
         }
     }
 

@@ -110,7 +110,7 @@ async fn edges_whose_time_passes_while_they_wait_for_company_have_not_failed() {
             assert!(fine, "creates {creates}: {entry:?}");
         }
         let audit = world.audit().await;
-        waited += audit.iter().filter(|entry| entry.action == "step.add_member.waiting").count();
+        waited += audit.iter().filter(|entry| entry.event == "step.add_member.waiting").count();
     }
     assert!(waited > 0, "no edge waited beyond its time");
 }

@@ -18,7 +18,9 @@ use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::RealmId;
 #[cfg(feature = "sqlite")]
 use crate::runtime::{Clock, SeededRandom};
-use crate::store::{Changes, Commit, Due, DueRealms, MemoryStore, Row, Rows, Scan, Select, Store, Stream, Table};
+use crate::store::{
+    Changes, Commit, Due, DueRealms, MemoryStore, Row, Rows, Scan, Select, Store, Stream, Table,
+};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::value::Timestamp;
