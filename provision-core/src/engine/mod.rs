@@ -17,6 +17,7 @@ mod history;
 mod holds;
 mod ingest;
 mod onboarding;
+mod pages;
 mod planning;
 mod realms;
 mod reconcile;
