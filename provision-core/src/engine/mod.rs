@@ -18,6 +18,7 @@ mod holds;
 mod ingest;
 mod lease;
 mod onboarding;
+mod pages;
 mod planning;
 mod realms;
 mod reconcile;

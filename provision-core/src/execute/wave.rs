@@ -227,6 +227,9 @@ impl Lane<'_> {
                     checked.stale.push((step.clone(), why));
                     continue;
                 }
+                None if begun.after_unknown && self.is_used_up(&begun) => {
+                    begun.resolve_only = Some("its attempts are used up".to_owned());
+                }
                 None => {}
             }
             if let Some(identity) = &identity {
@@ -238,6 +241,13 @@ impl Lane<'_> {
             checked.begun.push(begun);
         }
         Ok(checked)
+    }
+
+    /// Whether an attempt has only to find out what became of those before: they were all that the target gets, and a
+    /// lookup tells.
+    fn is_used_up(&self, begun: &Begun) -> bool {
+        let lookup = matches!(begun.step.action, Action::Create { lookup: Some(_), .. });
+        lookup && begun.entry.attempts > self.target.settings.retry.attempts_max
     }
 
     /// Ties the intent to the link it was checked against. A create writes its link now, without a key: nobody else
