@@ -44,6 +44,17 @@ impl Store for Counted {
         self.asked().marks(realm, table, keys).await
     }
 
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        self.asked().scan_marks(realm, table, prefix, after, limit).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.asked().scan(scan).await
     }

@@ -287,6 +287,33 @@ async fn deadlines_are_measured_by_the_clock_that_was_given() {
     }
 }
 
+/// C-9.1: a write that waited for the file longer than its deadline is not made any more; one with time left is.
+#[tokio::test]
+async fn a_write_whose_deadline_passed_while_another_had_the_lock_is_not_made() {
+    let folder = TempDir::new().unwrap();
+    let table = TableConfig::from_value(&config(&folder.path().join("badges.csv"))).unwrap();
+    let clock = Arc::new(FixedClock::at("2001-01-01T00:00:00Z".parse().unwrap()));
+    let target = CsvConnector::with_clock(&table, clock.clone()).unwrap();
+    create(&target, person("first")).await.unwrap();
+    let lock = std::fs::File::open(folder.path().join(".badges.csv.lock")).unwrap();
+    lock.lock().unwrap();
+
+    let until = |deadline: &str| Context { deadline: Some(deadline.parse().unwrap()), ..cx() };
+    let (short, long) = (until("2001-01-01T00:00:05Z"), until("2001-01-01T00:01:00Z"));
+    let writer = target.writer().unwrap();
+    let mut late = writer.create(&short, create_of(person("late")));
+    let mut good = writer.create(&long, create_of(person("good")));
+    assert!(futures_util::poll!(&mut late).is_pending(), "the lock is another's");
+    assert!(futures_util::poll!(&mut good).is_pending(), "the lock is another's");
+    clock.set("2001-01-01T00:00:06Z".parse().unwrap());
+    drop(lock);
+    let error = late.await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
+    done(good.await).unwrap();
+    let numbers: Vec<String> = all(&target).await.into_iter().map(|object| object.key.id).collect();
+    assert_eq!(numbers, ["first", "good"]);
+}
+
 #[tokio::test]
 async fn listing_pages_filters_and_selects() {
     let (_folder, _path, target) = new_target();

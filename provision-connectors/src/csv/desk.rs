@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provision_core::connector::{Context, Outcome};
 use provision_core::runtime::Clock;
+use provision_core::value::Timestamp;
 use provision_core::{Effect, Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -24,8 +25,13 @@ const GROUP_MAX: usize = 4096;
 #[derive(Debug)]
 struct Job {
     change: Change,
+    /// The file's lock may be another's for longer than this.
+    deadline: Option<Timestamp>,
     answer: oneshot::Sender<Result<Outcome>>,
 }
+
+/// A change, and until when it may be made.
+type Asked = (Change, Option<Timestamp>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -75,7 +81,11 @@ impl Desk {
 
     /// Refuses a call whose deadline has passed (C-9.1).
     pub(super) fn in_time(&self, cx: &Context) -> Result<()> {
-        match cx.deadline {
+        self.before(cx.deadline)
+    }
+
+    fn before(&self, deadline: Option<Timestamp>) -> Result<()> {
+        match deadline {
             Some(deadline) if self.clock.now() >= deadline => {
                 let error = Error::new(ErrorKind::Unavailable, "the deadline has passed");
                 Err(error.with_effect(Effect::None))
@@ -108,12 +118,12 @@ impl Desk {
         Ok(table)
     }
 
-    /// Queues a change and waits until it is durable.
-    pub(super) async fn submit(self: &Arc<Self>, change: Change) -> Result<Outcome> {
+    /// Queues a change and waits until it is durable. It is not made when the call's deadline passes before its turn.
+    pub(super) async fn submit(self: &Arc<Self>, cx: &Context, change: Change) -> Result<Outcome> {
         let (answer, answered) = oneshot::channel();
         let idle = {
             let mut queue = unpoisoned(&self.queue);
-            queue.jobs.push_back(Job { change, answer });
+            queue.jobs.push_back(Job { change, deadline: cx.deadline, answer });
             !std::mem::replace(&mut queue.running, true)
         };
         if idle {
@@ -140,7 +150,7 @@ impl Desk {
         let mut changes = Vec::with_capacity(jobs.len());
         for job in jobs {
             answers.push(job.answer);
-            changes.push(job.change);
+            changes.push((job.change, job.deadline));
         }
         match self.rewrite(changes, &mut results) {
             Ok(()) => {
@@ -160,14 +170,16 @@ impl Desk {
 
     /// # Errors
     /// Of the group as a whole, with its effect: no change of it counts.
-    fn rewrite(&self, changes: Vec<Change>, results: &mut Vec<Result<Outcome>>) -> Result<()> {
+    fn rewrite(&self, changes: Vec<Asked>, results: &mut Vec<Result<Outcome>>) -> Result<()> {
         let path = file::resolve(&self.path);
         let lock = file::lock(&path)?;
         let before = self.table()?;
         let mut table = Table::clone(&before);
         let mut changed = false;
-        for change in changes {
-            results.push(self.shape.apply(&mut table, change).map(|(outcome, wrote)| {
+        for (change, deadline) in changes {
+            // With the lock in hand: whoever asked may have given up while another process had it.
+            let applied = self.before(deadline).and_then(|()| self.shape.apply(&mut table, change));
+            results.push(applied.map(|(outcome, wrote)| {
                 changed |= wrote;
                 outcome
             }));

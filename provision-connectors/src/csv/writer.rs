@@ -39,13 +39,13 @@ impl Writer for CsvConnector {
             attributes: request.attributes,
             enabled: request.enabled.unwrap_or(true),
         };
-        self.desk.submit(change).await
+        self.desk.submit(cx, change).await
     }
 
     async fn update(&self, cx: &Context, request: UpdateRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
         self.desk.in_time(cx)?;
-        self.desk.submit(Change::Update { key: request.key, delta: request.delta }).await
+        self.desk.submit(cx, Change::Update { key: request.key, delta: request.delta }).await
     }
 
     async fn rename(&self, cx: &Context, request: RenameRequest) -> Result<Outcome> {
@@ -60,13 +60,13 @@ impl Writer for CsvConnector {
                 "a rename changes the naming attribute alone",
             ));
         }
-        self.desk.submit(Change::Rename { key: request.key, naming: request.naming }).await
+        self.desk.submit(cx, Change::Rename { key: request.key, naming: request.naming }).await
     }
 
     async fn delete(&self, cx: &Context, request: DeleteRequest) -> Result<Outcome> {
         self.desk.shape.check_class(&request.class)?;
         self.desk.in_time(cx)?;
-        self.desk.submit(Change::Delete { key: request.key }).await
+        self.desk.submit(cx, Change::Delete { key: request.key }).await
     }
 }
 
@@ -78,6 +78,6 @@ impl LifecycleFacet for CsvConnector {
         if self.desk.shape.enabled.is_none() {
             return Err(unsupported("the table has no `enabled_column`"));
         }
-        self.desk.submit(Change::Enable { key: request.key, enabled: request.enabled }).await
+        self.desk.submit(cx, Change::Enable { key: request.key, enabled: request.enabled }).await
     }
 }

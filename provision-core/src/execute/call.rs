@@ -16,6 +16,7 @@ use crate::model::Link;
 use crate::plan::{Action, OutputRef, Step, is_protected};
 use crate::planted::{self, Defect};
 use crate::policy::CredentialPolicy;
+use crate::runtime::within;
 use crate::store;
 use crate::value::{AttrName, Attributes, ObjectRef, Secret, Value};
 
@@ -32,8 +33,7 @@ impl Lane<'_> {
             return unsent(unit, left, PAUSE_WHY);
         }
         if unit.first().is_some_and(|begun| self.limit(begun).is_zero()) {
-            let why = "its turn did not come before the deadline of its intent";
-            return unsent(unit, std::time::Duration::ZERO, why);
+            return unsent(unit, std::time::Duration::ZERO, LATE_WHY);
         }
         let ended = match unit {
             Unit::Step(begun) => {
@@ -46,13 +46,19 @@ impl Lane<'_> {
         ended
     }
 
-    /// Takes note of how a request ended: once, however many edges were in it.
+    /// Takes note of how a request ended: once, however many edges were in it. What was not sent says nothing of the
+    /// target.
     fn note_request(&self, ended: &[(Begun, Ended)]) {
-        let failed = |(_, ended): &'_ (Begun, Ended)| match ended {
+        let failed = |ended: &Ended| match ended {
             Ended::Failed(error) => Some((error.kind(), error.retry())),
             _ => None,
         };
-        let errors: Vec<(ErrorKind, Retry)> = ended.iter().filter_map(failed).collect();
+        let sent: Vec<Option<(ErrorKind, Retry)>> =
+            ended.iter().map(|(_, ended)| failed(ended)).filter(|error| *error != Some(UNSENT)).collect();
+        if sent.is_empty() {
+            return;
+        }
+        let errors: Vec<(ErrorKind, Retry)> = sent.iter().flatten().copied().collect();
         if let Some((_, retry)) = errors.iter().find(|(kind, _)| *kind == ErrorKind::RateLimited) {
             return self.pace(match retry {
                 Retry::After(Some(after)) => *after,
@@ -60,7 +66,7 @@ impl Lane<'_> {
             });
         }
         match errors.first() {
-            Some((kind, _)) if errors.len() == ended.len() => self.note(Some(*kind)),
+            Some((kind, _)) if errors.len() == sent.len() => self.note(Some(*kind)),
             _ => self.note(None),
         }
     }
@@ -229,11 +235,16 @@ impl Lane<'_> {
         Ok(true)
     }
 
+    /// Hands the password over, within the time of a call: a host that does not answer keeps no lane.
     async fn deliver(&self, begun: &Begun, key: &ObjectKey, password: &Secret) {
         let Some(delivery) = &self.engine.inner.delivery else { return };
         let (realm, step) = (&self.engine.realm, &begun.step);
-        if let Err(error) = delivery.deliver(realm, step.identity, &step.target, key, password).await {
+        let call = delivery.deliver(realm, step.identity, &step.target, key, password);
+        if let Err(error) = within(self.engine.inner.clock.as_ref(), self.timeout(), call).await {
             tracing::error!(step = step.id.as_str(), error = %error, "the initial password was not delivered");
+            if let Err(error) = self.tell_undelivered(begun, key, &error).await {
+                tracing::error!(step = step.id.as_str(), error = %error.report(), "nor was that journalled");
+            }
         }
     }
 
@@ -296,6 +307,19 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why a step is not sent while its lane pauses.
 pub(super) const PAUSE_WHY: &str = "the target asked for a pause";
+
+/// Why a step is not sent after its time.
+const LATE_WHY: &str = "its turn did not come before the deadline of its intent";
+
+/// What a step ends with that was not sent because its time was over: it is begun again at once.
+const UNSENT: (ErrorKind, Retry) = (ErrorKind::RateLimited, Retry::After(Some(std::time::Duration::ZERO)));
+
+/// The error of a step whose time was over before it was sent. Nothing failed: the attempt does not count, neither
+/// against the step nor against the target.
+pub(super) fn late() -> Error {
+    let (kind, retry) = UNSENT;
+    Error::new(kind, LATE_WHY).with_effect(Effect::None).with_retry(retry)
+}
 
 fn has_lookup(action: &Action) -> bool {
     matches!(action, Action::Create { lookup: Some(_), .. })

@@ -101,12 +101,12 @@ impl Company {
         arrival: Arrival<'_, '_>,
     ) -> Vec<Result<()>> {
         let until = edges.iter().map(|edge| edge.deadline).min().unwrap_or(Timestamp::EPOCH);
+        // Whoever makes a request full sends it: before ours came, less than one was waiting. What others fill
+        // meanwhile they send themselves.
+        let full = edges.len() / size.max(1) + 1;
         let answers = join_all(self.join(group, edges));
         drop(arrival);
-        while let Some(request) = self.take(group, size, false) {
-            send(lane, group, request).await;
-            self.answer_late(group);
-        }
+        self.carry(lane, group, size, full, false).await;
         let mut all_wait = self.all_wait.subscribe();
         let alone = pin!(async {
             let nobody_comes = pin!(all_wait.wait_for(|all| *all));
@@ -117,10 +117,9 @@ impl Company {
         let answers = match select(answers, alone).await {
             Either::Left((answers, _)) => answers,
             Either::Right((_, answers)) => {
-                while let Some(request) = self.take(group, size, true) {
-                    send(lane, group, request).await;
-                    self.answer_late(group);
-                }
+                // Those that wait now, ours among them: who comes later goes behind them, and looks after itself.
+                let waiting = self.state().waiting.get(group).map_or(0, VecDeque::len);
+                self.carry(lane, group, size, waiting.div_ceil(size.max(1)), true).await;
                 answers.await
             }
         };
@@ -128,6 +127,15 @@ impl Company {
             .into_iter()
             .map(|answer| answer.unwrap_or_else(|_| Err(lost())).map_err(Error::from))
             .collect()
+    }
+
+    /// Sends so many requests at most: others may keep bringing edges, and ours are to be settled.
+    async fn carry(&self, lane: &Lane<'_>, group: &Group, size: usize, requests: usize, any: bool) {
+        for _ in 0..requests {
+            let Some(request) = self.take(group, size, any) else { return };
+            send(lane, group, request).await;
+            self.answer_late(group);
+        }
     }
 
     /// Planted: whoever came while a request was out is answered with it.
@@ -173,9 +181,11 @@ async fn send(lane: &Lane<'_>, group: &Group, request: Vec<Waiting>) {
     let (request, late): (Vec<Waiting>, Vec<Waiting>) =
         request.into_iter().partition(|waiting| waiting.asked.deadline > lane.engine.stored_at_most());
     for waiting in late {
-        let error = Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call");
         // Who does not wait any more needs no answer.
-        let _ = waiting.answer.send(Err(error.with_effect(Effect::None).record()));
+        let _ = waiting.answer.send(Err(super::call::late().record()));
+    }
+    if request.is_empty() {
+        return;
     }
     let (edges, answers): (Vec<Asked>, Vec<_>) =
         request.into_iter().map(|waiting| (waiting.asked, waiting.answer)).unzip();

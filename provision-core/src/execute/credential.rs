@@ -14,8 +14,11 @@ use crate::value::Secret;
 /// Brings an initial password to the person. The host implements it (a link, a sealed letter, the manager).
 #[async_trait]
 pub trait CredentialDelivery: Debug + Send + Sync {
-    /// Takes the password over. Called once the target has accepted it; a failure is journalled and does not undo
-    /// the account.
+    /// Takes the password over. Called once the target has accepted it. A failure does not undo the account: it is in
+    /// the audit stream as `account.password_undelivered`, and somebody sets another password.
+    ///
+    /// It has as long as a call to the target may take (`timeout_seconds`). One that has not answered by then is
+    /// dropped and has failed, whatever it still does: hand a slow carrier's work to a queue and return.
     async fn deliver(
         &self,
         realm: &RealmId,

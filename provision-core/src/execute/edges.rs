@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Ended;
-use super::call::{PAUSE_WHY, key_of, unsupported};
+use super::call::{PAUSE_WHY, key_of, late, unsupported};
 use super::company::{Arrival, Asked, Group};
 use super::lane::Lane;
 use super::wave::Begun;
@@ -96,8 +96,7 @@ impl Lane<'_> {
         }
         let limit = self.limit_until(until);
         if limit.is_zero() {
-            let why = "the attempt's time was over before the call";
-            return all(Error::new(ErrorKind::Unavailable, why).with_effect(Effect::None));
+            return all(late());
         }
         let mut cx = Context::new(self.engine.realm.clone(), correlation);
         cx.deadline = Some(self.engine.now().plus(limit));

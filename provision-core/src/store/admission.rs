@@ -20,6 +20,10 @@ pub(super) fn admit(changes: &Changes) -> Result<Option<&RealmId>> {
         let indexes = append.stream.indexes().iter().map(|index| index.name);
         columns(append.stream.name(), indexes, &append.columns)?;
     }
+    if let Some((stream, _)) = changes.trim.iter().find(|(stream, _)| !stream.may_be_trimmed()) {
+        let message = format!("rows of `{}` are kept: it is not trimmed", stream.name());
+        return Err(misuse(message).with_effect(Effect::None));
+    }
     for expect in &changes.expect {
         if let Expect::Column { table, column, .. } = expect {
             known(table.name(), table.indexes(), column).map_err(|error| error.with_effect(Effect::None))?;

@@ -186,6 +186,15 @@ struct Tape {
 }
 
 impl Tape {
+    /// Forgets the rows up to a number.
+    fn trim(&mut self, number: u64) {
+        self.rows.retain(|kept, _| *kept > number);
+        for values in self.indexes.values_mut() {
+            values.values_mut().for_each(|numbers| numbers.retain(|kept| *kept > number));
+            values.retain(|_, numbers| !numbers.is_empty());
+        }
+    }
+
     fn row(&self, number: u64) -> Option<(u64, Row)> {
         let body = self.rows.get(&number)?.clone();
         Some((number, Row { key: number.to_string(), version: 1, body }))
@@ -235,6 +244,11 @@ impl State {
             let held = Held { version, body: put.body, columns: put.columns };
             let before = self.set(realm, put.table, &put.key, Some(held));
             undo.push((put.table, put.key, before));
+        }
+        for (stream, number) in changes.trim {
+            if let Some(tape) = self.streams.get_mut(&(realm.clone(), stream)) {
+                tape.trim(number);
+            }
         }
         for append in changes.append {
             self.append(realm, append);
@@ -420,7 +434,8 @@ impl Store for MemoryStore {
         let state = self.state();
         let with_rows = state.tables.iter().filter(|(_, shelf)| !shelf.rows.is_empty());
         let tables = with_rows.map(|((realm, _), _)| realm);
-        let realms: BTreeSet<_> = tables.chain(state.streams.keys().map(|(realm, _)| realm)).collect();
+        let kept = state.streams.iter().filter(|(_, tape)| !tape.rows.is_empty());
+        let realms: BTreeSet<_> = tables.chain(kept.map(|((realm, _), _)| realm)).collect();
         Ok(realms.into_iter().cloned().collect())
     }
 

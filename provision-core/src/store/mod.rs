@@ -110,6 +110,9 @@ pub struct Changes {
     pub delete: Vec<(Table, String)>,
     /// Rows to append.
     pub append: Vec<Append>,
+    /// Streams whose rows up to a number, this one included, are deleted; of a stream that may be trimmed
+    /// ([`Stream::may_be_trimmed`]). Their numbers are never given again.
+    pub trim: Vec<(Stream, u64)>,
 }
 
 impl Changes {
@@ -143,7 +146,7 @@ impl Changes {
 
     /// True when there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.put.is_empty() && self.delete.is_empty() && self.append.is_empty()
+        self.put.is_empty() && self.delete.is_empty() && self.append.is_empty() && self.trim.is_empty()
     }
 }
 
@@ -287,8 +290,8 @@ pub trait Store: Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<(u64, Row)>>;
 
-    /// Applies changes atomically and durably: all of `expect` is checked first, then `delete`, `put` and `append`
-    /// happen in this order, each in the order given. A unique value that a deleted row had is free for a put.
+    /// Applies changes atomically and durably: all of `expect` is checked first, then `delete`, `put`, `trim` and
+    /// `append` happen in this order, each in the order given. A unique value that a deleted row had is free for a put.
     /// A caller that stops waiting does not know whether the changes were applied.
     ///
     /// # Errors

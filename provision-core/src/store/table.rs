@@ -110,7 +110,7 @@ tables!(Table: "A table of rows." {
     Meta = "meta" [across("due")];
 });
 
-tables!(Stream: "A stream of rows that are only appended." {
+tables!(Stream: "A stream of rows that are only appended, and deleted from the beginning where it may be trimmed." {
     /// What happened, for `history` and `verify`.
     Audit = "audit" [plain("identity"), plain("plan")];
     /// Events for the host.
@@ -120,6 +120,13 @@ tables!(Stream: "A stream of rows that are only appended." {
 /// The column of a table that is kept beside the key in an index of its own, so that it is read without the row
 /// ([`Store::marks`](super::Store::marks)). Nothing is selected by it.
 pub const MARK: &str = "mark";
+
+impl Stream {
+    /// Whether rows may be deleted from its beginning. The audit is kept whole: its seals prove it.
+    pub fn may_be_trimmed(self) -> bool {
+        matches!(self, Self::Outbox)
+    }
+}
 
 impl Table {
     /// Whether the rows of the table may have a [`MARK`].

@@ -3,6 +3,8 @@
 
 pub mod contract;
 pub mod fault;
+#[cfg(feature = "testkit-peer")]
+pub mod peer;
 #[cfg(feature = "testkit-proxy")]
 pub mod proxy;
 pub mod simulation;

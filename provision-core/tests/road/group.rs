@@ -1,8 +1,12 @@
 //! Many people into one group: as few requests as the target's limit allows, whoever makes them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use provision_core::engine::RunOptions;
+use provision_core::execute::StepState;
 use provision_core::memory::{MemoryConfig, Operation};
-use provision_core::plan::{Drive, Scope};
+use provision_core::plan::{Action, Drive, PlanHeader, Scope};
 
 use crate::world::{Setup, World, generous, person};
 
@@ -64,4 +68,53 @@ async fn a_worker_alone_has_nobody_to_wait_for() {
     assert_eq!(members(&world), PEOPLE);
     // Three batches of 256 and one of 232, each with a part of a request at its end.
     assert_eq!(requests(&world), 26 * 3 + 24);
+}
+
+/// Edges of one worker wait while another still creates accounts, and their time passes: nothing was sent, so nothing
+/// has failed.
+#[tokio::test]
+async fn edges_whose_time_passes_while_they_wait_for_company_have_not_failed() {
+    let mut waited = 0;
+    for creates in 5..=9 {
+        let mut settings = generous();
+        settings.drive = Drive::Enforce;
+        settings.concurrency = 1;
+        settings.retry.attempts_max = 1;
+        let world = Setup { settings, ..Setup::default() }.build().await;
+        // One worker has a single account to create, the other nine.
+        let people: Vec<_> = (0..10)
+            .map(|number| person(&number.to_string(), "Jo", &format!("Family{number}"), "Sales"))
+            .collect();
+        world.feed(&people).await;
+        world.onboard().await;
+        world.pace.stepwise();
+        let lease = Duration::from_secs(86_400);
+        let options = RunOptions { workers: 2, batch: 9, lease, ..RunOptions::default() };
+        let time = async {
+            while world.directory.called(Operation::Create) < creates {
+                tokio::task::yield_now().await;
+            }
+            world.later(Duration::from_secs(600));
+        };
+        let (report, ()) = tokio::join!(world.engine.run(&world.actor, &options), time);
+        report.unwrap();
+        world.pace.straight();
+        let mut edges = BTreeSet::new();
+        for plan in world.all::<PlanHeader>().await {
+            let steps = world.steps(&plan).await.into_iter();
+            edges.extend(steps.filter(|step| is_edge(&step.action)).map(|step| (plan.id, step.id)));
+        }
+        let journal = world.journal().await.into_iter();
+        for entry in journal.filter(|entry| edges.contains(&(entry.plan, entry.step.clone()))) {
+            let fine = matches!(entry.state, StepState::Done | StepState::Skipped { .. });
+            assert!(fine, "creates {creates}: {entry:?}");
+        }
+        let audit = world.audit().await;
+        waited += audit.iter().filter(|entry| entry.event == "step.add_member.waiting").count();
+    }
+    assert!(waited > 0, "no edge waited beyond its time");
+}
+
+fn is_edge(action: &Action) -> bool {
+    matches!(action, Action::AddMember { .. })
 }

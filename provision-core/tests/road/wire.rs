@@ -11,7 +11,7 @@ use provision_core::delta::Delta;
 use provision_core::id::RealmId;
 use provision_core::memory::MemoryConnector;
 use provision_core::runtime::{Clock, SeededRandom};
-use provision_core::store::{Changes, Commit, Row, Rows, Scan, Select, Store, Stream, Table};
+use provision_core::store::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
 use provision_core::testkit::fault::{
     Answer, Fault, FaultLayer, FaultRule, LayerOptions, Observer, Operation, Request,
 };
@@ -102,6 +102,21 @@ impl Store for PacedStore {
         self.around(self.inner.get(realm, table, keys), |rows| rows.iter().flatten().count()).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        self.around(self.inner.marks(realm, table, keys), Vec::len).await
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        self.around(self.inner.scan_marks(realm, table, prefix, after, limit), Vec::len).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.around(self.inner.scan(scan), |rows| rows.rows.len()).await
     }
@@ -153,6 +168,10 @@ impl Store for PacedStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.inner.realms().await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        self.around(self.inner.due_realms(dues), |_| 0).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {

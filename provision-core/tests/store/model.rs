@@ -65,10 +65,18 @@ fn append() -> impl Strategy<Value = Append> {
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
-    let parts = (vec(expect(), 0..2), vec(put(), 0..4), vec((table(), text()), 0..2), vec(append(), 0..2));
-    (prop::sample::select(REALMS.to_vec()), parts).prop_map(|(realm, (expect, put, delete, append))| {
-        Changes { realm: Some(RealmId::new(realm)), expect, put, delete, append }
-    })
+    let rows = (vec(expect(), 0..2), vec(put(), 0..4), vec((table(), text()), 0..2));
+    let streams = (vec(append(), 0..2), vec((Just(Stream::Outbox), 0..12u64), 0..2));
+    (prop::sample::select(REALMS.to_vec()), rows, streams).prop_map(
+        |(realm, (expect, put, delete), (append, trim))| Changes {
+            realm: Some(RealmId::new(realm)),
+            expect,
+            put,
+            delete,
+            append,
+            trim,
+        },
+    )
 }
 
 fn selects(table: Table, text: &str) -> Vec<Select> {

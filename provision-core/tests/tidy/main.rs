@@ -10,6 +10,7 @@
 mod layers;
 mod rules;
 mod source_text;
+mod wrapped;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,6 +93,7 @@ fn tidy() {
     let connector_modules = top_modules(&paths, "provision-connectors");
     let mut found = Vec::new();
     let mut rust_files = 0;
+    let contract = fs::read_to_string(root.join("provision-core/src/store/mod.rs")).unwrap();
     for path in &paths {
         found.extend(rules::name_of_path(path));
         if !is_text(path) {
@@ -103,6 +105,7 @@ fn tidy() {
         if path.ends_with(".rs") {
             rust_files += 1;
             found.extend(check_rust(path, &text, &connector_modules));
+            found.extend(wrapped::not_passed_on(path, &text, &contract));
         }
         if let Some((package, "Cargo.toml")) = package_of(path) {
             found.extend(layers::manifest(package, &text));

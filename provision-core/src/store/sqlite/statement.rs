@@ -120,6 +120,11 @@ fn append_sql(stream: Stream) -> String {
     format!("INSERT INTO \"{}\" (realm, {columns}body) VALUES (?, {marks}?)", stream.name())
 }
 
+/// Deletes the rows of a realm up to a number. The column counts on by itself, whatever was deleted.
+pub(super) fn trim_sql(stream: Stream) -> String {
+    format!("DELETE FROM \"{}\" WHERE realm = ? AND number <= ?", stream.name())
+}
+
 /// The key of another row with a value in a column.
 pub(super) fn other_holder(table: Table, column: &str) -> String {
     format!("SELECT 1 FROM \"{}\" WHERE realm = ? AND \"{column}\" = ? AND key <> ?", table.name())

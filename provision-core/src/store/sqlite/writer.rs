@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::failure::{explain, unusable};
 use super::file::StoreFile;
-use super::statement::{Statements, has_value, in_order, other_holder, text};
+use super::statement::{Statements, has_value, in_order, number, other_holder, text, trim_sql};
 use crate::error::{Effect, Error, Result};
 use crate::id::RealmId;
 use crate::store::{Changes, Commit, Conflict, Expect, Put, Table};
@@ -213,6 +213,10 @@ impl Writer {
             }
         }
         drop(puts);
+        for (stream, until) in &changes.trim {
+            let mut statement = self.connection.prepare_cached(&trim_sql(*stream))?;
+            statement.execute([text(realm.as_str()), number(*until)])?;
+        }
         let mut appends = Held::new();
         for append in &changes.append {
             let sql = || self.prepare(self.statements.append(append.stream)?);
@@ -260,7 +264,8 @@ struct Request {
 
 impl Request {
     fn rows(&self) -> usize {
-        self.changes.put.len() + self.changes.delete.len() + self.changes.append.len()
+        let changes = &self.changes;
+        changes.put.len() + changes.delete.len() + changes.append.len() + changes.trim.len()
     }
 }
 

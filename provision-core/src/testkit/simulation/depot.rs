@@ -18,7 +18,9 @@ use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::RealmId;
 #[cfg(feature = "sqlite")]
 use crate::runtime::{Clock, SeededRandom};
-use crate::store::{Changes, Commit, MemoryStore, Row, Rows, Scan, Select, Store, Stream, Table};
+use crate::store::{
+    Changes, Commit, Due, DueRealms, MemoryStore, Row, Rows, Scan, Select, Store, Stream, Table,
+};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::value::Timestamp;
@@ -245,6 +247,21 @@ impl Store for Counter {
         self.around(async { self.depot.inner()?.get(realm, table, keys).await }).await
     }
 
+    async fn marks(&self, realm: &RealmId, table: Table, keys: Vec<String>) -> Result<Vec<Option<String>>> {
+        self.around(async { self.depot.inner()?.marks(realm, table, keys).await }).await
+    }
+
+    async fn scan_marks(
+        &self,
+        realm: &RealmId,
+        table: Table,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Option<String>)>> {
+        self.around(async { self.depot.inner()?.scan_marks(realm, table, prefix, after, limit).await }).await
+    }
+
     async fn scan(&self, scan: &Scan) -> Result<Rows> {
         self.depot.record.looks(self.process, scan, self.depot.weather.time.now());
         self.around(async { self.depot.inner()?.scan(scan).await }).await
@@ -311,6 +328,10 @@ impl Store for Counter {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         self.depot.inner()?.realms().await
+    }
+
+    async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
+        self.around(async { self.depot.inner()?.due_realms(dues).await }).await
     }
 
     async fn backup(&self, path: &Path) -> Result<()> {

@@ -36,6 +36,7 @@ pub async fn run_all(store: &dyn Store) -> Result<()> {
     scan_counts_what_it_reads(store).await?;
     stream_keeps_order(store).await?;
     stream_by_column_reads_its_rows(store).await?;
+    outbox_is_trimmed_and_counts_on(store).await?;
     realms_are_found_by_what_is_due(store).await?;
     clock_and_epoch_answer(store).await
 }

@@ -45,6 +45,45 @@ pub async fn stream_keeps_order(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
+/// A stream is trimmed up to a number, in its realm only and with the rest of the commit or not at all; numbers are
+/// never given again. The audit is not trimmed.
+pub async fn outbox_is_trimmed_and_counts_on(store: &dyn Store) -> Result<()> {
+    let (realm, other) = (RealmId::new("stream-trim"), RealmId::new("stream-trim-other"));
+    for of in [&realm, &other] {
+        let append = ["1", "2", "3", "4"].map(|body| append(Stream::Outbox, Some("a"), body)).to_vec();
+        assert_eq!(store.commit(Changes { append, ..Changes::in_realm(of) }).await?, Commit::Committed);
+    }
+    let all = store.read_stream(&realm, Stream::Outbox, 0, 9).await?;
+    let numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+    let [_, second, _, last] = numbers.as_slice() else { panic!("four rows: {numbers:?}") };
+    let trim = |number: u64| Changes { trim: vec![(Stream::Outbox, number)], ..Changes::in_realm(&realm) };
+    assert!(!trim(*second).is_empty());
+    let refused = vec![Expect::Version { table: Table::Meta, key: "no".into(), version: 1 }];
+    let refused = Changes { expect: refused, ..trim(*last) };
+    assert!(matches!(store.commit(refused).await?, Commit::Conflict(_)));
+    assert_eq!(store.read_stream(&realm, Stream::Outbox, 0, 9).await?, all, "nothing of a refused commit");
+    assert_eq!(store.commit(trim(*second)).await?, Commit::Committed);
+    assert_eq!(bodies(&store.read_stream(&realm, Stream::Outbox, 0, 9).await?), ["3", "4"]);
+    assert_eq!(
+        bodies(&store.read_stream_by(&realm, Stream::Outbox, "identity", "a", 0, 9).await?),
+        ["3", "4"]
+    );
+    let append = vec![append(Stream::Outbox, None, "5")];
+    assert_eq!(store.commit(Changes { append, ..trim(*last) }).await?, Commit::Committed);
+    let left = store.read_stream(&realm, Stream::Outbox, 0, 9).await?;
+    assert_eq!(bodies(&left), ["5"], "what the same commit appends stays");
+    assert!(left.iter().all(|(number, _)| number > last));
+    assert_eq!(store.commit(trim(u64::MAX)).await?, Commit::Committed);
+    let append = vec![self::append(Stream::Outbox, None, "6")];
+    assert_eq!(store.commit(Changes { append, ..Changes::in_realm(&realm) }).await?, Commit::Committed);
+    let next = store.read_stream(&realm, Stream::Outbox, 0, 9).await?;
+    assert!(next.first().map(|(number, _)| *number) > left.first().map(|(number, _)| *number), "{next:?}");
+    assert_eq!(store.read_stream(&other, Stream::Outbox, 0, 9).await?.len(), 4, "another realm's stay");
+    let audit = Changes { trim: vec![(Stream::Audit, 1)], ..Changes::in_realm(&realm) };
+    assert!(store.commit(audit).await.is_err(), "the audit is kept");
+    Ok(())
+}
+
 /// Rows of a column's value, in order, in pages.
 pub async fn stream_by_column_reads_its_rows(store: &dyn Store) -> Result<()> {
     let realm = RealmId::new("stream-by");

@@ -1,6 +1,7 @@
 //! Law 11: secrets stay secret.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use provision_core::connector::ObjectKey;
@@ -9,6 +10,7 @@ use provision_core::id::{IdentityId, RealmId, TargetName};
 use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::plan::{Scope, render_header, render_step};
 use provision_core::value::Secret;
+use provision_core::{Error, ErrorKind};
 
 use crate::world::{Setup, TestPolicy, World, person};
 
@@ -104,5 +106,49 @@ async fn law_11_secrets_stay_secret_and_people_can_sign_in() {
         }
         let written: std::collections::BTreeSet<_> = delivered.iter().map(|(_, p)| p.expose()).collect();
         assert_eq!(written.len(), delivered.len(), "no two passwords are equal");
+    }
+}
+
+/// A host whose carrier never answers, or says no.
+#[derive(Debug)]
+struct Closed {
+    answers: bool,
+}
+
+#[async_trait]
+impl CredentialDelivery for Closed {
+    async fn deliver(
+        &self,
+        _realm: &RealmId,
+        _identity: IdentityId,
+        _target: &TargetName,
+        _key: &ObjectKey,
+        _password: &Secret,
+    ) -> provision_core::Result<()> {
+        if !self.answers {
+            std::future::pending::<()>().await;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the carrier is closed"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_fails_or_never_answers_keeps_the_account_and_is_told() {
+    for answers in [true, false] {
+        let policy = TestPolicy { password: Some(20), ..TestPolicy::new() };
+        let delivery: Option<Arc<dyn CredentialDelivery>> = Some(Arc::new(Closed { answers }));
+        let world = Setup { policy, delivery, ..Setup::default() }.build().await;
+        world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+        world.onboard().await;
+        let plan = world.plan(Scope::Changed).await;
+        let applied = tokio::time::timeout(Duration::from_secs(60), world.apply(plan.id)).await;
+        let report = applied.expect("the lane goes on");
+        assert!(report.is_clean(), "{report:?}");
+        assert_eq!(world.accounts()["1"].1, Some(true), "the account stays");
+        let told = world.audit().await.into_iter();
+        let told: Vec<_> = told.filter(|entry| entry.event == "account.password_undelivered").collect();
+        assert_eq!(told.len(), 1, "answers: {answers}");
+        assert_eq!(told[0].object, Some(world.directory.dump("user").unwrap()[0].key.id.clone()));
+        assert_eq!(told[0].error.as_ref().unwrap().kind, ErrorKind::Unavailable);
     }
 }
