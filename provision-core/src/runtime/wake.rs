@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::Clock;
-use crate::error::Result;
+use super::skew::Skew;
+use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
@@ -119,6 +120,7 @@ pub(crate) struct WakingStore {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) skew: Arc<Skew>,
 }
 
 #[async_trait]
@@ -177,6 +179,12 @@ impl Store for WakingStore {
     }
 
     async fn commit(&self, changes: Changes) -> Result<Commit> {
+        if changes.realm == Some(RealmId::nodes()) {
+            let message = "this name of a realm is kept for the processes that share the store: give another";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message)
+                .with_context("realm", RealmId::nodes().as_str())
+                .with_effect(Effect::None));
+        }
         let wake = self.wakes.of(&changes, self.clock.now());
         let realm = changes.realm.clone().filter(|_| wake.any());
         let commit = self.store.commit(changes).await?;
@@ -187,7 +195,10 @@ impl Store for WakingStore {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.store.now().await
+        let before = self.clock.now();
+        let stored = self.store.now().await?;
+        self.skew.measured(before, stored, self.clock.now());
+        Ok(stored)
     }
 
     async fn epoch(&self) -> Result<String> {
@@ -195,7 +206,9 @@ impl Store for WakingStore {
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
-        self.store.realms().await
+        let mut realms = self.store.realms().await?;
+        realms.retain(|realm| *realm != RealmId::nodes());
+        Ok(realms)
     }
 
     async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {
