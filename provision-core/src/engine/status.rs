@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::configure::Meta;
 use crate::error::Result;
+use crate::event::{SinkStatus, sinks_of};
 use crate::execute::JournalEntry;
 use crate::id::{FeedId, RealmId, SourceName, TargetName};
 use crate::model::{
@@ -50,6 +51,8 @@ pub struct Status {
     pub holds_approved: u64,
     /// Disputes that wait for a decision.
     pub disputes_open: u64,
+    /// Where events go, by name: how far each sink is in this realm.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// Steps that have not simply been done, counted.
@@ -177,6 +180,7 @@ impl Engine {
             holds_approved: store::count_by::<Hold>(self.store(), &self.realm, state(HoldState::Approved))
                 .await?,
             disputes_open: store::count_by::<Dispute>(self.store(), &self.realm, open).await?,
+            sinks: sinks_of(&self.inner, &self.realm).await?,
         })
     }
 

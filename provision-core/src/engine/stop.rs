@@ -30,7 +30,7 @@ impl Stop {
         *self.0.borrow()
     }
 
-    pub(super) async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         // The sender lives as long as we do: waiting ends with the flag and not before.
         let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
     }

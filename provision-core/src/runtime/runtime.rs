@@ -13,6 +13,7 @@ use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRa
 use crate::connector::{Connector, Registry};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::event::{Announced, EventSink, Events};
 use crate::execute::CredentialDelivery;
 use crate::id::{RealmId, TargetName};
 use crate::plan::TargetSettings;
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) skew: Arc<Skew>,
+    pub(crate) announced: Arc<Announced>,
+    pub(crate) sinks: BTreeMap<String, Arc<dyn EventSink>>,
     /// The name of this process among those that share the store.
     pub(crate) node: Option<String>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
@@ -63,8 +66,38 @@ impl Runtime {
             authorizer: Arc::new(CautiousAuthorizer),
             settle: Duration::from_secs(1),
             delivery: None,
+            sinks: BTreeMap::new(),
             node: None,
         }
+    }
+
+    /// What commits of this process append to the outbox, from now on. Best effort, for a host that wants to look at
+    /// once: a listener that is too slow misses events and is told how many, commits that end at the same time may be
+    /// told in another order, and other processes' commits are not heard here. The outbox is the truth: a sink misses
+    /// nothing.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use provision_core::connector::Registry;
+    /// # use provision_core::runtime::{Runtime, SystemClock};
+    /// # use provision_core::store::MemoryStore;
+    /// use futures_util::StreamExt;
+    /// use provision_core::event::Heard;
+    ///
+    /// # async fn run() {
+    /// # let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    /// let runtime = Runtime::builder(store, Registry::new()).build();
+    /// let mut events = runtime.events();
+    /// while let Some(heard) = events.next().await {
+    ///     match heard {
+    ///         Heard::Event(event) => println!("look at {:?}: {}", event.identity, event.event),
+    ///         Heard::Missed(count) => println!("{count} events went by: look at everything"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.0.announced.listen()
     }
 
     /// The engine of a realm. Cheap: ask for it whenever one is needed.
@@ -172,9 +205,18 @@ pub struct RuntimeBuilder {
     settle: Duration,
     delivery: Option<Arc<dyn CredentialDelivery>>,
     node: Option<String>,
+    sinks: BTreeMap<String, Arc<dyn EventSink>>,
 }
 
 impl RuntimeBuilder {
+    /// Where events go ([`Runtime::relay`]). The store keeps under this name how far the sink is: all processes that
+    /// send to the same place give it the same name. Another sink of the same name takes its place.
+    #[must_use]
+    pub fn sink(mut self, name: impl Into<String>, sink: Arc<dyn EventSink>) -> Self {
+        self.sinks.insert(name.into(), sink);
+        self
+    }
+
     /// Names this process among those that share the store: a *node*. Give every process a name of its own when there
     /// are several; without one they work together safely, but are not seen in the status, and each writes to a group
     /// without regard to the others.
@@ -226,13 +268,22 @@ impl RuntimeBuilder {
     pub fn build(self) -> Runtime {
         let wakes = Arc::new(Wakes::default());
         let skew = Arc::new(Skew::default());
+        let announced = Arc::new(Announced::new());
         let (store, clock) = (self.store, Arc::clone(&self.clock));
         Runtime(Arc::new(Inner {
             started_at: self.clock.now(),
             bare: Arc::clone(&store),
-            store: Arc::new(WakingStore { store, clock, wakes: Arc::clone(&wakes), skew: Arc::clone(&skew) }),
+            store: Arc::new(WakingStore {
+                store,
+                clock,
+                wakes: Arc::clone(&wakes),
+                skew: Arc::clone(&skew),
+                announced: Arc::clone(&announced),
+            }),
             wakes,
             skew,
+            announced,
+            sinks: self.sinks,
             registry: self.registry,
             clock: self.clock,
             random: self.random,
