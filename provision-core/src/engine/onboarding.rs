@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pages::Pages;
+use super::reconcile::Listed;
 use super::{Engine, ReconcileReport};
 use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Connector, Context, Discovery, ListRequest, Object};
@@ -121,7 +122,9 @@ impl Engine {
                     // What the store says of its links may be older than the objects.
                     let mut seen = ReconcileReport::begun(name, at);
                     crowded |= !self.doubt_edges(name, class, &objects).await?;
-                    crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
+                    crowded |= !self
+                        .compare(&Listed::of(name, class, &discovery, schema), objects, &mut seen)
+                        .await?;
                 }
             }
             let mut end = pages.end();

@@ -1,6 +1,7 @@
 //! Reconciling: reading a target whole and noting where it differs from what it showed after our last write.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::Engine;
 use super::pages::Pages;
 use super::roll::{Answer, Fingerprinter, Roll};
 use crate::audit::AuditEntry;
-use crate::connector::{Completeness, Context, ListRequest, Object};
+use crate::connector::{Completeness, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
@@ -47,6 +48,27 @@ pub struct ReconcileReport {
     pub doubted: u64,
 }
 
+/// A class that is listed whole.
+pub(super) struct Listed<'a> {
+    pub(super) target: &'a TargetName,
+    pub(super) class: &'a ClassName,
+    pub(super) schema: &'a ObjectClass,
+    /// How old what is listed may be.
+    pub(super) visible_after: Duration,
+}
+
+impl<'a> Listed<'a> {
+    /// A class as its target describes it.
+    pub(super) fn of(
+        target: &'a TargetName,
+        class: &'a ClassName,
+        discovery: &Discovery,
+        schema: &'a ObjectClass,
+    ) -> Self {
+        Self { target, class, schema, visible_after: discovery.capabilities.class(class).visible_after }
+    }
+}
+
 impl ReconcileReport {
     /// A report of nothing read yet.
     pub(super) fn begun(target: &TargetName, at: Timestamp) -> Self {
@@ -83,6 +105,7 @@ impl Engine {
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
+            let listed = Listed::of(name, class, &discovery, schema);
             // Written before the listing: what is ours only since then is no concern of this reading.
             let mut roll = self.roll(name, class).await?;
             let mut prints = Fingerprinter::new(schema)?;
@@ -91,7 +114,7 @@ impl Engine {
             let mut crowded = false;
             while let Some(objects) = pages.next().await {
                 let objects = call(&mut roll, &mut prints, objects, &mut report)?;
-                crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
+                crowded |= !self.compare(&listed, objects, &mut report).await?;
             }
             let mut end = pages.end();
             if crowded {
@@ -100,7 +123,7 @@ impl Engine {
                 end = Completeness::Partial { reason };
             }
             if end.is_complete() {
-                self.note_missing(&target, class, &mut roll, &mut report).await?;
+                self.note_missing(&listed, &mut roll, &mut report).await?;
             } else {
                 report.completeness = end;
             }
@@ -113,39 +136,35 @@ impl Engine {
     /// was not compared.
     pub(super) async fn compare(
         &self,
-        schema: &ObjectClass,
-        target: &TargetName,
-        class: &ClassName,
+        listed: &Listed<'_>,
         objects: Vec<Object>,
         report: &mut ReconcileReport,
     ) -> Result<bool> {
         let mut compared = true;
         for objects in objects.chunks(PAGE) {
-            compared &= self.compare_page(schema, target, class, objects, report).await?;
+            compared &= self.compare_page(listed, objects, report).await?;
         }
         Ok(compared)
     }
 
     async fn compare_page(
         &self,
-        schema: &ObjectClass,
-        target: &TargetName,
-        class: &ClassName,
+        listed: &Listed<'_>,
         objects: &[Object],
         report: &mut ReconcileReport,
     ) -> Result<bool> {
-        let mut prints = Fingerprinter::new(schema)?;
+        let mut prints = Fingerprinter::new(listed.schema)?;
         for _ in 0..TRIES_MAX {
-            let found = self.links_of(target, class, objects).await?;
+            let found = self.links_of(listed.target, listed.class, objects).await?;
             let mut changes = Changes::in_realm(&self.realm);
             let mut drifted: Vec<IdentityId> = Vec::new();
             for object in objects {
                 let Some(stored) = found.get(&object.key.id) else { continue };
                 // The page may be older than our write.
-                if known_at(&stored.value) > Some(report.at) {
+                if known_at(&stored.value, listed.visible_after) > Some(report.at) {
                     continue;
                 }
-                let (mut link, drifts) = seen(schema, &stored.value, object, report.at);
+                let (mut link, drifts) = seen(listed.schema, &stored.value, object, report.at);
                 let fingerprint = prints.of(object)?.to_text();
                 link.compared = Some(Compared { fingerprint, revision: link.revision });
                 if drifts && link.state == LinkState::Active {
@@ -205,15 +224,14 @@ impl Engine {
     /// After a complete listing: active accounts of ours that it did not hold. Many at once are not believed.
     async fn note_missing(
         &self,
-        target: &ConfiguredTarget,
-        class: &ClassName,
+        listed: &Listed<'_>,
         roll: &mut Roll,
         report: &mut ReconcileReport,
     ) -> Result<()> {
         if roll.is_full() {
             return Ok(());
         }
-        let name = &target.settings.name;
+        let (name, class) = (listed.target, listed.class);
         let (mut missing, active, mut cursor) = (0, roll.active, None);
         let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
         let at = report.at;
@@ -223,7 +241,7 @@ impl Engine {
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for stored in page {
                 let lacking = stored.value.key.as_ref().is_some_and(|key| roll.lacks(&key.id));
-                if lacking && is_missing(&stored.value, at) {
+                if lacking && is_missing(&stored.value, at, listed.visible_after) {
                     missing += 1;
                     gone.push(stored);
                 }
@@ -247,13 +265,18 @@ impl Engine {
             return Ok(());
         }
         for stored in gone.into_iter().filter(|stored| !stored.value.missing) {
-            report.missing += u64::from(self.note_one_missing(stored, at).await?);
+            report.missing += u64::from(self.note_one_missing(stored, at, listed.visible_after).await?);
         }
         Ok(())
     }
 
     /// False when the account was written meanwhile: then it is not missing.
-    async fn note_one_missing(&self, mut stored: Stored<Link>, at: Timestamp) -> Result<bool> {
+    async fn note_one_missing(
+        &self,
+        mut stored: Stored<Link>,
+        at: Timestamp,
+        visible_after: Duration,
+    ) -> Result<bool> {
         let row = stored.value.key();
         for _ in 0..TRIES_MAX {
             let identity = stored.value.subject.identity();
@@ -273,7 +296,9 @@ impl Engine {
                 return Ok(true);
             }
             match store::get::<Link>(self.store(), &self.realm, &row).await? {
-                Some(again) if is_missing(&again.value, at) && !again.value.missing => stored = again,
+                Some(again) if is_missing(&again.value, at, visible_after) && !again.value.missing => {
+                    stored = again
+                }
                 _ => return Ok(false),
             }
         }
@@ -329,14 +354,15 @@ fn call(
     Ok(kept)
 }
 
-/// When what a link says of its object was last known to be so.
-fn known_at(link: &Link) -> Option<Timestamp> {
-    link.observed_at.max(link.written_at)
+/// When what a link says of its object was last known to be so, as far as reads may show it: what we wrote is shown
+/// only `visible_after` later.
+fn known_at(link: &Link, visible_after: Duration) -> Option<Timestamp> {
+    link.observed_at.max(link.written_at.map(|at| at.plus(visible_after)))
 }
 
 /// Whether a complete listing that began at `at` should have held the link's object and did not.
-fn is_missing(link: &Link, at: Timestamp) -> bool {
-    link.key.is_some() && link.state != LinkState::Inactive && known_at(link) < Some(at)
+fn is_missing(link: &Link, at: Timestamp, visible_after: Duration) -> bool {
+    link.key.is_some() && link.state != LinkState::Inactive && known_at(link, visible_after) < Some(at)
 }
 
 /// The link after its object was seen, and whether the object drifted.

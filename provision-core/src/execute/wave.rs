@@ -42,6 +42,8 @@ pub(super) struct Begun {
     pub(super) link_version: Option<u64>,
     /// The attempt before may have changed something: read back first.
     pub(super) after_unknown: bool,
+    /// Until then a lookup may not show what the attempt before made: its worker is gone, and nobody has waited yet.
+    pub(super) shown_at: Option<Timestamp>,
     /// A ticket to ask with, if the target is still working.
     pub(super) ticket: Option<String>,
     /// The step may not be sent any more, and why: an attempt before may have had an effect, so that it is only
@@ -358,6 +360,8 @@ impl Lane<'_> {
             read_back: false,
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
+        let lost = known.filter(|known| known.state == StepState::Intent);
+        let shown_at = lost.map(|lost| lost.deadline.plus(self.visible_after(step)));
         let link = link.cloned();
         Ok(Begun {
             step: Arc::clone(step),
@@ -366,6 +370,7 @@ impl Lane<'_> {
             link,
             link_version: None,
             after_unknown,
+            shown_at,
             ticket,
             resolve_only: None,
         })
@@ -456,6 +461,11 @@ impl Lane<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How long after a write a read may not show it yet.
+    pub(super) fn visible_after(&self, step: &Step) -> Duration {
+        self.discovery().capabilities.class(&step.class).visible_after
     }
 
     /// How long to wait before the next attempt: doubled each time, with jitter, never more than the longest.
