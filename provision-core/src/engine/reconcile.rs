@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::pages::Pages;
 use super::roll::{Answer, Fingerprinter, Roll};
 use crate::audit::AuditEntry;
-use crate::connector::{Completeness, Context, ListEvent, ListRequest, Object};
+use crate::connector::{Completeness, Context, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
-use crate::value::{Slot, Timestamp};
+use crate::value::{Attributes, Slot, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
@@ -72,8 +72,8 @@ impl Engine {
     /// and the target stays stopped until it has been onboarded again.
     ///
     /// # Errors
-    /// As the connector's `check`. A listing that breaks off is not an error but a report that is not complete: then
-    /// no absence counts.
+    /// As the connector's `check`. A listing that breaks off, or whose next page does not come within the target's
+    /// `timeout_seconds`, is not an error but a report that is not complete: then no absence counts.
     pub async fn reconcile(&self, actor: &Actor, name: &TargetName) -> Result<ReconcileReport> {
         self.authorize(actor, Operation::Observe)?;
         let discovery = self.check(name).await?;
@@ -86,21 +86,14 @@ impl Engine {
             // Written before the listing: what is ours only since then is no concern of this reading.
             let mut roll = self.roll(name, class).await?;
             let mut prints = Fingerprinter::new(schema)?;
-            let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
             let mut crowded = false;
-            let mut end = Completeness::Partial {
-                reason: "the listing stopped without saying that it is whole".into(),
-            };
-            while let Some(event) = listing.next().await {
-                match event {
-                    Ok(ListEvent::Objects(objects)) => {
-                        let objects = call(&mut roll, &mut prints, objects, &mut report)?;
-                        crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
-                    }
-                    Ok(ListEvent::End(completeness)) => end = completeness,
-                    Err(error) => end = Completeness::Partial { reason: error.report() },
-                }
+            while let Some(objects) = pages.next().await {
+                let objects = call(&mut roll, &mut prints, objects, &mut report)?;
+                crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
             }
+            let mut end = pages.end();
             if crowded {
                 // Not compared means not seen: nothing may count as missing.
                 let reason = "others kept changing the links of a page".to_owned();
@@ -265,7 +258,9 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             let identity = stored.value.subject.identity();
             let revision = stored.value.revision + 1;
-            let link = Link { missing: true, revision, last_plan: None, ..stored.value };
+            // What is gone differs in nothing: it is counted once.
+            let drift = Attributes::new();
+            let link = Link { missing: true, drift, revision, last_plan: None, ..stored.value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(stored.version, &link)?;
             let mut entry = AuditEntry::new(&self.realm, at, &Actor::engine(), "account.missing");
@@ -353,6 +348,8 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
     now.observed_at = Some(at);
     now.missing = false;
     let mut drifts = link.missing;
+    // Of what is not shown any more, nobody knows whether it differs.
+    now.drift = Attributes::new();
     for (name, written) in link.applied.iter() {
         let Some(attribute) = schema.attributes.get(name).filter(|attribute| attribute.returned) else {
             continue;
@@ -369,10 +366,10 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
             None => !attribute.same_slot(written, &is),
         };
         if differs && !attribute.same_slot(written, &is) {
-            drifts |= now.drift.get(name.as_str()) != Some(&is);
+            drifts |= link.drift.get(name.as_str()) != Some(&is);
             now.drift.insert(name.clone(), is.clone());
         } else {
-            drifts |= now.drift.remove(name.as_str()).is_some();
+            drifts |= link.drift.get(name.as_str()).is_some();
         }
         // Exactly what we wrote is the best measure there is.
         if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::configure::Meta;
 use crate::error::Result;
+use crate::event::{SinkStatus, sinks_of};
 use crate::execute::JournalEntry;
 use crate::id::{FeedId, RealmId, SourceName, TargetName};
 use crate::model::{
@@ -50,6 +51,8 @@ pub struct Status {
     pub holds_approved: u64,
     /// Disputes that wait for a decision.
     pub disputes_open: u64,
+    /// Where events go, by name: how far each sink is in this realm.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// Steps that have not simply been done, counted.
@@ -103,7 +106,7 @@ pub struct LinkCounts {
     pub inactive: u64,
     /// Of all these: the object is gone from the target and we did not delete it.
     pub missing: u64,
-    /// Of all these: the object differs from what we wrote.
+    /// Active and leaving ones whose object is there and, when it was last read, differed from what we wrote.
     pub drifted: u64,
 }
 
@@ -177,6 +180,7 @@ impl Engine {
             holds_approved: store::count_by::<Hold>(self.store(), &self.realm, state(HoldState::Approved))
                 .await?,
             disputes_open: store::count_by::<Dispute>(self.store(), &self.realm, open).await?,
+            sinks: sinks_of(&self.inner, &self.realm).await?,
         })
     }
 
@@ -221,7 +225,9 @@ impl Engine {
                     LinkState::Inactive => counts.inactive += 1,
                 }
                 counts.missing += u64::from(link.missing);
-                counts.drifted += u64::from(!link.drift.is_empty());
+                // What is over is nobody's to mend.
+                let kept = link.key.is_some() && !link.missing && link.state != LinkState::Inactive;
+                counts.drifted += u64::from(kept && !link.drift.is_empty());
             }
             cursor = next;
             if cursor.is_none() {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use crate::audit::AuditEntry;
-use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::event::Event;
 use crate::id::{IdentityId, PolicyRef};
 use crate::model::{
@@ -65,7 +65,7 @@ pub enum SubmitRequest {
 }
 
 impl SubmitRequest {
-    fn identity(&self) -> IdentityId {
+    pub(crate) fn identity(&self) -> IdentityId {
         match self {
             Self::Grant { identity, .. }
             | Self::Revoke { identity, .. }
@@ -165,6 +165,7 @@ impl Engine {
             }
         }
         Err(Error::new(ErrorKind::Conflict, "others keep changing the same identity; try again")
+            .with_retry(Retry::After(None))
             .with_effect(Effect::None))
     }
 

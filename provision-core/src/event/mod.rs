@@ -1,4 +1,34 @@
-//! Events for the host: appended to the outbox in the same commit as what they tell.
+//! Events for the host: appended to the outbox in the same commit as what they tell, sent from there to sinks, and
+//! told to listeners in the process.
+//!
+//! The outbox is the truth. A host that must not miss an event adds a sink
+//! ([`RuntimeBuilder::sink`](crate::runtime::RuntimeBuilder::sink)) and drives it
+//! ([`Runtime::relay`](crate::runtime::Runtime::relay)); one that wants to refresh a page listens to
+//! [`Runtime::events`](crate::runtime::Runtime::events). The guide `docs/guide/events.md` says what is promised.
+
+mod announced;
+mod aside;
+mod command;
+#[cfg(feature = "nats")]
+pub mod jetstream;
+mod message;
+mod outbox;
+mod relay;
+mod retention;
+mod sink;
+mod status;
+mod turn;
+
+pub(crate) use announced::Announced;
+pub use announced::{Events, Heard};
+pub use aside::SetAside;
+pub use command::{Command, CommandActor, CommandMessage, CommandOutcome};
+pub use message::{EventMessage, token};
+pub(crate) use outbox::{OutboxMark, is_own};
+pub use relay::{RelayOptions, RelayReport};
+pub use sink::{EventSink, Sent};
+pub use status::SinkStatus;
+pub(crate) use status::sinks_of;
 
 use serde::{Deserialize, Serialize};
 

@@ -69,8 +69,8 @@ struct Checked {
 pub(super) struct Buckets {
     hour: i64,
     present: BTreeMap<BudgetKind, Option<Stored<Spending>>>,
-    /// Those of the hour before are as they were: others may still count there when the hour turns.
-    before: Vec<Expect>,
+    /// Those of the hours beside it are as they were: others may count there, when the hour turns or by their clocks.
+    beside: Vec<Expect>,
 }
 
 impl Lane<'_> {
@@ -162,7 +162,7 @@ impl Lane<'_> {
             let now = self.engine.now();
             let free = |ready: &&Ready| {
                 entries.get(&ready.step.id).is_none_or(|entry| match &entry.value.state {
-                    StepState::Intent => entry.value.deadline.plus(self.engine.inner.settle) <= now,
+                    StepState::Intent => self.engine.takeover_at(entry.value.deadline) <= now,
                     StepState::Waiting { until } | StepState::Pending { until, .. } => *until <= now,
                     _ => false,
                 })
@@ -191,6 +191,7 @@ impl Lane<'_> {
         let link_keys: Vec<String> = steps.iter().map(|ready| link_key(&ready.step)).collect();
         let links = store::get_many::<Link>(store, realm, &link_keys).await?;
         let others = self.open_elsewhere(steps).await?;
+        self.engine.ask_time().await?;
         let deadline = self.deadline(steps.len());
         let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
         // A plan that somebody goes on with later was made by a policy that may not be in force any more.
@@ -227,6 +228,9 @@ impl Lane<'_> {
                     checked.stale.push((step.clone(), why));
                     continue;
                 }
+                None if begun.after_unknown && self.is_used_up(&begun) => {
+                    begun.resolve_only = Some("its attempts are used up".to_owned());
+                }
                 None => {}
             }
             if let Some(identity) = &identity {
@@ -238,6 +242,13 @@ impl Lane<'_> {
             checked.begun.push(begun);
         }
         Ok(checked)
+    }
+
+    /// Whether an attempt has only to find out what became of those before: they were all that the target gets, and a
+    /// lookup tells.
+    fn is_used_up(&self, begun: &Begun) -> bool {
+        let lookup = matches!(begun.step.action, Action::Create { lookup: Some(_), .. });
+        lookup && begun.entry.attempts > self.target.settings.retry.attempts_max
     }
 
     /// Ties the intent to the link it was checked against. A create writes its link now, without a key: nobody else
@@ -284,12 +295,12 @@ impl Lane<'_> {
         Ok(other.filter_map(|entry| entry.account().map(|account| (entry.identity, account))).collect())
     }
 
-    /// Until when the steps of a wave may be sent: the last of them waits for those before it.
+    /// Until when the steps of a wave may be sent, by the store's clock: the last of them waits for those before it.
     fn deadline(&self, steps: usize) -> Timestamp {
         // Those of the chunk that goes beside it have their turns, too.
         let turns = (AHEAD * steps / self.concurrency().max(1)).min(TURNS_MAX) + 1;
         let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        self.engine.now().plus(self.timeout().saturating_mul(turns))
+        self.engine.stored_at_most().plus(self.timeout().saturating_mul(turns))
     }
 
     fn stale(&self, step: &Step, version: Option<u64>, link: Option<&Link>) -> Option<String> {
@@ -387,7 +398,7 @@ impl Lane<'_> {
         }
         // Planted: counted when it is done.
         if !planted::is(Defect::BudgetCountedAfterWrite) {
-            changes.expect.extend(buckets.before.iter().cloned());
+            changes.expect.extend(buckets.beside.iter().cloned());
             self.spend(changes, buckets, &spends, true)?;
         }
         Ok(None)
@@ -400,18 +411,16 @@ impl Lane<'_> {
         let kinds: Vec<BudgetKind> = kinds.collect();
         let key = |(kind, hour): (&BudgetKind, i64)| Spending::row_key(target, *kind, hour);
         let keys: Vec<String> =
-            kinds.iter().flat_map(|kind| [key((kind, hour)), key((kind, hour - 1))]).collect();
+            kinds.iter().flat_map(|kind| [hour, hour - 1, hour + 1].map(|hour| key((kind, hour)))).collect();
         let found = store::get_many::<Spending>(self.engine.store(), &self.engine.realm, &keys).await?;
-        let mut buckets = Buckets { hour, present: BTreeMap::new(), before: Vec::new() };
+        let mut buckets = Buckets { hour, present: BTreeMap::new(), beside: Vec::new() };
         let mut rows = keys.into_iter().zip(found);
         for kind in kinds {
             buckets.present.insert(kind, rows.next().and_then(|(_, present)| present));
-            let Some((key, before)) = rows.next() else { continue };
-            let table = Spending::TABLE;
-            buckets.before.push(match before {
-                Some(Stored { version, .. }) => Expect::Version { table, key, version },
-                None => Expect::Absent { table, key },
-            });
+            buckets.beside.extend(rows.by_ref().take(2).map(|(key, beside)| match beside {
+                Some(Stored { version, .. }) => Expect::Version { table: Spending::TABLE, key, version },
+                None => Expect::Absent { table: Spending::TABLE, key },
+            }));
         }
         Ok(buckets)
     }

@@ -6,6 +6,7 @@ mod deadline;
 mod progress;
 #[allow(clippy::module_inception, reason = "the folder and its main noun share the name of the design")]
 mod runtime;
+mod skew;
 mod wake;
 
 pub use authorizer::{AllowAll, Authorizer, CautiousAuthorizer, Operation, denied};

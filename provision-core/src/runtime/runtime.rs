@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::skew::Skew;
 use super::wake::{Wake, Wakes, WakingStore};
 use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRandom, mint};
 use crate::connector::{Connector, Registry};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::event::{Announced, EventSink, Events};
 use crate::execute::CredentialDelivery;
 use crate::id::{RealmId, TargetName};
 use crate::plan::TargetSettings;
@@ -25,6 +27,8 @@ pub struct Runtime(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    /// The store of the host: for what belongs to no realm of it.
+    pub(crate) bare: Arc<dyn Store>,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -34,6 +38,9 @@ pub(crate) struct Inner {
     pub(crate) started_at: Timestamp,
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) skew: Arc<Skew>,
+    pub(crate) announced: Arc<Announced>,
+    pub(crate) sinks: BTreeMap<String, Arc<dyn EventSink>>,
     /// The name of this process among those that share the store.
     pub(crate) node: Option<String>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
@@ -59,8 +66,38 @@ impl Runtime {
             authorizer: Arc::new(CautiousAuthorizer),
             settle: Duration::from_secs(1),
             delivery: None,
+            sinks: BTreeMap::new(),
             node: None,
         }
+    }
+
+    /// What commits of this process append to the outbox, from now on. Best effort, for a host that wants to look at
+    /// once: a listener that is too slow misses events and is told how many, commits that end at the same time may be
+    /// told in another order, and other processes' commits are not heard here. The outbox is the truth: a sink misses
+    /// nothing.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use provision_core::connector::Registry;
+    /// # use provision_core::runtime::{Runtime, SystemClock};
+    /// # use provision_core::store::MemoryStore;
+    /// use futures_util::StreamExt;
+    /// use provision_core::event::Heard;
+    ///
+    /// # async fn run() {
+    /// # let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    /// let runtime = Runtime::builder(store, Registry::new()).build();
+    /// let mut events = runtime.events();
+    /// while let Some(heard) = events.next().await {
+    ///     match heard {
+    ///         Heard::Event(event) => println!("look at {:?}: {}", event.identity, event.event),
+    ///         Heard::Missed(count) => println!("{count} events went by: look at everything"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.0.announced.listen()
     }
 
     /// The engine of a realm. Cheap: ask for it whenever one is needed.
@@ -168,9 +205,18 @@ pub struct RuntimeBuilder {
     settle: Duration,
     delivery: Option<Arc<dyn CredentialDelivery>>,
     node: Option<String>,
+    sinks: BTreeMap<String, Arc<dyn EventSink>>,
 }
 
 impl RuntimeBuilder {
+    /// Where events go ([`Runtime::relay`]). The store keeps under this name how far the sink is: all processes that
+    /// send to the same place give it the same name. Another sink of the same name takes its place.
+    #[must_use]
+    pub fn sink(mut self, name: impl Into<String>, sink: Arc<dyn EventSink>) -> Self {
+        self.sinks.insert(name.into(), sink);
+        self
+    }
+
     /// Names this process among those that share the store: a *node*. Give every process a name of its own when there
     /// are several; without one they work together safely, but are not seen in the status, and each writes to a group
     /// without regard to the others.
@@ -209,7 +255,9 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How long after a request's deadline its open intent may be taken over; 1 second unless set.
+    /// How long after a request's deadline its open intent may be taken over: a target may still carry out what it
+    /// was sent in time. 1 second unless set. Clocks that differ need not be allowed for: deadlines and takeovers go
+    /// by the store's.
     #[must_use]
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
@@ -219,11 +267,23 @@ impl RuntimeBuilder {
     /// The runtime. No I/O.
     pub fn build(self) -> Runtime {
         let wakes = Arc::new(Wakes::default());
+        let skew = Arc::new(Skew::default());
+        let announced = Arc::new(Announced::new());
         let (store, clock) = (self.store, Arc::clone(&self.clock));
         Runtime(Arc::new(Inner {
             started_at: self.clock.now(),
-            store: Arc::new(WakingStore { store, clock, wakes: Arc::clone(&wakes) }),
+            bare: Arc::clone(&store),
+            store: Arc::new(WakingStore {
+                store,
+                clock,
+                wakes: Arc::clone(&wakes),
+                skew: Arc::clone(&skew),
+                announced: Arc::clone(&announced),
+            }),
             wakes,
+            skew,
+            announced,
+            sinks: self.sinks,
             registry: self.registry,
             clock: self.clock,
             random: self.random,

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::Clock;
-use crate::error::Result;
+use super::skew::Skew;
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
@@ -97,6 +99,8 @@ impl Wakes {
         for put in &changes.put {
             let column = || put.columns.iter().find(|(name, _)| *name == "due").map(|(_, value)| value);
             match put.table {
+                // How far the outbox is changes nothing of the realm itself.
+                Table::Meta if is_own(&put.key) => {}
                 Table::Meta => {
                     wake.configured = true;
                     wake.due |= column().is_some();
@@ -113,12 +117,14 @@ impl Wakes {
     }
 }
 
-/// A store whose commits through this runtime wake their realm.
+/// A store whose commits through this runtime wake their realm, and tell of their events.
 #[derive(Debug)]
 pub(crate) struct WakingStore {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) skew: Arc<Skew>,
+    pub(crate) announced: Arc<Announced>,
 }
 
 #[async_trait]
@@ -176,18 +182,36 @@ impl Store for WakingStore {
         self.store.read_stream_by(realm, stream, column, value, after, limit).await
     }
 
-    async fn commit(&self, changes: Changes) -> Result<Commit> {
+    async fn commit(&self, mut changes: Changes) -> Result<Commit> {
+        if changes.realm == Some(RealmId::nodes()) {
+            let message = "this name of a realm is kept for the processes that share the store: give another";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message)
+                .with_context("realm", RealmId::nodes().as_str())
+                .with_effect(Effect::None));
+        }
         let wake = self.wakes.of(&changes, self.clock.now());
         let realm = changes.realm.clone().filter(|_| wake.any());
+        let has_events = changes.append.iter().any(|append| append.stream == Stream::Outbox);
+        let events = self.announced.of(&changes);
+        if has_events {
+            // Relays of any process find the realm by it.
+            changes.put.push(OutboxMark::unsent()?);
+        }
         let commit = self.store.commit(changes).await?;
         if let (Some(realm), Commit::Committed) = (realm, &commit) {
             self.wakes.wake(&realm, wake);
+        }
+        if has_events && commit == Commit::Committed {
+            self.announced.tell(events);
         }
         Ok(commit)
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.store.now().await
+        let before = self.clock.now();
+        let stored = self.store.now().await?;
+        self.skew.measured(before, stored, self.clock.now());
+        Ok(stored)
     }
 
     async fn epoch(&self) -> Result<String> {
@@ -195,7 +219,9 @@ impl Store for WakingStore {
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
-        self.store.realms().await
+        let mut realms = self.store.realms().await?;
+        realms.retain(|realm| *realm != RealmId::nodes());
+        Ok(realms)
     }
 
     async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {

@@ -1,0 +1,157 @@
+//! The connection: made at the first use, made again by itself when it is lost.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::{ConnectErrorKind, ConnectOptions};
+use tokio::sync::OnceCell;
+
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
+use crate::value::Secret;
+
+/// Acknowledgements that the client waits for at most, of all that use the connection together.
+const IN_FLIGHT: usize = 4_096;
+
+/// How we say who we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JetStreamLogin {
+    /// Not at all, or by a client certificate.
+    #[default]
+    Anonymous,
+    /// By a token.
+    Token(Secret),
+    /// By name and password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// Where NATS is and how to reach it.
+#[derive(Clone, Debug)]
+pub struct JetStreamOptions {
+    /// Addresses of the servers, such as `tls://nats-1.example.org:4222`.
+    pub servers: Vec<String>,
+    /// Who we are.
+    pub login: JetStreamLogin,
+    /// Refuse a connection without TLS. True unless set.
+    pub require_tls: bool,
+    /// A file of certificates to trust instead of the system's, in PEM.
+    pub roots: Option<PathBuf>,
+    /// Our certificate and its key, in PEM.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The name that the server shows for the connection. `provision` unless set.
+    pub name: String,
+    /// How long a connection, a request or an acknowledgement may take. 5 seconds unless set.
+    pub timeout: Duration,
+}
+
+impl JetStreamOptions {
+    /// These servers, with TLS, and the rest as it is unless set.
+    pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            servers: servers.into_iter().map(Into::into).collect(),
+            login: JetStreamLogin::default(),
+            require_tls: true,
+            roots: None,
+            certificate: None,
+            name: "provision".to_owned(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connection to JetStream. Clones share it.
+#[derive(Clone)]
+pub struct JetStream(Arc<Inner>);
+
+struct Inner {
+    options: JetStreamOptions,
+    context: OnceCell<Context>,
+}
+
+impl JetStream {
+    /// No I/O: the connection is made at the first use. A lost one is made again for as long as this lives.
+    pub fn new(options: JetStreamOptions) -> Self {
+        Self(Arc::new(Inner { options, context: OnceCell::new() }))
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.0.options.timeout
+    }
+
+    /// The connection, while there is one.
+    pub(super) async fn context(&self) -> Result<Context> {
+        let context = self.0.context.get_or_try_init(|| self.connect()).await?;
+        if context.client().connection_state() == State::Connected {
+            return Ok(context.clone());
+        }
+        // What is published now would wait in the client's memory and go out whenever.
+        Err(unavailable("there is no connection to NATS at the moment"))
+    }
+
+    async fn connect(&self) -> Result<Context> {
+        let options = &self.0.options;
+        let mut connect = ConnectOptions::new()
+            .name(&options.name)
+            .connection_timeout(options.timeout)
+            .request_timeout(Some(options.timeout))
+            .require_tls(options.require_tls);
+        connect = match &options.login {
+            JetStreamLogin::Anonymous => connect,
+            JetStreamLogin::Token(token) => connect.token(token.expose().to_owned()),
+            JetStreamLogin::Password { user, password } => {
+                connect.user_and_password(user.clone(), password.expose().to_owned())
+            }
+        };
+        if let Some(roots) = &options.roots {
+            connect = connect.add_root_certificates(roots.clone());
+        }
+        if let Some((certificate, key)) = &options.certificate {
+            connect = connect.add_client_certificate(certificate.clone(), key.clone());
+        }
+        let client = connect.connect(options.servers.as_slice()).await.map_err(|error| {
+            let kind = match error.kind() {
+                ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => ErrorKind::ConfigInvalid,
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    ErrorKind::Unauthenticated
+                }
+                _ => ErrorKind::Unavailable,
+            };
+            Error::new(kind, "cannot connect to NATS")
+                .with_retry(Retry::After(None))
+                .with_effect(Effect::None)
+                .with_source(error)
+        })?;
+        let context = ContextBuilder::new()
+            .timeout(options.timeout)
+            .ack_timeout(options.timeout)
+            .max_ack_inflight(IN_FLIGHT)
+            .backpressure_on_inflight(true)
+            .build(client);
+        Ok(context)
+    }
+}
+
+impl fmt::Debug for JetStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JetStream").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn unavailable(message: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, message).with_effect(Effect::None)
+}
+
+/// A call that JetStream refused or did not answer.
+pub(super) fn refused(message: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, message).with_source(error)
+}
