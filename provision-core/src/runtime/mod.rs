@@ -10,6 +10,8 @@ mod skew;
 mod wake;
 
 pub use authorizer::{AllowAll, Authorizer, CautiousAuthorizer, Operation, denied};
+#[cfg(feature = "postgres")]
+pub(crate) use clock::Moment;
 pub use clock::{Clock, FixedClock, Random, SeededRandom, SystemClock, SystemRandom, mint};
 pub(crate) use deadline::within;
 pub use progress::{Progress, ProgressState};
