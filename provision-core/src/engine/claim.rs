@@ -8,7 +8,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::IdentityId;
 use crate::model::{Lease, Work};
 use crate::planted::{self, Defect};
-use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
+use crate::store::{self, Changes, Claim, Commit, Cursor, Expect, Put, Row, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// Tries against others who claim or mark the same rows.
@@ -37,29 +37,24 @@ impl Engine {
     ) -> Result<Vec<Work>> {
         for _ in 0..TRIES_MAX {
             let now = self.store().now().await?;
-            let found = self.claimable(urgencies, now, limit).await?;
-            if let Some(claimed) = self.claim(&found, owner, now.plus(lease)).await? {
-                return Ok(claimed);
+            let pages = urgencies.iter().map(|urgent| {
+                let select = Select::AtMost("due", Work::due_column(*urgent, now));
+                // Urgent rows sort before the others, due or not: passed over in the second round.
+                let after = || Cursor { column: "0|\u{10FFFF}".to_owned(), key: String::new() };
+                (select, (!urgent).then(after))
+            });
+            let pages = pages.collect();
+            let claim = Claim { realm: self.realm.clone(), table: Table::Work, pages, limit };
+            let take = |row: &Row| {
+                let known = store::decode::<Work>(row)?.value;
+                store::put(&taken(known, owner, now.plus(lease)))
+            };
+            if let Some(claimed) = self.store().claim(&claim, &take).await? {
+                return claimed.iter().map(|put| store::decode_part(Table::Work, &row_of(put))).collect();
             }
         }
         // Many others are at it.
         Ok(Vec::new())
-    }
-
-    async fn claimable(&self, urgencies: &[bool], now: Timestamp, limit: u32) -> Result<Vec<Stored<Work>>> {
-        let mut found = Vec::new();
-        for urgent in urgencies.iter().copied() {
-            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-            if left == 0 {
-                break;
-            }
-            let select = Select::AtMost("due", Work::due_column(urgent, now));
-            // Urgent rows sort before the others, due or not: passed over in the second round.
-            let after = (!urgent).then(|| Cursor { column: "0|\u{10FFFF}".to_owned(), key: String::new() });
-            let (page, _) = store::list_by::<Work>(self.store(), &self.realm, select, after, left).await?;
-            found.extend(page);
-        }
-        Ok(found)
     }
 
     /// Claims one identity, dirty, parked or neither; `None` while somebody else has it.
@@ -102,9 +97,7 @@ impl Engine {
         let mut changes = Changes::in_realm(&self.realm);
         let mut claimed = Vec::with_capacity(found.len());
         for Stored { version, value } in found {
-            let fence = value.fence + 1;
-            let lease = Some(Lease { owner: owner.to_owned(), until, fence });
-            let work = Work { lease, fence, ..value.clone() };
+            let work = taken(value.clone(), owner, until);
             changes.replace(*version, &work)?;
             claimed.push(work);
         }
@@ -168,6 +161,17 @@ impl Engine {
     }
 }
 
+/// The row as its next holder has it.
+fn taken(work: Work, owner: &str, until: Timestamp) -> Work {
+    let fence = work.fence + 1;
+    Work { lease: Some(Lease { owner: owner.to_owned(), until, fence }), fence, ..work }
+}
+
+/// A row as it was written.
+fn row_of(put: &Put) -> Row {
+    Row { key: put.key.clone(), version: 0, body: put.body.clone() }
+}
+
 pub(super) fn busy() -> Error {
     Error::new(ErrorKind::Conflict, "others keep writing the same work row; try again")
         .with_effect(Effect::None)
@@ -184,7 +188,7 @@ mod tests {
     use crate::id::RealmId;
     use crate::model::{Employment, Identity, Status};
     use crate::runtime::{FixedClock, Runtime};
-    use crate::store::{MemoryStore, Row, Rows, Scan, Store, Stream};
+    use crate::store::{MemoryStore, Rows, Scan, Store, Stream};
     use crate::value::{Attributes, Zone};
 
     const LEASE: Duration = Duration::from_secs(60);

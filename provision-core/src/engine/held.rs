@@ -209,6 +209,7 @@ mod tests {
         let (actor, options) = (Actor::engine(), RunOptions::default());
         let (header, hold) = held(&engine, &actor);
         let worker = Worker {
+            noticed: 0,
             engine: &engine,
             actor: &actor,
             options: &options,

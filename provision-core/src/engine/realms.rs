@@ -160,6 +160,8 @@ struct RealmsDrive<'a> {
     tidy_at: Timestamp,
     /// A turn did something since realms in which there was nothing to do were looked at again.
     moved: bool,
+    /// What was last noticed of other processes.
+    noticed: u64,
 }
 
 impl<'a> RealmsDrive<'a> {
@@ -178,6 +180,7 @@ impl<'a> RealmsDrive<'a> {
             later: None,
             tidy_at: inner.clock.now(),
             moved: false,
+            noticed: 0,
         }
     }
 
@@ -283,6 +286,10 @@ impl<'a> RealmsDrive<'a> {
             event = self.under_way.next() => event,
             () = options.stop.stopped() => None,
             () = inner.wakes.rung(), if free => None,
+            seen = inner.store.noticed(self.noticed), if free => {
+                (self.noticed, self.look_at) = (seen, inner.clock.now());
+                None
+            }
             () = inner.clock.deadline(options.poll), if free => {
                 self.look_at = inner.clock.now();
                 None
@@ -302,6 +309,9 @@ impl<'a> RealmsDrive<'a> {
             biased;
             () = self.options.stop.stopped() => {}
             () = self.inner.wakes.rung() => {}
+            seen = self.inner.store.noticed(self.noticed) => {
+                (self.noticed, self.look_at) = (seen, now);
+            }
             () = self.inner.clock.sleep(wait.max(Duration::from_millis(1))) => {}
         }
     }
@@ -395,8 +405,8 @@ async fn carry(
 ) -> Event {
     let (report, bringing) = (RunReport::default(), Some(company.bring()));
     let first = turn.first;
-    let mut worker =
-        Worker { engine: &engine, actor, options, first, owner, report, company: &company, bringing };
+    let (engine, company, noticed) = (&engine, &*company, 0);
+    let mut worker = Worker { engine, actor, options, first, owner, report, company, bringing, noticed };
     let ended = worker.work(claimed).await;
     let report = worker.report;
     Event::Over { turn, report, ended }

@@ -40,6 +40,8 @@ pub(super) struct Worker<'a> {
     pub(super) company: &'a Company,
     /// While it may bring edges. It has none to bring while it sleeps.
     pub(super) bringing: Option<Bringing<'a>>,
+    /// What was last noticed of other processes.
+    pub(super) noticed: u64,
 }
 
 impl<'a> Worker<'a> {
@@ -54,7 +56,7 @@ impl<'a> Worker<'a> {
         // Before any of them begins: the first one finds that it has company.
         let bringing = Some(company.bring());
         let report = RunReport::default();
-        Ok(Self { engine, actor, options, first, owner, report, company, bringing })
+        Ok(Self { engine, actor, options, first, owner, report, company, bringing, noticed: 0 })
     }
 
     pub(super) async fn run(mut self) -> Result<RunReport> {
@@ -72,7 +74,12 @@ impl<'a> Worker<'a> {
             }
             self.bringing = None;
             let sleep = self.engine.inner.clock.sleep(options.poll);
-            futures_util::future::select(Box::pin(sleep), Box::pin(options.stop.stopped())).await;
+            tokio::select! {
+                biased;
+                () = sleep => {}
+                () = options.stop.stopped() => {}
+                seen = self.engine.inner.store.noticed(self.noticed) => self.noticed = seen,
+            }
             self.bringing = Some(self.company.bring());
         }
         Ok(self.report)

@@ -14,7 +14,9 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
-use crate::store::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
+use crate::store::{
+    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+};
 use crate::value::Timestamp;
 
 /// What a realm is to be looked at for.
@@ -205,6 +207,14 @@ impl Store for WakingStore {
             self.announced.tell(events);
         }
         Ok(commit)
+    }
+
+    async fn claim(&self, claim: &Claim, take: Take<'_>) -> Result<Option<Vec<Put>>> {
+        self.store.claim(claim, take).await
+    }
+
+    async fn noticed(&self, seen: u64) -> u64 {
+        self.store.noticed(seen).await
     }
 
     async fn now(&self) -> Result<Timestamp> {

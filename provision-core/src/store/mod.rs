@@ -5,6 +5,7 @@
 //! that each database implements a handful of operations.
 
 mod admission;
+mod claim;
 mod due;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -19,6 +20,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+pub use claim::{Claim, Take};
 pub use due::{Due, DueRealms};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
@@ -302,6 +304,25 @@ pub trait Store: Debug + Send + Sync {
     /// `StoreUnusable` (disk full, file gone, busy beyond the bound), with its effect: `None`, except where the disk
     /// failed while the end of the commit was written; then it is `Unknown`, and a read tells.
     async fn commit(&self, changes: Changes) -> Result<Commit>;
+
+    /// Takes rows that nobody else is taking, in one transaction: up to the limit, those of the first page before those
+    /// of the next, each in the order of a scan. `take` says what is written in the place of each; that is what comes
+    /// back. `None`: others were faster with one of them and nothing was taken; try again. A store with locks of rows
+    /// passes over what others have locked instead.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], and those of `take`: then nothing is taken.
+    async fn claim(&self, claim: &Claim, take: Take<'_>) -> Result<Option<Vec<Put>>> {
+        claim::optimistic(self, claim, take).await
+    }
+
+    /// Returns when another process has committed something that is due: a number other than `seen`, which is the one
+    /// it gave last, 0 at first. Some are not noticed, and some without reason: whoever waits looks for work from time
+    /// to time, too. A store that does not hear of other processes never returns.
+    async fn noticed(&self, seen: u64) -> u64 {
+        let _ = seen;
+        std::future::pending().await
+    }
 
     /// The store's clock: leases and claims use it.
     async fn now(&self) -> Result<Timestamp>;

@@ -5,6 +5,8 @@ mod behaviour;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
 #[cfg(feature = "postgres")]
+mod postgres_claim;
+#[cfg(feature = "postgres")]
 mod postgres_commit;
 #[cfg(feature = "postgres")]
 mod postgres_fixture;

@@ -185,3 +185,39 @@ fn verify(applied: &[Applied], migrations: &[Migration]) -> Result<bool> {
 fn checksum(sql: &str) -> String {
     hex::encode(Sha256::digest(sql.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+    use crate::store::{Stream, Table};
+
+    /// The database has every table and column that the library writes.
+    #[test]
+    fn the_schema_has_every_table_and_column() {
+        let sql: String = MIGRATIONS.iter().map(|migration| migration.sql).collect();
+        let table = |name: &str| {
+            let rest = sql
+                .split_once(&format!("CREATE TABLE \"{name}\" ("))
+                .unwrap_or_else(|| panic!("no {name}"))
+                .1;
+            rest.split_once("\n)").unwrap().0.to_owned()
+        };
+        for of in Table::ALL {
+            let columns = table(of.name());
+            for column in of.columns() {
+                let later = format!("ALTER TABLE \"{}\" ADD COLUMN \"{column}\"", of.name());
+                assert!(
+                    columns.contains(&format!("\"{column}\" text COLLATE \"C\"")) || sql.contains(&later)
+                );
+            }
+            for index in of.indexes().iter().filter(|index| index.across) {
+                assert!(sql.contains(&format!("\"{}__{}__across\"", of.name(), index.name)));
+            }
+        }
+        for of in Stream::ALL {
+            assert!(
+                of.indexes().iter().all(|index| table(of.name()).contains(&format!("\"{}\"", index.name)))
+            );
+        }
+    }
+}

@@ -13,10 +13,12 @@
 
 mod address;
 mod batch;
+mod claim;
 mod commit;
 mod connection;
 mod failure;
 mod migration;
+mod notice;
 mod options;
 mod reader;
 mod statement;
@@ -34,12 +36,15 @@ use self::address::Address;
 use self::connection::Connections;
 use self::failure::misconfigured;
 use self::migration::{MIGRATIONS, Migration};
+use self::notice::{Notices, Tasks};
 pub use self::options::PostgresOptions;
 use self::reader::{Reader, value};
 use self::statement::{Schema, Statement};
 use self::time::DatabaseClock;
 use super::admission::{admit, admit_due, admit_scan, admit_select, known};
-use super::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
+use super::{
+    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RealmId;
 use crate::runtime::{Clock, Random};
@@ -50,7 +55,10 @@ const NAME_MAX: usize = 63;
 
 /// A store in a schema of a PostgreSQL database.
 pub struct PostgresStore {
-    connections: Connections,
+    // They end before the pool is closed.
+    _tasks: Option<Tasks>,
+    notices: Arc<Notices>,
+    connections: Arc<Connections>,
     schema: Schema,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -85,10 +93,19 @@ impl PostgresStore {
     ) -> Result<Self> {
         check_name(&options.schema)?;
         let address = Address::read(&options.url, &options)?;
-        let connections = Connections::new(&address, &options, Arc::clone(&clock))?;
-        let store = Self {
+        let direct = match &options.direct_url {
+            Some(url) => Some(Address::read(url, &options)?),
+            None => (!options.pooled).then(|| address.clone()),
+        };
+        let connections = Arc::new(Connections::new(&address, &options, Arc::clone(&clock))?);
+        let schema = Schema::new(&options.schema);
+        let channel = format!("provision_{:016x}", lock_number(&schema, "notice", ""));
+        let sender = random_name(options.random.as_ref())?;
+        let mut store = Self {
+            _tasks: None,
+            notices: Notices::new(channel, sender, Arc::clone(&clock)),
             connections,
-            schema: Schema::new(&options.schema),
+            schema,
             clock,
             random: Arc::clone(&options.random),
             own_clock: options.own_clock,
@@ -96,6 +113,7 @@ impl PostgresStore {
         };
         let prepared = store.prepare(migrations, options.migrate).await;
         prepared.map_err(|error| error.with_context("schema", options.schema.clone()))?;
+        store._tasks = Some(store.notices.start(Arc::clone(&store.connections), direct));
         Ok(store)
     }
 
@@ -122,16 +140,20 @@ impl PostgresStore {
         Reader { connections: &self.connections, schema: &self.schema }
     }
 
-    /// The number of a lock: the same in every process, another for each purpose, schema and realm.
     fn lock_number(&self, purpose: &str, realm: &str) -> i64 {
-        let mut hash = Sha256::new();
-        for part in ["provision", purpose, self.schema.name(), realm] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let bytes = hash.finalize();
-        bytes.iter().take(8).fold(0i64, |number, byte| (number << 8) | i64::from(*byte))
+        lock_number(&self.schema, purpose, realm)
     }
+}
+
+/// The number of a lock: the same in every process, another for each purpose, schema and realm.
+fn lock_number(schema: &Schema, purpose: &str, realm: &str) -> i64 {
+    let mut hash = Sha256::new();
+    for part in ["provision", purpose, schema.name(), realm] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let bytes = hash.finalize();
+    bytes.iter().take(8).fold(0i64, |number, byte| (number << 8) | i64::from(*byte))
 }
 
 impl Drop for PostgresStore {
@@ -226,7 +248,19 @@ impl Store for PostgresStore {
     /// transaction was sent.
     async fn commit(&self, changes: Changes) -> Result<Commit> {
         let Some(realm) = admit(&changes)? else { return Ok(Commit::Committed) };
-        self.apply(realm.as_str(), &changes).await
+        let commit = self.apply(realm.as_str(), &changes).await?;
+        if commit == Commit::Committed {
+            self.notices.tell(&changes, || self.database_clock.now().unwrap_or_else(|| self.clock.now()));
+        }
+        Ok(commit)
+    }
+
+    async fn claim(&self, claim: &Claim, take: Take<'_>) -> Result<Option<Vec<Put>>> {
+        self.take(claim, take).await.map(Some)
+    }
+
+    async fn noticed(&self, seen: u64) -> u64 {
+        self.notices.heard(seen).await
     }
 
     /// The database's clock.

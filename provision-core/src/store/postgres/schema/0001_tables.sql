@@ -266,6 +266,22 @@ CREATE TABLE "meta" (
 CREATE INDEX "meta__due" ON "meta" ("realm", "due", "key") WHERE "due" IS NOT NULL;
 CREATE INDEX "meta__due__across" ON "meta" ("due", "realm") WHERE "due" IS NOT NULL;
 
+CREATE TABLE "node" (
+  "realm" text COLLATE "C" NOT NULL,
+  "key" text COLLATE "C" NOT NULL,
+  "version" bigint NOT NULL,
+  "body" text NOT NULL,
+  CONSTRAINT "node__key" PRIMARY KEY ("realm", "key")
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE "pace" (
+  "realm" text COLLATE "C" NOT NULL,
+  "key" text COLLATE "C" NOT NULL,
+  "version" bigint NOT NULL,
+  "body" text NOT NULL,
+  CONSTRAINT "pace__key" PRIMARY KEY ("realm", "key")
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
 CREATE TABLE "audit" (
   "realm" text COLLATE "C" NOT NULL,
   "number" bigint GENERATED ALWAYS AS IDENTITY,
