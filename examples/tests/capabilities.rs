@@ -67,6 +67,7 @@ async fn readme_says_what_the_connectors_declare() {
     let mut table = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
     table.push_str(&rows("`csv`, with a name and a state column", csv.as_ref()).await);
     table.push_str(&rows("`memory`, as a directory", memory(Personality::Directory).as_ref()).await);
+    table.push_str(&rows("`memory`, as a service", memory(Personality::Service).as_ref()).await);
     table.push_str(&rows("`memory`, plain", memory(Personality::Plain).as_ref()).await);
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");

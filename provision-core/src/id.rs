@@ -94,6 +94,14 @@ name!(
     StepId
 );
 
+impl RealmId {
+    /// The realm that is kept for what belongs to no tenant: the processes that share a store. It is listed nowhere,
+    /// and a host's realm cannot have its name.
+    pub fn nodes() -> Self {
+        Self::new("$nodes")
+    }
+}
+
 impl Tag {
     /// The tag of the only account a person has on a target.
     pub fn main() -> Self {

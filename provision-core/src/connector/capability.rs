@@ -111,7 +111,8 @@ pub struct ClassCapabilities {
     pub unique: BTreeSet<AttrName>,
     /// The target remembers [`super::CreateRequest::idempotency`] and answers a repetition with the first result.
     pub idempotent_create: bool,
-    /// A write is visible to reads after at most this long.
+    /// A write is visible to reads after at most this long. Before that the engine takes an absence for no proof:
+    /// neither of a create whose answer was lost, nor, in a reconcile, of an account that it wrote.
     pub visible_after: Duration,
     /// Writes the target takes at once from us; 0: no limit of its own.
     pub concurrency_max: u32,

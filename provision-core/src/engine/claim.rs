@@ -152,7 +152,12 @@ impl Engine {
                 Rest::Done(Some(at)) => {
                     changes.replace(version, &Work { due_at: at, urgent: false, ..free })?;
                 }
-                Rest::Later(at) => changes.replace(version, &Work { due_at: at, ..free })?,
+                // By the store's clock, as it is claimed: or a process whose clock is behind would claim it again and
+                // again, and find each time that it is too early.
+                Rest::Later(at) => {
+                    let due_at = self.inner.skew.at_most(at);
+                    changes.replace(version, &Work { due_at, ..free })?;
+                }
                 Rest::Parked(until) => changes.replace(version, &free.parked(until))?,
             }
             if self.store().commit(changes).await? == Commit::Committed {

@@ -42,6 +42,9 @@ pub struct RunOptions {
     /// of a worker that is gone wait. It must be longer than a call to a target may take (`timeout_seconds`): what a
     /// worker has under way when it loses its lease has then ended before another begins. 2 minutes unless set.
     pub lease: Duration,
+    /// How long what is under way may go on after the drive was stopped. Then it is given back: calls that are out
+    /// are waited for, each to its own deadline, and nothing more is begun. 30 seconds unless set.
+    pub drain: Duration,
     /// Identities claimed and planned together, at most 256. 64 unless set.
     pub batch: u32,
 }
@@ -54,6 +57,7 @@ impl Default for RunOptions {
             stop: Stop::new(),
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(120),
+            drain: Duration::from_secs(30),
             batch: 64,
         }
     }

@@ -17,7 +17,9 @@ mod history;
 mod holds;
 mod ingest;
 mod lease;
+mod nodes;
 mod onboarding;
+mod pages;
 mod planning;
 mod realms;
 mod reconcile;
@@ -91,6 +93,30 @@ impl Engine {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// Asks the store for its time, unless it was asked a moment ago.
+    pub(crate) async fn ask_time(&self) -> Result<()> {
+        if self.inner.skew.is_old(self.now()) {
+            self.store().now().await?;
+        }
+        Ok(())
+    }
+
+    /// The store's clock shows at least this: whoever takes over goes by it.
+    pub(crate) fn stored_at_least(&self) -> Timestamp {
+        self.inner.skew.at_least(self.now())
+    }
+
+    /// The store's clock shows at most this: whoever must have ended in time goes by it.
+    pub(crate) fn stored_at_most(&self) -> Timestamp {
+        self.inner.skew.at_most(self.now())
+    }
+
+    /// When, by our clock, an open intent may be taken over.
+    pub(crate) fn takeover_at(&self, deadline: Timestamp) -> Timestamp {
+        let at = deadline.plus(self.inner.settle);
+        self.now().plus(at.since(self.stored_at_least()))
     }
 
     pub(crate) fn authorize(&self, actor: &Actor, operation: Operation) -> Result<()> {

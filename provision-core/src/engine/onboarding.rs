@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::StreamExt;
-
+use super::pages::Pages;
+use super::reconcile::Listed;
 use super::{Engine, ReconcileReport};
 use crate::audit::AuditEntry;
-use crate::connector::{Completeness, Connector, Context, Discovery, ListEvent, ListRequest, Object};
+use crate::connector::{Completeness, Connector, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
@@ -86,7 +86,8 @@ impl Engine {
     /// and what the store says of the others is compared with what is there.
     ///
     /// # Errors
-    /// As [`Engine::check`]; a listing that breaks off is not an error but a report that is not complete.
+    /// As [`Engine::check`]; a listing that breaks off, or whose next page does not come within the target's
+    /// `timeout_seconds`, is not an error but a report that is not complete.
     pub async fn onboard(&self, actor: &Actor, name: &TargetName) -> Result<OnboardingReport> {
         self.authorize(actor, Operation::Observe)?;
         let target = self.target(name).await?.value;
@@ -110,34 +111,23 @@ impl Engine {
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
-            let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
-            let mut end = Completeness::Partial {
-                reason: "the listing stopped without saying that it is whole".to_owned(),
-            };
+            let listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
             let mut crowded = false;
-            while let Some(event) = listing.next().await {
-                match event {
-                    Ok(ListEvent::Objects(objects)) => {
-                        let taken = self.take_in(
-                            &target.settings,
-                            class,
-                            &objects,
-                            &finder,
-                            &namespaces,
-                            &mut report,
-                        );
-                        onboarded.managed += taken.await?;
-                        if restored {
-                            // What the store says of its links may be older than the objects.
-                            let mut seen = ReconcileReport::begun(name, at);
-                            crowded |= !self.doubt_edges(name, class, &objects).await?;
-                            crowded |= !self.compare(schema, name, class, objects, &mut seen).await?;
-                        }
-                    }
-                    Ok(ListEvent::End(completeness)) => end = completeness,
-                    Err(error) => end = Completeness::Partial { reason: error.report() },
+            while let Some(objects) = pages.next().await {
+                let taken =
+                    self.take_in(&target.settings, class, &objects, &finder, &namespaces, &mut report);
+                onboarded.managed += taken.await?;
+                if restored {
+                    // What the store says of its links may be older than the objects.
+                    let mut seen = ReconcileReport::begun(name, at);
+                    crowded |= !self.doubt_edges(name, class, &objects).await?;
+                    crowded |= !self
+                        .compare(&Listed::of(name, class, &discovery, schema), objects, &mut seen)
+                        .await?;
                 }
             }
+            let mut end = pages.end();
             if crowded {
                 end = Completeness::Partial { reason: "others kept changing the links of a page".to_owned() };
             }
@@ -470,9 +460,11 @@ impl Engine {
         let mut known = settings.privileged_groups.clone();
         let classes = discovery.capabilities.classes.iter().filter(|(_, class)| class.members);
         let cx = Context::new(self.realm.clone(), format!("onboard/{}", settings.name.as_str()));
+        let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
         for (class, _) in classes {
             for name in &settings.privileged_groups {
-                match find_group(connector, discovery, &cx, class, name).await {
+                let found = find_group(connector, discovery, &cx, class, name);
+                match within(self.inner.clock.as_ref(), limit, found).await {
                     Ok(key) => known.extend([key.id]),
                     Err(error) if error.is_not_found() => {}
                     Err(error) => return Err(error),

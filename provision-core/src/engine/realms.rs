@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 
+use super::nodes::Seat;
 use super::turns::{Turn, Turns};
 use super::worker::{Prepared, Worker, passes};
 use super::{Engine, RunOptions, RunReport, RunUntil};
@@ -55,9 +58,26 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store cannot say what is due, and [`RunUntil::Forever`] would not help. The errors of realms are in the
-    /// report.
+    /// report. `AlreadyExists` when another process lives under the name of this node, or has taken it over: then the
+    /// drive is stopped, and what it had is finished or given back first.
     pub async fn run(&self, actor: &Actor, options: &RunOptions) -> Result<RealmsReport> {
-        RealmsDrive::new(&self.0, actor, options).run().await
+        let claimed = AtomicU64::new(0);
+        let stop = &options.stop;
+        let seat = Seat::take(&self.0, options.workers, &claimed, stop).await?;
+        let drive = RealmsDrive::new(&self.0, actor, options, &claimed).run();
+        let Some(seat) = seat else { return drive.await };
+        let ended = match select(pin!(drive), pin!(seat.keep())).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right((lost, drive)) => {
+                tracing::error!(error = %lost.report(), "the drive is stopped");
+                stop.stop();
+                drive.await.and(Err(lost))
+            }
+        };
+        if let Err(error) = seat.leave().await {
+            tracing::warn!(error = %error.report(), "the node's row stays until it is late");
+        }
+        ended
     }
 }
 
@@ -82,13 +102,13 @@ impl Reason {
         matches!(self, Self::Leavers | Self::Dates)
     }
 
-    /// The question, with leases by the store's clock and the rest by ours.
+    /// The question, with leases by the store's clock and dates by ours.
     fn due(self, stored: Timestamp, now: Timestamp, after: Option<RealmId>) -> Due {
         let (table, column, prefix, at_most) = match self {
             Self::Leavers => (Table::Work, "due", "0|", Work::due_column(true, stored)),
             Self::Others => (Table::Work, "due", "1|", Work::due_column(false, stored)),
             Self::Dates => (Table::Identity, "next_change_at", "", now.sortable()),
-            Self::Noted => (Table::Meta, "due", "", now.sortable()),
+            Self::Noted => (Table::Meta, "due", "", stored.sortable()),
         };
         Due { table, column, prefix: prefix.to_owned(), at_most, after, limit: PAGE }
     }
@@ -128,6 +148,8 @@ struct RealmsDrive<'a> {
     /// Workers of one realm send their edges together, while it has any.
     companies: BTreeMap<RealmId, Arc<Company>>,
     report: RealmsReport,
+    /// What the node's row tells.
+    claimed: &'a AtomicU64,
     under_way: FuturesUnordered<Part<'a>>,
     /// Where the next look goes on, for each reason.
     after: [Option<RealmId>; Reason::ALL.len()],
@@ -141,7 +163,7 @@ struct RealmsDrive<'a> {
 }
 
 impl<'a> RealmsDrive<'a> {
-    fn new(inner: &'a Arc<Inner>, actor: &'a Actor, options: &'a RunOptions) -> Self {
+    fn new(inner: &'a Arc<Inner>, actor: &'a Actor, options: &'a RunOptions, claimed: &'a AtomicU64) -> Self {
         Self {
             inner,
             actor,
@@ -149,6 +171,7 @@ impl<'a> RealmsDrive<'a> {
             turns: Turns::new(options.workers),
             companies: BTreeMap::new(),
             report: RealmsReport::default(),
+            claimed,
             under_way: FuturesUnordered::new(),
             after: Default::default(),
             look_at: inner.clock.now(),
@@ -287,6 +310,7 @@ impl<'a> RealmsDrive<'a> {
         let now = self.inner.clock.now();
         match event {
             Event::Begun { turn, engine, owner, company, report, prepared } => {
+                self.claimed.fetch_add(report.claimed, Ordering::Relaxed);
                 self.report.total.add(report);
                 match prepared {
                     Ok(Prepared { claimed, moved, more }) => {

@@ -1,21 +1,22 @@
 //! Reconciling: reading a target whole and noting where it differs from what it showed after our last write.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::pages::Pages;
 use super::roll::{Answer, Fingerprinter, Roll};
 use crate::audit::AuditEntry;
-use crate::connector::{Completeness, Context, ListEvent, ListRequest, Object};
+use crate::connector::{Completeness, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
-use crate::value::{Slot, Timestamp};
+use crate::value::{Attributes, Slot, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
@@ -47,6 +48,27 @@ pub struct ReconcileReport {
     pub doubted: u64,
 }
 
+/// A class that is listed whole.
+pub(super) struct Listed<'a> {
+    pub(super) target: &'a TargetName,
+    pub(super) class: &'a ClassName,
+    pub(super) schema: &'a ObjectClass,
+    /// How old what is listed may be.
+    pub(super) visible_after: Duration,
+}
+
+impl<'a> Listed<'a> {
+    /// A class as its target describes it.
+    pub(super) fn of(
+        target: &'a TargetName,
+        class: &'a ClassName,
+        discovery: &Discovery,
+        schema: &'a ObjectClass,
+    ) -> Self {
+        Self { target, class, schema, visible_after: discovery.capabilities.class(class).visible_after }
+    }
+}
+
 impl ReconcileReport {
     /// A report of nothing read yet.
     pub(super) fn begun(target: &TargetName, at: Timestamp) -> Self {
@@ -72,8 +94,8 @@ impl Engine {
     /// and the target stays stopped until it has been onboarded again.
     ///
     /// # Errors
-    /// As the connector's `check`. A listing that breaks off is not an error but a report that is not complete: then
-    /// no absence counts.
+    /// As the connector's `check`. A listing that breaks off, or whose next page does not come within the target's
+    /// `timeout_seconds`, is not an error but a report that is not complete: then no absence counts.
     pub async fn reconcile(&self, actor: &Actor, name: &TargetName) -> Result<ReconcileReport> {
         self.authorize(actor, Operation::Observe)?;
         let discovery = self.check(name).await?;
@@ -83,31 +105,25 @@ impl Engine {
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
+            let listed = Listed::of(name, class, &discovery, schema);
             // Written before the listing: what is ours only since then is no concern of this reading.
             let mut roll = self.roll(name, class).await?;
             let mut prints = Fingerprinter::new(schema)?;
-            let mut listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
             let mut crowded = false;
-            let mut end = Completeness::Partial {
-                reason: "the listing stopped without saying that it is whole".into(),
-            };
-            while let Some(event) = listing.next().await {
-                match event {
-                    Ok(ListEvent::Objects(objects)) => {
-                        let objects = call(&mut roll, &mut prints, objects, &mut report)?;
-                        crowded |= !self.compare(schema, name, class, objects, &mut report).await?;
-                    }
-                    Ok(ListEvent::End(completeness)) => end = completeness,
-                    Err(error) => end = Completeness::Partial { reason: error.report() },
-                }
+            while let Some(objects) = pages.next().await {
+                let objects = call(&mut roll, &mut prints, objects, &mut report)?;
+                crowded |= !self.compare(&listed, objects, &mut report).await?;
             }
+            let mut end = pages.end();
             if crowded {
                 // Not compared means not seen: nothing may count as missing.
                 let reason = "others kept changing the links of a page".to_owned();
                 end = Completeness::Partial { reason };
             }
             if end.is_complete() {
-                self.note_missing(&target, class, &mut roll, &mut report).await?;
+                self.note_missing(&listed, &mut roll, &mut report).await?;
             } else {
                 report.completeness = end;
             }
@@ -120,39 +136,35 @@ impl Engine {
     /// was not compared.
     pub(super) async fn compare(
         &self,
-        schema: &ObjectClass,
-        target: &TargetName,
-        class: &ClassName,
+        listed: &Listed<'_>,
         objects: Vec<Object>,
         report: &mut ReconcileReport,
     ) -> Result<bool> {
         let mut compared = true;
         for objects in objects.chunks(PAGE) {
-            compared &= self.compare_page(schema, target, class, objects, report).await?;
+            compared &= self.compare_page(listed, objects, report).await?;
         }
         Ok(compared)
     }
 
     async fn compare_page(
         &self,
-        schema: &ObjectClass,
-        target: &TargetName,
-        class: &ClassName,
+        listed: &Listed<'_>,
         objects: &[Object],
         report: &mut ReconcileReport,
     ) -> Result<bool> {
-        let mut prints = Fingerprinter::new(schema)?;
+        let mut prints = Fingerprinter::new(listed.schema)?;
         for _ in 0..TRIES_MAX {
-            let found = self.links_of(target, class, objects).await?;
+            let found = self.links_of(listed.target, listed.class, objects).await?;
             let mut changes = Changes::in_realm(&self.realm);
             let mut drifted: Vec<IdentityId> = Vec::new();
             for object in objects {
                 let Some(stored) = found.get(&object.key.id) else { continue };
                 // The page may be older than our write.
-                if known_at(&stored.value) > Some(report.at) {
+                if known_at(&stored.value, listed.visible_after) > Some(report.at) {
                     continue;
                 }
-                let (mut link, drifts) = seen(schema, &stored.value, object, report.at);
+                let (mut link, drifts) = seen(listed.schema, &stored.value, object, report.at);
                 let fingerprint = prints.of(object)?.to_text();
                 link.compared = Some(Compared { fingerprint, revision: link.revision });
                 if drifts && link.state == LinkState::Active {
@@ -212,15 +224,14 @@ impl Engine {
     /// After a complete listing: active accounts of ours that it did not hold. Many at once are not believed.
     async fn note_missing(
         &self,
-        target: &ConfiguredTarget,
-        class: &ClassName,
+        listed: &Listed<'_>,
         roll: &mut Roll,
         report: &mut ReconcileReport,
     ) -> Result<()> {
         if roll.is_full() {
             return Ok(());
         }
-        let name = &target.settings.name;
+        let (name, class) = (listed.target, listed.class);
         let (mut missing, active, mut cursor) = (0, roll.active, None);
         let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
         let at = report.at;
@@ -230,7 +241,7 @@ impl Engine {
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, 1_000).await?;
             for stored in page {
                 let lacking = stored.value.key.as_ref().is_some_and(|key| roll.lacks(&key.id));
-                if lacking && is_missing(&stored.value, at) {
+                if lacking && is_missing(&stored.value, at, listed.visible_after) {
                     missing += 1;
                     gone.push(stored);
                 }
@@ -254,18 +265,25 @@ impl Engine {
             return Ok(());
         }
         for stored in gone.into_iter().filter(|stored| !stored.value.missing) {
-            report.missing += u64::from(self.note_one_missing(stored, at).await?);
+            report.missing += u64::from(self.note_one_missing(stored, at, listed.visible_after).await?);
         }
         Ok(())
     }
 
     /// False when the account was written meanwhile: then it is not missing.
-    async fn note_one_missing(&self, mut stored: Stored<Link>, at: Timestamp) -> Result<bool> {
+    async fn note_one_missing(
+        &self,
+        mut stored: Stored<Link>,
+        at: Timestamp,
+        visible_after: Duration,
+    ) -> Result<bool> {
         let row = stored.value.key();
         for _ in 0..TRIES_MAX {
             let identity = stored.value.subject.identity();
             let revision = stored.value.revision + 1;
-            let link = Link { missing: true, revision, last_plan: None, ..stored.value };
+            // What is gone differs in nothing: it is counted once.
+            let drift = Attributes::new();
+            let link = Link { missing: true, drift, revision, last_plan: None, ..stored.value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(stored.version, &link)?;
             let mut entry = AuditEntry::new(&self.realm, at, &Actor::engine(), "account.missing");
@@ -278,7 +296,9 @@ impl Engine {
                 return Ok(true);
             }
             match store::get::<Link>(self.store(), &self.realm, &row).await? {
-                Some(again) if is_missing(&again.value, at) && !again.value.missing => stored = again,
+                Some(again) if is_missing(&again.value, at, visible_after) && !again.value.missing => {
+                    stored = again
+                }
                 _ => return Ok(false),
             }
         }
@@ -334,14 +354,15 @@ fn call(
     Ok(kept)
 }
 
-/// When what a link says of its object was last known to be so.
-fn known_at(link: &Link) -> Option<Timestamp> {
-    link.observed_at.max(link.written_at)
+/// When what a link says of its object was last known to be so, as far as reads may show it: what we wrote is shown
+/// only `visible_after` later.
+fn known_at(link: &Link, visible_after: Duration) -> Option<Timestamp> {
+    link.observed_at.max(link.written_at.map(|at| at.plus(visible_after)))
 }
 
 /// Whether a complete listing that began at `at` should have held the link's object and did not.
-fn is_missing(link: &Link, at: Timestamp) -> bool {
-    link.key.is_some() && link.state != LinkState::Inactive && known_at(link) < Some(at)
+fn is_missing(link: &Link, at: Timestamp, visible_after: Duration) -> bool {
+    link.key.is_some() && link.state != LinkState::Inactive && known_at(link, visible_after) < Some(at)
 }
 
 /// The link after its object was seen, and whether the object drifted.
@@ -353,6 +374,8 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
     now.observed_at = Some(at);
     now.missing = false;
     let mut drifts = link.missing;
+    // Of what is not shown any more, nobody knows whether it differs.
+    now.drift = Attributes::new();
     for (name, written) in link.applied.iter() {
         let Some(attribute) = schema.attributes.get(name).filter(|attribute| attribute.returned) else {
             continue;
@@ -369,10 +392,10 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
             None => !attribute.same_slot(written, &is),
         };
         if differs && !attribute.same_slot(written, &is) {
-            drifts |= now.drift.get(name.as_str()) != Some(&is);
+            drifts |= link.drift.get(name.as_str()) != Some(&is);
             now.drift.insert(name.clone(), is.clone());
         } else {
-            drifts |= now.drift.remove(name.as_str()).is_some();
+            drifts |= link.drift.get(name.as_str()).is_some();
         }
         // Exactly what we wrote is the best measure there is.
         if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {

@@ -59,7 +59,11 @@ impl Worker<'_> {
                 // A step in escrow is gone on with when the identity is due.
                 let attempt = attempts.get(&planned.identity).copied().filter(|at| *at > now);
                 let again = attempt.map_or(now.plus(LOOK_AGAIN), |at| at.min(now.plus(LOOK_AGAIN)));
-                let rest = if open.contains(&planned.identity) {
+                let unbegun = attempts.get(&planned.identity).is_none();
+                let rest = if open.contains(&planned.identity) && unbegun && progress.is_stopped() {
+                    // Whoever comes next may begin at once.
+                    Rest::Later(now)
+                } else if open.contains(&planned.identity) {
                     Rest::Later(soonest(again))
                 } else if let Some(left) = planned.left {
                     // Whoever ends a stop marks everybody, which wakes them before.
@@ -90,7 +94,7 @@ impl Engine {
         for entry in self.rows_of::<JournalEntry>("identity", identities).await?.into_values().flatten() {
             let at = match &entry.value.state {
                 StepState::Waiting { until } | StepState::Pending { until, .. } => *until,
-                StepState::Intent => entry.value.deadline.plus(self.inner.settle),
+                StepState::Intent => self.takeover_at(entry.value.deadline),
                 _ => continue,
             };
             let first = next.entry(entry.value.identity).or_insert(at);

@@ -106,7 +106,7 @@ pub struct LinkCounts {
     pub inactive: u64,
     /// Of all these: the object is gone from the target and we did not delete it.
     pub missing: u64,
-    /// Of all these: the object differs from what we wrote.
+    /// Active and leaving ones whose object is there and, when it was last read, differed from what we wrote.
     pub drifted: u64,
 }
 
@@ -225,7 +225,9 @@ impl Engine {
                     LinkState::Inactive => counts.inactive += 1,
                 }
                 counts.missing += u64::from(link.missing);
-                counts.drifted += u64::from(!link.drift.is_empty());
+                // What is over is nobody's to mend.
+                let kept = link.key.is_some() && !link.missing && link.state != LinkState::Inactive;
+                counts.drifted += u64::from(kept && !link.drift.is_empty());
             }
             cursor = next;
             if cursor.is_none() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::configure::Meta;
 use super::held::scope_of;
+use super::stop::drained;
 use super::worker::Worker;
 use crate::error::{ErrorKind, Result};
 use crate::execute::{JournalEntry, StepState};
@@ -36,8 +37,9 @@ impl Record for Meta<Approved> {
         self.name.clone()
     }
 
+    /// Due at once, whatever the clock of whoever looks.
     fn columns(&self) -> Vec<(&'static str, String)> {
-        vec![("due", self.value.since.sortable())]
+        vec![("due", String::new())]
     }
 }
 
@@ -52,7 +54,7 @@ impl Worker<'_> {
             if went_on >= most || self.options.stop.is_stopped() {
                 break;
             }
-            match self.apply(plan, &Progress::new()).await {
+            match self.apply_drained(plan).await {
                 Ok(()) => went_on += 1,
                 // A target that this process cannot speak to keeps its own plans waiting, and nobody else.
                 Err(error) if error.kind() == ErrorKind::ConfigInvalid => {
@@ -65,10 +67,10 @@ impl Worker<'_> {
             if header.expires_at <= engine.now() {
                 continue;
             }
-            if went_on >= most {
+            if went_on >= most || self.options.stop.is_stopped() {
                 return Ok(true);
             }
-            match self.apply(header.id, &Progress::new()).await {
+            match self.apply_drained(header.id).await {
                 Ok(()) => {}
                 // Somebody else carried it out at the same moment.
                 Err(error) if error.kind() == ErrorKind::Conflict => continue,
@@ -83,9 +85,17 @@ impl Worker<'_> {
         Ok(went_on > 0)
     }
 
+    /// Applies a plan, which may have as many steps as a population, until the drive has to end.
+    async fn apply_drained(&mut self, plan: PlanId) -> Result<()> {
+        let progress = Progress::new();
+        let (engine, options) = (self.engine, self.options);
+        drained(engine.inner.clock.as_ref(), options, &progress, self.apply(plan, &progress)).await
+    }
+
     /// Plans with a step in escrow that is due, or with an intent whose worker is gone.
     pub(super) async fn due_plans(&self) -> Result<BTreeSet<PlanId>> {
         let engine = self.engine;
+        engine.ask_time().await?;
         let now = engine.now();
         let facts = engine.facts().await?;
         // A step on a stopped target would be found due again and again; those of other targets go on.
@@ -106,7 +116,7 @@ impl Worker<'_> {
                 for entry in page.into_iter().map(|stored| stored.value) {
                     let at = match &entry.state {
                         StepState::Waiting { until } | StepState::Pending { until, .. } => *until,
-                        _ => entry.deadline.plus(engine.inner.settle),
+                        _ => engine.takeover_at(entry.deadline),
                     };
                     if at <= now && writable(&entry.target) {
                         due.insert(entry.plan);

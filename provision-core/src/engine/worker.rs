@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::rest::{LOOK_AGAIN, Rest};
+use super::stop::drained;
 use super::{ApplyOptions, Engine, PlanOptions, RunOptions, RunReport, RunUntil};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::execute::{Bringing, Company};
@@ -84,8 +85,16 @@ impl<'a> Worker<'a> {
         let engine = self.engine;
         let progress = Progress::new();
         let lease = self.options.lease;
-        let work = self.bring_right(identities, &progress, &mut rests);
-        let ended = engine.while_held(&claimed, lease, &progress, work).await;
+        let options = self.options;
+        let ended = if options.stop.is_stopped() {
+            let now = engine.now();
+            rests.extend(identities.into_iter().map(|who| (who, Rest::Later(now))));
+            Ok(())
+        } else {
+            let work = self.bring_right(identities, &progress, &mut rests);
+            let work = drained(engine.inner.clock.as_ref(), options, &progress, work);
+            engine.while_held(&claimed, lease, &progress, work).await
+        };
         // An identity that no plan looked at is gone; after an error nobody knows, and somebody looks again.
         let otherwise = match &ended {
             Ok(()) => Rest::Done(None),

@@ -83,6 +83,8 @@ impl Lane<'_> {
         if begun.after_unknown {
             match (self.read_back(begun).await, &begun.resolve_only) {
                 (Ok(Some(ended)), _) => return ended,
+                // A lookup that shows nothing is no proof before what was written must be shown.
+                (Ok(None), _) if self.is_early(begun) => return Ended::Failed(early()),
                 (Ok(None), Some(why)) => return given_up(begun, why),
                 (Ok(None), None) => {}
                 // Nothing is known yet: the next attempt reads back again.
@@ -105,11 +107,20 @@ impl Lane<'_> {
             // The answer was lost, or the target did not say: look at once, the next attempt may be hours away.
             Ended::Failed(error) if error.effect() != Effect::None => match self.read_back(begun).await {
                 Ok(Some(ended)) => ended,
+                // What was made is perhaps not shown yet: the next attempt looks again, when it must be.
+                Ok(None) if has_lookup(&begun.step.action) && !self.visible_after(&begun.step).is_zero() => {
+                    Ended::Failed(error)
+                }
                 Ok(None) if !uncertain => Ended::Failed(error.with_effect(Effect::None)),
                 Ok(None) | Err(_) => Ended::Failed(error),
             },
             ended => ended,
         }
+    }
+
+    /// Whether what a lost worker made may not be shown to a lookup yet.
+    fn is_early(&self, begun: &Begun) -> bool {
+        has_lookup(&begun.step.action) && begun.shown_at.is_some_and(|at| at > self.engine.now())
     }
 
     /// A repeated create cannot make a second object: it is found by its marker, or the target remembers our id.
@@ -319,6 +330,13 @@ const UNSENT: (ErrorKind, Retry) = (ErrorKind::RateLimited, Retry::After(Some(st
 pub(super) fn late() -> Error {
     let (kind, retry) = UNSENT;
     Error::new(kind, LATE_WHY).with_effect(Effect::None).with_retry(retry)
+}
+
+/// The target was asked before it must show what was written. It answered well: its breaker hears of nothing.
+fn early() -> Error {
+    Error::new(ErrorKind::Conflict, "what the attempt before made may not be shown yet")
+        .with_effect(Effect::Unknown)
+        .with_retry(Retry::After(None))
 }
 
 fn has_lookup(action: &Action) -> bool {

@@ -41,7 +41,7 @@ pub(super) struct Asked {
     pub(super) edge: Edge,
     /// Plan and step, for the target's log.
     pub(super) correlation: String,
-    /// It is not sent after this instant: others may have taken its step over.
+    /// It is not sent after this instant of the store's clock: others may have taken its step over.
     pub(super) deadline: Timestamp,
 }
 
@@ -111,7 +111,7 @@ impl Company {
         let alone = pin!(async {
             let nobody_comes = pin!(all_wait.wait_for(|all| *all));
             // Half of the time that is left is for the call.
-            let patience = PATIENCE.min(until.since(lane.engine.now()) / 2);
+            let patience = PATIENCE.min(until.since(lane.engine.stored_at_most()) / 2);
             select(nobody_comes, lane.engine.inner.clock.deadline(patience)).await;
         });
         let answers = match select(answers, alone).await {
@@ -179,7 +179,7 @@ impl Company {
 /// Sends a request for all that have an edge in it.
 async fn send(lane: &Lane<'_>, group: &Group, request: Vec<Waiting>) {
     let (request, late): (Vec<Waiting>, Vec<Waiting>) =
-        request.into_iter().partition(|waiting| waiting.asked.deadline > lane.engine.now());
+        request.into_iter().partition(|waiting| waiting.asked.deadline > lane.engine.stored_at_most());
     for waiting in late {
         // Who does not wait any more needs no answer.
         let _ = waiting.answer.send(Err(super::call::late().record()));

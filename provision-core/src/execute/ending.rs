@@ -78,12 +78,20 @@ impl Lane<'_> {
         let unknown = record.effect != Effect::None;
         let throttled = error.kind() == ErrorKind::RateLimited;
         let again = record.retryable || unknown;
-        if again && (throttled || entry.attempts < self.target.settings.retry.attempts_max) {
+        let attempts_max = self.target.settings.retry.attempts_max;
+        // What became of a create is found out by a lookup, and that has just failed: once more at least, and for as
+        // long as the target cannot be asked (its quarantine bounds that). A person would do no more than look, too.
+        let lookup = matches!(begun.step.action, Action::Create { lookup: Some(_), .. });
+        let unread = error.kind() == ErrorKind::Unavailable || entry.attempts <= attempts_max;
+        let looks = unknown && lookup;
+        if again && (throttled || looks && unread || entry.attempts < attempts_max) {
             let asked = record.retry_after_ms.map(std::time::Duration::from_millis);
             let wait = asked.map_or_else(|| self.backoff(entry.attempts), Ok)?;
             // A target that asks for a day would keep a leaver's account waiting that long.
             let longest = u64::from(self.target.settings.retry.longest_seconds.max(1));
             let wait = wait.min(std::time::Duration::from_secs(longest));
+            // The next attempt begins with a read, which must show what this one made.
+            let wait = if looks { wait.max(self.visible_after(&begun.step)) } else { wait };
             if throttled {
                 entry.attempts = entry.attempts.saturating_sub(1);
             }

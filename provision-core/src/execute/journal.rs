@@ -70,7 +70,7 @@ pub struct JournalEntry {
     pub attempts: u32,
     /// When the last attempt began.
     pub started_at: Timestamp,
-    /// The last attempt's deadline: an open intent is taken over only after it.
+    /// The last attempt's deadline, by the store's clock: an open intent is taken over only after it.
     pub deadline: Timestamp,
     /// The object's key afterwards.
     pub key: Option<ObjectKey>,

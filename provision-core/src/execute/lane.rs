@@ -230,6 +230,7 @@ impl<'a> Lane<'a> {
             .map(Arc::new)
             .collect();
         let mut entries = self.entries(&steps).await?;
+        self.engine.ask_time().await?;
         loop {
             let (ready, open, next) = self.ready(&steps, &entries).await?;
             pass.open = open;
@@ -290,7 +291,7 @@ impl<'a> Lane<'a> {
             }
             open += 1;
             let not_before = entry.and_then(|entry| match &entry.state {
-                StepState::Intent => Some(entry.deadline.plus(self.engine.inner.settle)),
+                StepState::Intent => Some(self.engine.takeover_at(entry.deadline)),
                 StepState::Waiting { until } | StepState::Pending { until, .. } => Some(*until),
                 _ => None,
             });
@@ -338,13 +339,13 @@ impl<'a> Lane<'a> {
         self.limit_until(begun.entry.deadline)
     }
 
-    /// How long a call may take now that must have ended at the deadline.
+    /// How long a call may take now that must have ended at the deadline, by the store's clock.
     pub(super) fn limit_until(&self, deadline: Timestamp) -> Duration {
         // Planted: whoever was paused goes on as if no time had passed.
         if planted::is(Defect::StaleLeaseCommits) {
             return self.timeout();
         }
-        self.timeout().min(deadline.since(self.engine.now()))
+        self.timeout().min(deadline.since(self.engine.stored_at_most()))
     }
 
     /// Makes a call for a step within its limit. With no time left it is not made.

@@ -42,6 +42,8 @@ pub(super) struct Begun {
     pub(super) link_version: Option<u64>,
     /// The attempt before may have changed something: read back first.
     pub(super) after_unknown: bool,
+    /// Until then a lookup may not show what the attempt before made: its worker is gone, and nobody has waited yet.
+    pub(super) shown_at: Option<Timestamp>,
     /// A ticket to ask with, if the target is still working.
     pub(super) ticket: Option<String>,
     /// The step may not be sent any more, and why: an attempt before may have had an effect, so that it is only
@@ -69,8 +71,8 @@ struct Checked {
 pub(super) struct Buckets {
     hour: i64,
     present: BTreeMap<BudgetKind, Option<Stored<Spending>>>,
-    /// Those of the hour before are as they were: others may still count there when the hour turns.
-    before: Vec<Expect>,
+    /// Those of the hours beside it are as they were: others may count there, when the hour turns or by their clocks.
+    beside: Vec<Expect>,
 }
 
 impl Lane<'_> {
@@ -162,7 +164,7 @@ impl Lane<'_> {
             let now = self.engine.now();
             let free = |ready: &&Ready| {
                 entries.get(&ready.step.id).is_none_or(|entry| match &entry.value.state {
-                    StepState::Intent => entry.value.deadline.plus(self.engine.inner.settle) <= now,
+                    StepState::Intent => self.engine.takeover_at(entry.value.deadline) <= now,
                     StepState::Waiting { until } | StepState::Pending { until, .. } => *until <= now,
                     _ => false,
                 })
@@ -191,6 +193,7 @@ impl Lane<'_> {
         let link_keys: Vec<String> = steps.iter().map(|ready| link_key(&ready.step)).collect();
         let links = store::get_many::<Link>(store, realm, &link_keys).await?;
         let others = self.open_elsewhere(steps).await?;
+        self.engine.ask_time().await?;
         let deadline = self.deadline(steps.len());
         let mut checked = Checked { changes: Changes::in_realm(realm), ..Checked::default() };
         // A plan that somebody goes on with later was made by a policy that may not be in force any more.
@@ -227,6 +230,9 @@ impl Lane<'_> {
                     checked.stale.push((step.clone(), why));
                     continue;
                 }
+                None if begun.after_unknown && self.is_used_up(&begun) => {
+                    begun.resolve_only = Some("its attempts are used up".to_owned());
+                }
                 None => {}
             }
             if let Some(identity) = &identity {
@@ -238,6 +244,13 @@ impl Lane<'_> {
             checked.begun.push(begun);
         }
         Ok(checked)
+    }
+
+    /// Whether an attempt has only to find out what became of those before: they were all that the target gets, and a
+    /// lookup tells.
+    fn is_used_up(&self, begun: &Begun) -> bool {
+        let lookup = matches!(begun.step.action, Action::Create { lookup: Some(_), .. });
+        lookup && begun.entry.attempts > self.target.settings.retry.attempts_max
     }
 
     /// Ties the intent to the link it was checked against. A create writes its link now, without a key: nobody else
@@ -284,12 +297,12 @@ impl Lane<'_> {
         Ok(other.filter_map(|entry| entry.account().map(|account| (entry.identity, account))).collect())
     }
 
-    /// Until when the steps of a wave may be sent: the last of them waits for those before it.
+    /// Until when the steps of a wave may be sent, by the store's clock: the last of them waits for those before it.
     fn deadline(&self, steps: usize) -> Timestamp {
         // Those of the chunk that goes beside it have their turns, too.
         let turns = (AHEAD * steps / self.concurrency().max(1)).min(TURNS_MAX) + 1;
         let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        self.engine.now().plus(self.timeout().saturating_mul(turns))
+        self.engine.stored_at_most().plus(self.timeout().saturating_mul(turns))
     }
 
     fn stale(&self, step: &Step, version: Option<u64>, link: Option<&Link>) -> Option<String> {
@@ -347,6 +360,8 @@ impl Lane<'_> {
             read_back: false,
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
+        let lost = known.filter(|known| known.state == StepState::Intent);
+        let shown_at = lost.map(|lost| lost.deadline.plus(self.visible_after(step)));
         let link = link.cloned();
         Ok(Begun {
             step: Arc::clone(step),
@@ -355,6 +370,7 @@ impl Lane<'_> {
             link,
             link_version: None,
             after_unknown,
+            shown_at,
             ticket,
             resolve_only: None,
         })
@@ -387,7 +403,7 @@ impl Lane<'_> {
         }
         // Planted: counted when it is done.
         if !planted::is(Defect::BudgetCountedAfterWrite) {
-            changes.expect.extend(buckets.before.iter().cloned());
+            changes.expect.extend(buckets.beside.iter().cloned());
             self.spend(changes, buckets, &spends, true)?;
         }
         Ok(None)
@@ -400,18 +416,16 @@ impl Lane<'_> {
         let kinds: Vec<BudgetKind> = kinds.collect();
         let key = |(kind, hour): (&BudgetKind, i64)| Spending::row_key(target, *kind, hour);
         let keys: Vec<String> =
-            kinds.iter().flat_map(|kind| [key((kind, hour)), key((kind, hour - 1))]).collect();
+            kinds.iter().flat_map(|kind| [hour, hour - 1, hour + 1].map(|hour| key((kind, hour)))).collect();
         let found = store::get_many::<Spending>(self.engine.store(), &self.engine.realm, &keys).await?;
-        let mut buckets = Buckets { hour, present: BTreeMap::new(), before: Vec::new() };
+        let mut buckets = Buckets { hour, present: BTreeMap::new(), beside: Vec::new() };
         let mut rows = keys.into_iter().zip(found);
         for kind in kinds {
             buckets.present.insert(kind, rows.next().and_then(|(_, present)| present));
-            let Some((key, before)) = rows.next() else { continue };
-            let table = Spending::TABLE;
-            buckets.before.push(match before {
-                Some(Stored { version, .. }) => Expect::Version { table, key, version },
-                None => Expect::Absent { table, key },
-            });
+            buckets.beside.extend(rows.by_ref().take(2).map(|(key, beside)| match beside {
+                Some(Stored { version, .. }) => Expect::Version { table: Spending::TABLE, key, version },
+                None => Expect::Absent { table: Spending::TABLE, key },
+            }));
         }
         Ok(buckets)
     }
@@ -447,6 +461,11 @@ impl Lane<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How long after a write a read may not show it yet.
+    pub(super) fn visible_after(&self, step: &Step) -> Duration {
+        self.discovery().capabilities.class(&step.class).visible_after
     }
 
     /// How long to wait before the next attempt: doubled each time, with jitter, never more than the longest.

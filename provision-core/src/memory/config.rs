@@ -90,6 +90,9 @@ pub struct MemoryConfig {
     pub delete_window_s: u64,
     /// A write to an object is answered `Pending`, and its first so many polls too; 0: it is answered at once.
     pub pending_polls: u32,
+    /// So many seconds after a write, at most, reads show it: what the target declares. It shows everything at once; a
+    /// fault layer in front of it makes reads older.
+    pub visible_after_s: u64,
     /// Shortest password in characters.
     pub password_length_min: u32,
     /// Changes the feed remembers; a token that is older is refused.
@@ -112,6 +115,7 @@ impl Default for MemoryConfig {
             filter: None,
             delete_window_s: 0,
             pending_polls: 0,
+            visible_after_s: 0,
             password_length_min: 8,
             changes_kept: 10_000,
             faults: Faults::default(),

@@ -151,7 +151,7 @@ fn capabilities(config: &MemoryConfig, class: &MemoryClass) -> ClassCapabilities
         filter: filters(config, class),
         unique: unique.map(|(name, _)| name.clone()).collect(),
         idempotent_create: writes && config.idempotent_create,
-        visible_after: std::time::Duration::ZERO,
+        visible_after: std::time::Duration::from_secs(config.visible_after_s),
         concurrency_max: 0,
     }
 }

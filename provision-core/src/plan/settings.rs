@@ -98,7 +98,7 @@ pub struct TargetSettings {
     /// Requests under way at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: u32,
-    /// A request's deadline in seconds.
+    /// A request's deadline in seconds; of a listing of the whole target, each page's.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
     /// When a failed step is tried again.

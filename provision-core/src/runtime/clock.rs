@@ -43,6 +43,24 @@ impl Clock for SystemClock {
     }
 }
 
+/// A moment, by a clock of this process that is never set: what has passed since is what has passed.
+#[cfg(feature = "postgres")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(tokio::time::Instant);
+
+#[cfg(feature = "postgres")]
+impl Moment {
+    /// This one.
+    pub(crate) fn now() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    /// How much has passed since.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A clock that stands still until told: `--as-of`, tests. Sleeping moves it.
 #[derive(Debug)]
 pub struct FixedClock(std::sync::atomic::AtomicI64);

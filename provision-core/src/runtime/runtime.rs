@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::skew::Skew;
 use super::wake::{Wake, Wakes, WakingStore};
 use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRandom, mint};
 use crate::connector::{Connector, Registry};
@@ -26,6 +27,8 @@ pub struct Runtime(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    /// The store of the host: for what belongs to no realm of it.
+    pub(crate) bare: Arc<dyn Store>,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -35,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) started_at: Timestamp,
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) skew: Arc<Skew>,
     pub(crate) announced: Arc<Announced>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn EventSink>>,
     /// The name of this process among those that share the store.
@@ -251,7 +255,9 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How long after a request's deadline its open intent may be taken over; 1 second unless set.
+    /// How long after a request's deadline its open intent may be taken over: a target may still carry out what it
+    /// was sent in time. 1 second unless set. Clocks that differ need not be allowed for: deadlines and takeovers go
+    /// by the store's.
     #[must_use]
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
@@ -261,17 +267,21 @@ impl RuntimeBuilder {
     /// The runtime. No I/O.
     pub fn build(self) -> Runtime {
         let wakes = Arc::new(Wakes::default());
+        let skew = Arc::new(Skew::default());
         let announced = Arc::new(Announced::new());
         let (store, clock) = (self.store, Arc::clone(&self.clock));
         Runtime(Arc::new(Inner {
             started_at: self.clock.now(),
+            bare: Arc::clone(&store),
             store: Arc::new(WakingStore {
                 store,
                 clock,
                 wakes: Arc::clone(&wakes),
+                skew: Arc::clone(&skew),
                 announced: Arc::clone(&announced),
             }),
             wakes,
+            skew,
             announced,
             sinks: self.sinks,
             registry: self.registry,

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::Clock;
-use crate::error::Result;
+use super::skew::Skew;
+use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
@@ -122,6 +123,7 @@ pub(crate) struct WakingStore {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) skew: Arc<Skew>,
     pub(crate) announced: Arc<Announced>,
 }
 
@@ -181,6 +183,12 @@ impl Store for WakingStore {
     }
 
     async fn commit(&self, mut changes: Changes) -> Result<Commit> {
+        if changes.realm == Some(RealmId::nodes()) {
+            let message = "this name of a realm is kept for the processes that share the store: give another";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message)
+                .with_context("realm", RealmId::nodes().as_str())
+                .with_effect(Effect::None));
+        }
         let wake = self.wakes.of(&changes, self.clock.now());
         let realm = changes.realm.clone().filter(|_| wake.any());
         let has_events = changes.append.iter().any(|append| append.stream == Stream::Outbox);
@@ -200,7 +208,10 @@ impl Store for WakingStore {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.store.now().await
+        let before = self.clock.now();
+        let stored = self.store.now().await?;
+        self.skew.measured(before, stored, self.clock.now());
+        Ok(stored)
     }
 
     async fn epoch(&self) -> Result<String> {
@@ -208,7 +219,9 @@ impl Store for WakingStore {
     }
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
-        self.store.realms().await
+        let mut realms = self.store.realms().await?;
+        realms.retain(|realm| *realm != RealmId::nodes());
+        Ok(realms)
     }
 
     async fn due_realms(&self, dues: &[Due]) -> Result<Vec<DueRealms>> {

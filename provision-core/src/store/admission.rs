@@ -97,7 +97,7 @@ fn misuse(message: impl Into<String>) -> Error {
 /// The smallest text above every text that starts with `prefix`; `None` when there is no such text.
 ///
 /// UTF-8 sorts by code point, so that raising the last character that can be raised is enough.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) fn above_prefix(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
@@ -113,7 +113,7 @@ pub(super) fn above_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 mod tests {
     use super::above_prefix;
 

@@ -7,6 +7,8 @@
 mod admission;
 mod due;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod rows;
 #[cfg(feature = "sqlite")]
@@ -19,6 +21,8 @@ use async_trait::async_trait;
 
 pub use due::{Due, DueRealms};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub(crate) use record::decode_part;
 pub use record::{Record, Stored, count_by, decode, get, get_many, list_by, put};
 #[cfg(feature = "sqlite")]

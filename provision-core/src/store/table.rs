@@ -1,5 +1,8 @@
 //! The tables and streams of the store.
 
+#[cfg(doc)]
+use crate::id::RealmId;
+
 /// An indexed column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexSpec {
@@ -93,8 +96,12 @@ tables!(Table: "A table of rows." {
     Spending = "spending" [plain("target")];
     /// References that wait for another identity's account.
     Waiting = "waiting" [plain("waits_for")];
-    /// Leases of schedules, lanes and the sealer.
+    /// Leases of schedules, groups and the sealer.
     Lease = "lease" [plain("fence")];
+    /// The processes that share the store; of the realm that is kept for them ([`RealmId::nodes`]).
+    Node = "node" [];
+    /// How far calls to a target, or with a credential, are given out to nodes.
+    Pace = "pace" [];
     /// Seals of the audit stream.
     Seal = "seal" [];
     /// Answers to idempotent requests.

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use provision_core::connector::{DeleteRequest, Object, UpdateRequest, Writer};
+use provision_core::connector::{Completeness, DeleteRequest, Object, UpdateRequest, Writer};
 use provision_core::delta::{Change, Delta};
-use provision_core::memory::MemoryConnector;
-use provision_core::model::Link;
+use provision_core::memory::{Fault, FaultRule, MemoryConnector, Operation};
+use provision_core::model::{Link, Status};
 use provision_core::plan::Scope;
 use provision_core::store::{Record, Table};
 use provision_core::value::Slot;
 
-use crate::world::{Person, Setup, World, generous, person};
+use crate::world::{DIRECTORY, Person, Setup, World, generous, person};
 
 fn people(count: usize) -> Vec<Person> {
     (0..count).map(|n| person(&format!("{n:02}"), "Jo", &format!("Family{n:02}"), "Sales")).collect()
@@ -107,4 +107,49 @@ async fn an_account_that_is_gone_is_noted_once_and_no_other() {
     world.later(Duration::from_secs(60));
     let report = world.reconcile().await;
     assert_eq!((report.missing, report.doubted), (0, 11));
+}
+
+/// Links of the directory as the status counts them: missing, drifted.
+async fn counted(world: &World) -> (u64, u64) {
+    let status = world.engine.status().await.unwrap();
+    let links = status.targets[0].links_by_state.unwrap();
+    (links.missing, links.drifted)
+}
+
+#[tokio::test]
+async fn a_drift_is_counted_while_it_is_there_and_no_longer() {
+    let world = read_once().await;
+    for number in ["06", "07", "08"] {
+        set_department(&world, number, "Elsewhere").await;
+    }
+    world.reconcile().await;
+    assert_eq!(counted(&world).await, (0, 3));
+    // One is taken back by a stranger, one account is gone, and the third one's person leaves.
+    set_department(&world, "06", "Sales").await;
+    let request = DeleteRequest { class: "user".into(), key: account(&world, "07").key };
+    Writer::delete(&world.directory, &MemoryConnector::context(), request).await.unwrap();
+    world.reconcile().await;
+    assert_eq!(counted(&world).await, (1, 1));
+    let mut leaving = people(20);
+    leaving[8].status = Status::Terminated;
+    world.feed(&leaving).await;
+    world.converge(3).await;
+    world.reconcile().await;
+    assert_eq!(counted(&world).await, (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_hangs_is_a_listing_that_is_not_whole() {
+    let world = read_once().await;
+    world.wire.layer().set_rules([FaultRule::always(Operation::List, Fault::Hang)]);
+    let report = tokio::time::timeout(Duration::from_secs(3_600), world.reconcile()).await.unwrap();
+    let Completeness::Partial { reason } = &report.completeness else { panic!("{report:?}") };
+    assert!(reason.contains("within 5 seconds") && reason.contains("page"), "{reason}");
+    assert_eq!((report.missing, report.doubted), (0, 0), "no absence counts");
+    let name = DIRECTORY.into();
+    let onboarded = world.engine.onboard(&world.actor, &name);
+    let onboarded = tokio::time::timeout(Duration::from_secs(3_600), onboarded).await.unwrap().unwrap();
+    assert!(!onboarded.completeness.is_complete());
+    world.wire.layer().set_rules([]);
+    assert!(world.reconcile().await.completeness.is_complete());
 }

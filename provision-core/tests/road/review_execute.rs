@@ -329,3 +329,60 @@ async fn a_step_that_was_taken_over_takes_no_other_outcome_with_it() {
     }
     assert!(met > 3, "{met}");
 }
+
+/// Found by `law_5_nothing_lost_what_is_not_applied_can_be_seen` with two attempts (seed 5122153951912916548).
+#[tokio::test]
+async fn a_create_whose_last_attempt_is_unknown_is_read_back_before_a_person_is_asked() {
+    for sends in 1..=2 {
+        let mut settings = generous();
+        settings.retry.attempts_max = 2;
+        let setup = Setup { settings, seed: 5122153951912916548, ..Setup::default() };
+        let world = setup.build().await;
+        world.onboard().await;
+        world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+        let plan = world.plan(Scope::Changed).await;
+        // The answer is lost, and then the target cannot be asked until both attempts and the wait are over.
+        let rules = match sends {
+            1 => vec![
+                FaultRule::at(Operation::Create, [1], Fault::LoseResponse),
+                FaultRule::at(Operation::List, 2..5, Fault::Refuse),
+            ],
+            _ => vec![
+                FaultRule::at(Operation::Create, [1], Fault::Refuse),
+                FaultRule::at(Operation::Create, [2], Fault::LoseResponse),
+                FaultRule::at(Operation::List, 3..6, Fault::Refuse),
+            ],
+        };
+        faults(&world, rules);
+        let report = world.apply(plan.id).await;
+        assert_eq!((report.disputed, report.open, report.failed), (0, 0, 0), "{sends}: {report:?}");
+        assert_eq!(world.open_disputes().await, []);
+        assert_eq!(world.directory.called(Operation::Create), sends, "no attempt more than two");
+        world.converge(3).await;
+        assert_eq!(world.accounts().len(), 1);
+        assert!(world.plan(Scope::All).await.is_empty());
+    }
+}
+
+/// Two attempts had no effect that anybody saw, and none that is there: the next plan begins anew.
+#[tokio::test]
+async fn a_create_that_is_not_there_after_its_last_attempt_is_planned_again() {
+    let mut settings = generous();
+    settings.retry.attempts_max = 1;
+    let world = ready(settings, TestPolicy::new()).await;
+    world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+    let plan = world.plan(Scope::Changed).await;
+    lost(&world);
+    assert!(at_once(&world, plan.id).await.open > 0);
+    faults(&world, Vec::new());
+    delete_all(&world, "user").await;
+    world.later(Duration::from_secs(60));
+    world.wire.take();
+    let report = at_once(&world, plan.id).await;
+    assert_eq!((report.open, report.disputed, report.done), (0, 0, 0), "{report:?}");
+    assert_eq!(world.wire.take(), [], "its attempts are used up");
+    let spent: u64 = world.all::<Spending>().await.iter().map(|row| row.spent).sum();
+    assert_eq!(spent, 0);
+    world.converge(3).await;
+    assert_eq!(world.accounts().len(), 1);
+}

@@ -34,6 +34,27 @@ mod sqlite {
     }
 }
 
+#[cfg(feature = "postgres")]
+mod postgres {
+    use provision_core::testkit::peer::PgBouncer;
+
+    use super::suite;
+    use crate::postgres_fixture::{fresh, open, options, server};
+
+    #[tokio::test]
+    async fn direct() {
+        suite::run_all(&fresh().await.0).await.unwrap();
+    }
+
+    /// Each transaction may run on another connection, and there are only two of them.
+    #[tokio::test]
+    async fn behind_a_pooler() {
+        let pooler = PgBouncer::start(server(), 2).unwrap();
+        let url = pooler.url(&server().database().unwrap());
+        suite::run_all(&open(options(&url)).await.unwrap()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_store_in_memory_knows_marks() {
     use provision_core::store::{Changes, MARK, Store, Table};

@@ -2,8 +2,12 @@
 #![cfg(test)]
 
 mod behaviour;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
+#[cfg(feature = "postgres")]
+mod postgres_commit;
+#[cfg(feature = "postgres")]
+mod postgres_fixture;
 #[cfg(feature = "sqlite")]
 mod sqlite_backup;
 #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-//! The same random commits leave the same rows in memory and in SQLite.
+//! The same random commits leave the same rows in memory, in SQLite and in PostgreSQL.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use provision_core::id::RealmId;
 use provision_core::runtime::SystemClock;
 use provision_core::store::{
-    Append, Changes, Expect, MemoryStore, Put, Row, Scan, Select, SqliteOptions, SqliteStore, Store, Stream,
-    Table,
+    Append, Changes, Expect, MemoryStore, Put, Row, Scan, Select, Store, Stream, Table,
 };
+#[cfg(feature = "sqlite")]
+use provision_core::store::{SqliteOptions, SqliteStore};
 
 const TABLES: [Table; 3] = [Table::Identity, Table::Link, Table::Meta];
 const REALMS: [&str; 2] = ["one", "two"];
@@ -117,6 +118,26 @@ async fn all(
     (rows, counts, stream)
 }
 
+/// Makes the same commits in two stores; all answers and everything that can be read are the same.
+async fn agree(
+    memory: &MemoryStore,
+    other: &dyn Store,
+    commits: Vec<Changes>,
+    (probe, limit): (&str, u32),
+) -> Result<(), TestCaseError> {
+    for changes in commits {
+        let left = memory.commit(changes.clone()).await.unwrap();
+        prop_assert_eq!(left, other.commit(changes).await.unwrap());
+    }
+    for realm in REALMS.map(RealmId::new) {
+        let left = all(memory, &realm, probe, limit).await;
+        prop_assert_eq!(left, all(other, &realm, probe, limit).await);
+    }
+    prop_assert_eq!(memory.realms().await.unwrap(), other.realms().await.unwrap());
+    Ok(())
+}
+
+#[cfg(feature = "sqlite")]
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -128,16 +149,22 @@ proptest! {
             let memory = MemoryStore::new(Arc::new(SystemClock));
             let path = directory.path().join("store.db");
             let sqlite = SqliteStore::open(path, SqliteOptions::inline(), Arc::new(SystemClock)).unwrap();
-            for changes in commits {
-                let left = memory.commit(changes.clone()).await.unwrap();
-                prop_assert_eq!(left, sqlite.commit(changes).await.unwrap());
-            }
-            for realm in REALMS.map(RealmId::new) {
-                let left = all(&memory, &realm, &probe, limit).await;
-                prop_assert_eq!(left, all(&sqlite, &realm, &probe, limit).await);
-            }
-            prop_assert_eq!(memory.realms().await.unwrap(), sqlite.realms().await.unwrap());
-            Ok(())
+            agree(&memory, &sqlite, commits, (&probe, limit)).await
+        })?;
+    }
+}
+
+#[cfg(feature = "postgres")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn memory_and_postgres_agree(commits in vec(changes(), 1..24), probe in text(), limit in 1..5u32) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = crate::postgres_fixture::emptied().await;
+            let memory = MemoryStore::new(Arc::new(SystemClock));
+            agree(&memory, &store, commits, (&probe, limit)).await
         })?;
     }
 }

@@ -26,6 +26,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", sql: include_str!("schema/0001_tables.sql") },
     Migration { version: 2, name: "marks", sql: include_str!("schema/0002_marks.sql") },
     Migration { version: 3, name: "due realms", sql: include_str!("schema/0003_due_realms.sql") },
+    Migration { version: 4, name: "nodes", sql: include_str!("schema/0004_nodes.sql") },
 ];
 
 const BOOKKEEPING: &str = "

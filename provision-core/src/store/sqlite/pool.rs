@@ -5,13 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::failure::unusable;
 use crate::error::{Error, Result};
-
-/// Jobs that may wait for each thread; further callers wait to be let in.
-const QUEUE: usize = 64;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -19,6 +16,10 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 ///
 /// Of those that have nothing to do, the one that worked last is woken: what it read is in its page cache. Calls that
 /// come one after the other need one thread, and the memory of one.
+///
+/// Nobody waits to be let in: a job waits in the queue from the first poll of its caller on, one for each caller. Where
+/// places were given out in turn, a caller that is not polled for a while (a chunk read ahead, while its plan works on
+/// the chunk before it) would keep its place unused, and many of them all places, from callers that they wait for.
 #[derive(Debug)]
 pub(super) struct Readers {
     shared: Arc<Shared>,
@@ -30,7 +31,6 @@ struct Shared {
     state: Mutex<State>,
     /// One per thread.
     bells: Vec<Condvar>,
-    room: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -87,7 +87,6 @@ impl Readers {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             bells: connections.iter().map(|_| Condvar::new()).collect(),
-            room: Arc::new(Semaphore::new(connections.len().saturating_mul(QUEUE).max(1))),
         });
         let mut readers = Self { shared, threads: Vec::new() };
         for (thread, connection) in connections.into_iter().enumerate() {
@@ -110,10 +109,7 @@ impl Readers {
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let room = Arc::clone(&self.shared.room).acquire_owned().await.map_err(|_| stopped())?;
         self.shared.give(Box::new(move |connection| {
-            // Taken until now, whether the caller still waits or not.
-            drop(room);
             // A caller that stopped waiting needs no answer.
             if !reply.is_closed() {
                 let _ = reply.send(query(connection));
@@ -188,5 +184,26 @@ mod tests {
             sum += call.await.unwrap();
         }
         assert_eq!(sum, 499_500);
+    }
+
+    /// Chunks that are read ahead are not polled while their plan works on the chunk before them.
+    #[tokio::test]
+    async fn callers_that_nobody_polls_keep_nobody_waiting() {
+        let readers = readers(1);
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let first = readers.run(move |_| Ok(gate.recv().is_ok()));
+        let mut first = Box::pin(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut idle = Vec::new();
+        for _ in 0..500 {
+            let mut call = Box::pin(readers.run(|_| Ok(())));
+            assert!(futures_util::poll!(&mut call).is_pending());
+            idle.push(call);
+        }
+        open.send(()).unwrap();
+        let asked = readers.run(|_| Ok(7));
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await;
+        assert_eq!(answer.expect("the others keep the places that they do not use").unwrap(), 7);
+        assert!(first.await.unwrap());
     }
 }

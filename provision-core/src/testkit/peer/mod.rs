@@ -12,17 +12,17 @@
 //! Starting blocks the calling thread. Servers that refuse to run as root run as the user `postgres`.
 
 mod certificate;
+mod cluster;
 mod nats;
 mod pgbouncer;
-mod postgres;
 mod program;
 mod server;
 
 use std::sync::OnceLock;
 
+pub use cluster::{Postgres, PostgresSetup};
 pub use nats::Nats;
 pub use pgbouncer::PgBouncer;
-pub use postgres::{Postgres, PostgresSetup};
 
 use crate::error::{Error, ErrorKind, Result};
 

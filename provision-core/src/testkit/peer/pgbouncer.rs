@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::cluster::Postgres;
 use super::failed;
-use super::postgres::Postgres;
 use super::program::{RunAs, find};
 use super::server::{Server, free_port, listens, loopback};
 use crate::error::Result;

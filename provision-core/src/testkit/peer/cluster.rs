@@ -17,18 +17,12 @@ use crate::error::Result;
 const BINARIES: &str = "PROVISION_PG_BIN";
 
 /// How a cluster is started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PostgresSetup {
     /// Commits wait for the disk. Off: a cluster that survives a crash of its processes, not of the machine.
     pub fsync: bool,
     /// Further settings: `("max_connections", "20")`.
     pub settings: Vec<(String, String)>,
-}
-
-impl Default for PostgresSetup {
-    fn default() -> Self {
-        Self { fsync: false, settings: Vec::new() }
-    }
 }
 
 /// A PostgreSQL server.
