@@ -84,7 +84,7 @@ impl Lane<'_> {
         }
         let mut page = self.page(realm, at.value.sent).await?;
         if page.is_empty() && at.version > 0 {
-            return Ok(Turn { sent: 0, end: self.caught_up(realm, &mark, &at).await? });
+            return Ok(Turn { sent: 0, end: self.caught_up(realm, &mark, &mut at).await? });
         }
         if !mine || at.value.until.since(now) < self.options.lease / 2 {
             at.value.owner = Some(self.owner.clone());
@@ -97,7 +97,7 @@ impl Lane<'_> {
         let mut sent = 0;
         for _ in 0..BATCHES_MAX {
             if page.is_empty() {
-                return Ok(Turn { sent, end: self.caught_up(realm, &mark, &at).await? });
+                return Ok(Turn { sent, end: self.caught_up(realm, &mark, &mut at).await? });
             }
             let moved = self.batch(realm, &epoch, &page, &mut at, (begun, now)).await?;
             sent += moved.0;
@@ -121,10 +121,16 @@ impl Lane<'_> {
         &self,
         realm: &RealmId,
         mark: &Stored<OutboxMark>,
-        at: &Stored<SinkCursor>,
+        at: &mut Stored<SinkCursor>,
     ) -> Result<TurnEnd> {
-        let settled = settle(self.inner, realm, self.options.retention, mark, Some(at)).await?;
-        Ok(if settled { TurnEnd::Idle } else { TurnEnd::Wait(self.options.poll) })
+        if settle(self.inner, realm, self.options.retention, mark, Some(at)).await? {
+            return Ok(TurnEnd::Idle);
+        }
+        if at.value.owner.as_ref() == Some(&self.owner) {
+            at.value.owner = None;
+            self.keep(realm, at).await?;
+        }
+        Ok(TurnEnd::Wait(self.options.poll))
     }
 
     async fn page(&self, realm: &RealmId, after: u64) -> Result<Vec<(u64, Row)>> {
