@@ -67,7 +67,9 @@ struct Template {
 /// What the copies are to be like.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Copies {
-    /// How many people, the template included.
+    /// The first who is not there yet; the template is 0.
+    pub from: usize,
+    /// How many people, the template and those before `from` included.
     pub count: usize,
     /// Of so many people, the first has changed and not been planned since; 0: nobody has.
     pub changed_in: usize,
@@ -87,7 +89,7 @@ impl World {
     ) -> Outcome<()> {
         let template = self.template().await?;
         let mut changes = Changes::in_realm(self.engine.realm());
-        for person in 1..copies.count {
+        for person in copies.from.max(1)..copies.count {
             let key = keys.iter().find(|(of, _)| *of == person).map(|(_, key)| key.clone());
             let moved = copies.changed_in > 0 && person % copies.changed_in == 0;
             template.copy(person, moved, targets, key, &mut changes)?;
