@@ -175,6 +175,11 @@ impl Lane<'_> {
             // It was sent before what it was made from changed.
             batch.dirty.push(step.identity);
         }
+        if makes_link(step) && begun.link.as_ref().is_some_and(|link| link.revision > 0) {
+            // It had an account before: what was written of that one's edges (a restored store knows them still) is
+            // taken away by the next plan.
+            batch.dirty.push(step.identity);
+        }
         if *found {
             // Adopted: what it holds is not what we wrote. The next plan brings it right.
             batch.dirty.push(step.identity);
