@@ -498,6 +498,39 @@ mod tests {
         assert!(is(None, Some(101), Some("a")));
     }
 
+    /// The entry and the changes of links after a step ended well.
+    async fn done(bench: &Workbench, action: Action, before: Link) -> (StepState, Vec<LinkState>) {
+        let mut begun = bench.begun(Action::Enable);
+        begun.link = Some(before);
+        begun.step = step(action);
+        let mut batch = bench.batch(&begun);
+        let mut entry = JournalEntry { state: StepState::Done, ..begun.entry.clone() };
+        let ended = Ended::done(Some(ObjectKey::id("object-1")), None);
+        bench.lane().done(&mut batch, &begun, &mut entry, &ended).await.unwrap();
+        let touched = batch.touched.keys().filter_map(|key| batch.links.get(key));
+        (entry.state, touched.map(|(_, link)| link.state).collect())
+    }
+
+    #[tokio::test]
+    async fn a_create_whose_link_was_given_away_meanwhile_is_disputed() {
+        let bench = Workbench::new().await;
+        let made = || create(Attributes::new());
+        let nobodys = Link { key: None, ..bench.link() };
+        assert_eq!(done(&bench, made(), nobodys).await, (StepState::Done, vec![LinkState::Active]));
+        let given_away = Link { key: Some(ObjectKey::id("object-2")), ..bench.link() };
+        assert_eq!(done(&bench, made(), given_away).await, (StepState::Disputed, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_membership_brings_a_link_back_and_leaves_an_active_one_alone() {
+        let bench = Workbench::new().await;
+        let in_state = |state| Link { state, ..bench.link() };
+        let joined = || add_member("staff");
+        assert_eq!(done(&bench, joined(), in_state(LinkState::Active)).await, (StepState::Done, vec![]));
+        let back = (StepState::Done, vec![LinkState::Active]);
+        assert_eq!(done(&bench, joined(), in_state(LinkState::Inactive)).await, back);
+    }
+
     #[tokio::test]
     async fn a_failure_is_tried_again_as_often_as_the_schedule_says() {
         let mut bench = Workbench::new().await;

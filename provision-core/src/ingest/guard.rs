@@ -104,7 +104,7 @@ impl Measure {
     }
 
     pub(super) fn look_for_canary(&mut self, row: &FeedRecord, settings: &SourceSettings, now: Timestamp) {
-        if settings.guard.canaries.is_empty() || !settings.guard.canaries.contains(&row.key) {
+        if !settings.guard.canaries.contains(&row.key) {
             return;
         }
         let zone = row.zone.as_ref().unwrap_or(&settings.zone);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use provision_core::connector::FilterSupport;
+use provision_core::connector::{Context, DeleteRequest, FilterSupport, Writer};
 use provision_core::engine::{ApplyOptions, ApplyReport, PlanOptions};
 use provision_core::event::Event;
 use provision_core::execute::StepState;
@@ -14,7 +14,7 @@ use provision_core::model::{Actor, Link, NameState, Status, Subject};
 use provision_core::plan::{Budget, BudgetKind, OnDelete, PlanHeader, PlanState, Scope};
 use provision_core::runtime::Progress;
 use provision_core::store::{Changes, Stream};
-use provision_core::value::Attributes;
+use provision_core::value::{Attributes, Date};
 
 use crate::world::{DIRECTORY, Setup, TestPolicy, World, generous, person, settings};
 
@@ -250,16 +250,87 @@ async fn a_hold_counts_what_waits_and_a_rejected_plan_is_discarded() {
 
 #[tokio::test]
 async fn a_group_that_was_not_seen_in_a_part_of_the_list_is_looked_for_again() {
-    let config = MemoryConfig { filter: Some(FilterSupport::default()), ..MemoryConfig::default() };
-    let world = ready(config).await;
-    world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+    for filter in [None, Some(FilterSupport::default())] {
+        let world = ready(MemoryConfig { filter, ..MemoryConfig::default() }).await;
+        world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+        let plan = world.plan(Scope::Changed).await;
+        let truncate = FaultRule::always(Operation::List, Fault::Truncate(0));
+        faults(&world, vec![FaultRule { class: Some("group".into()), ..truncate }]);
+        let report = at_once(&world, plan.id).await;
+        assert_eq!((report.done, report.failed, report.open), (1, 0, 1), "it may well be there: {report:?}");
+        faults(&world, Vec::new());
+        world.later(Duration::from_secs(60));
+        assert!(world.apply(plan.id).await.is_clean());
+        assert_eq!(world.accounts()["1"].3, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_a_whole_list_does_not_hold_is_not_there() {
+    for filter in [None, Some(FilterSupport::default())] {
+        let world = ready(MemoryConfig { filter, ..MemoryConfig::default() }).await;
+        world.feed(&[person("1", "Jane", "Smith", "Nowhere")]).await;
+        let plan = world.plan(Scope::Changed).await;
+        let report = at_once(&world, plan.id).await;
+        assert_eq!((report.done, report.failed, report.open), (1, 1, 0), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_before_its_delete_is_deleted_and_one_that_is_refused_is_not() {
+    for gone in [true, false] {
+        let mut settings = generous();
+        settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+        let policy = TestPolicy { group: false, ..TestPolicy::new() };
+        let world = Setup { settings, policy, ..Setup::default() }.build().await;
+        world.onboard().await;
+        let mut people = [person("1", "Jane", "Smith", "Sales")];
+        world.feed(&people).await;
+        world.converge(3).await;
+        people[0].status = Status::Terminated;
+        world.feed(&people).await;
+        let plan = world.plan(Scope::Changed).await;
+        if gone {
+            let key = world.directory.dump("user").unwrap().remove(0).key;
+            let cx = Context::new(world.engine.realm().clone(), "somebody else");
+            let request = DeleteRequest { class: "user".into(), key };
+            Writer::delete(&world.directory, &cx, request).await.unwrap();
+        } else {
+            faults(&world, vec![FaultRule::always(Operation::Delete, Fault::Forbid)]);
+        }
+        let report = at_once(&world, plan.id).await;
+        assert_eq!((report.is_clean(), report.failed), (gone, u64::from(!gone)), "{report:?}");
+        assert_eq!(world.all::<Link>().await[0].key.is_some(), !gone);
+    }
+}
+
+#[tokio::test]
+async fn people_who_manage_each_other_get_their_references_in_one_plan() {
+    let world = ready(MemoryConfig::default()).await;
+    let mut people = [person("1", "Jane", "Smith", "Sales"), person("2", "Al", "Kim", "Sales")];
+    people[0].manager = Some("2".to_owned());
+    people[1].manager = Some("1".to_owned());
+    world.feed(&people).await;
     let plan = world.plan(Scope::Changed).await;
-    let truncate = FaultRule::always(Operation::List, Fault::Truncate(0));
-    faults(&world, vec![FaultRule { class: Some("group".into()), ..truncate }]);
-    let report = at_once(&world, plan.id).await;
-    assert_eq!((report.done, report.failed, report.open), (1, 0, 1), "it may well be there: {report:?}");
-    faults(&world, Vec::new());
-    world.later(Duration::from_secs(60));
+    assert_eq!(plan.targets[&DIRECTORY.into()].steps.get("update"), Some(&2));
     assert!(world.apply(plan.id).await.is_clean());
-    assert_eq!(world.accounts()["1"].3, 1);
+    let users = world.directory.dump("user").unwrap();
+    assert!(users.iter().all(|user| user.attributes.values("manager").len() == 1), "{users:?}");
+}
+
+#[tokio::test]
+async fn a_last_day_that_has_passed_is_planned_without_any_feed() {
+    let world = ready(MemoryConfig::default()).await;
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    jane.end = Date::new(2026, 11, 5);
+    world.feed(&[jane]).await;
+    world.converge(3).await;
+    assert!(world.plan(Scope::Changed).await.is_empty());
+    world.later(Duration::from_secs(5 * 86_400));
+    let options = PlanOptions { preview: true, ..PlanOptions::default() };
+    let preview = world.engine.plan(&world.actor, Scope::All, options).await.unwrap();
+    assert_eq!(preview.targets[&DIRECTORY.into()].steps.get("disable"), Some(&1));
+    let plan = world.plan(Scope::Changed).await;
+    assert!(world.apply(plan.id).await.is_clean());
+    assert_eq!(world.accounts()["1"].1, Some(false));
 }
