@@ -179,8 +179,10 @@ fn same(class: &ObjectClass, object: &Object, wanted: &crate::value::Attributes)
 
 #[cfg(test)]
 mod tests {
+    use super::super::workbench::{Workbench, create};
     use super::*;
     use crate::connector::ObjectKey;
+    use crate::memory::{Fault, FaultRule, Faults, Operation};
     use crate::schema::{AttributeSchema, CaseRule};
 
     fn class() -> ObjectClass {
@@ -218,5 +220,23 @@ mod tests {
             !is(with("mail", "a@b").with("title", "x"), with("mail", "a@b").with("title", "y")),
             "all of them"
         );
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_not_read_whole_proves_nothing() {
+        let bench = Workbench::new().await;
+        let begun = bench.begun(create(Attributes::new()));
+        let lookup = Filter::equal("employeeNumber", "1");
+        let found = async || bench.lane().find_by_marker(&begun, Some(&lookup)).await;
+        assert!(found().await.unwrap().is_none());
+        let names =
+            [("sAMAccountName", "jane"), ("cn", "Jane"), ("dn", "CN=Jane,DC=test"), ("employeeNumber", "1")];
+        let jane = names.into_iter().fold(Attributes::new(), |all, (name, value)| all.with(name, value));
+        bench.connector.seed("user", [(jane, Some(true))]).unwrap();
+        assert!(found().await.unwrap().is_some());
+        let truncate = FaultRule::always(Operation::List, Fault::Truncate(0));
+        bench.connector.set_faults(Faults { seed: 0, rules: vec![truncate] });
+        let error = found().await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
     }
 }

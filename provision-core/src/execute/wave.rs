@@ -697,6 +697,17 @@ mod tests {
         assert_eq!(spent(false, false, Some((2, 0))), (0, 0));
     }
 
+    #[tokio::test]
+    async fn spending_expects_the_hour_before_to_be_as_it_was() {
+        let bench = Workbench::new().await;
+        let kind = BudgetKind::Disable;
+        let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
+        let hour = hour_of(now());
+        let key = Spending::row_key(&"directory".into(), kind, hour - 1);
+        assert_eq!(buckets.before, [Expect::Absent { table: Spending::TABLE, key }]);
+        assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
+    }
+
     #[test]
     fn only_what_the_target_can_show_is_found_out_by_asking() {
         for action in [Action::Enable, Action::Delete, create(Attributes::new())] {

@@ -201,6 +201,7 @@ async fn events_tell_what_was_done_and_nothing_else() {
         (Some(&1), Some(&1)),
         "{told:?}"
     );
+    assert!(world.dirty().await.is_empty(), "what failed comes again when something changes");
     faults(&world, Vec::new());
     people.iter_mut().for_each(|person| person.status = Status::Terminated);
     world.feed(&people).await;
@@ -333,4 +334,65 @@ async fn a_last_day_that_has_passed_is_planned_without_any_feed() {
     let plan = world.plan(Scope::Changed).await;
     assert!(world.apply(plan.id).await.is_clean());
     assert_eq!(world.accounts()["1"].1, Some(false));
+}
+
+#[tokio::test]
+async fn a_step_that_has_not_ended_in_another_plan_keeps_the_account() {
+    let world = ready(MemoryConfig::default()).await;
+    let mut people = [person("1", "Jane", "Smith", "Sales")];
+    world.feed(&people).await;
+    world.converge(3).await;
+    people[0].department = "Finance".to_owned();
+    world.feed(&people).await;
+    let (first, second) = (world.plan(Scope::All).await, world.plan(Scope::All).await);
+    assert_eq!(first.digest, second.digest, "they are the same");
+    let refuse = [Operation::Update, Operation::Rename, Operation::Membership];
+    faults(&world, refuse.map(|on| FaultRule::always(on, Fault::Refuse)).into());
+    assert!(at_once(&world, first.id).await.open > 0);
+    faults(&world, Vec::new());
+    world.wire.take();
+    let report = at_once(&world, second.id).await;
+    assert_eq!((report.done, report.skipped, report.open), (0, second.steps, 0), "{report:?}");
+    assert_eq!(world.wire.take(), [], "nothing is sent past the one that waits");
+    world.later(Duration::from_secs(60));
+    assert!(world.apply(first.id).await.is_clean());
+    assert_eq!(world.accounts()["1"].2, "Finance");
+}
+
+#[tokio::test]
+async fn a_digest_is_of_what_the_plan_does() {
+    let digest = async |department: &str| {
+        let world = ready(MemoryConfig::default()).await;
+        world.feed(&[person("1", "Jane", "Smith", department)]).await;
+        world.plan(Scope::Changed).await.digest
+    };
+    assert_eq!(digest("Sales").await, digest("Sales").await);
+    assert_ne!(digest("Sales").await, digest("Finance").await);
+}
+
+#[tokio::test]
+async fn progress_counts_every_step_that_ends() {
+    let world = ready(MemoryConfig::default()).await;
+    let mut people = [person("1", "Jane", "Smith", "Sales"), person("2", "Al", "Kim", "Sales")];
+    world.feed(&people).await;
+    let plan = world.plan(Scope::Changed).await;
+    people[1].department = "Finance".to_owned();
+    world.feed(&people).await;
+    let (progress, options) = (Progress::new(), ApplyOptions { patience: Duration::ZERO });
+    world.engine.apply(&world.actor, plan.id, &options, &progress).await.unwrap();
+    let state = progress.state();
+    assert_eq!((state.ended, state.failed), (4, 2), "two done, two stale");
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_our_credentials_is_left_alone_for_six_hours() {
+    let world = ready(MemoryConfig::default()).await;
+    world.feed(&[person("1", "Jane", "Smith", "Sales")]).await;
+    let plan = world.plan(Scope::Changed).await;
+    faults(&world, vec![FaultRule::always(Operation::Create, Fault::RefuseCredentials)]);
+    at_once(&world, plan.id).await;
+    let quarantine = world.engine.target(&DIRECTORY.into()).await.unwrap().value.quarantine.unwrap();
+    assert_eq!(quarantine.until.since(quarantine.since), Duration::from_secs(6 * 3_600));
+    let told = world.audit().await.into_iter().filter(|entry| entry.event == "target.quarantined");
+    assert_eq!(told.map(|entry| entry.plan).collect::<Vec<_>>(), [Some(plan.id)]);
 }
