@@ -242,6 +242,7 @@ impl<'a> RealmsDrive<'a> {
     async fn look(&mut self) -> Result<()> {
         let now = self.inner.clock.now();
         self.look_at = now.plus(self.options.poll);
+        self.take_inbox().await;
         let found = async {
             let stored = self.inner.store.now().await?;
             let dues: Vec<Due> = Reason::ALL
@@ -275,6 +276,17 @@ impl<'a> RealmsDrive<'a> {
             self.turns.forget(now);
         }
         Ok(())
+    }
+
+    /// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
+    async fn take_inbox(&self) {
+        let problem = match Runtime(Arc::clone(self.inner)).take_inbox().await {
+            Ok(report) => report.problem.map(Error::from),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = problem {
+            tracing::warn!(error = %error.report(), "what the host handed over waits");
+        }
     }
 
     /// Waits until a part of a turn has ended, or there is something for a worker that is free.

@@ -15,7 +15,7 @@ use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{
-    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+    Changes, Claim, Commit, Due, DueRealms, Posted, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
 };
 use crate::value::Timestamp;
 
@@ -215,6 +215,14 @@ impl Store for WakingStore {
 
     async fn noticed(&self, seen: u64) -> u64 {
         self.store.noticed(seen).await
+    }
+
+    async fn inbox(&self, after: u64, limit: u32) -> Result<Vec<Posted>> {
+        self.store.inbox(after, limit).await
+    }
+
+    async fn remove_posted(&self, number: u64) -> Result<()> {
+        self.store.remove_posted(number).await
     }
 
     async fn now(&self) -> Result<Timestamp> {
