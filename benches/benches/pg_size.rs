@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use provision_benches::population::{Copies, feed, record, token};
+use provision_benches::population::{Copies, Template, feed, record, token};
 use provision_benches::postgres::{connect, database, load, server, store};
 use provision_benches::report::Figure;
 use provision_benches::{
@@ -54,11 +54,13 @@ async fn measure(url: &str, (few, people): (usize, usize), changes: usize, claim
     let world = World::on(store(url, 8).await?, folder.path(), options).await?;
     let client = connect(url).await?;
     hire_one(&world, &targets).await?;
+    let template = world.template().await?;
     let mut table =
         Table::new(&["people", "loaded in", "median of one change", "claim of 64, median", "p99"]);
     let (mut from, mut number, mut medians) = (1, 1, Vec::new());
     for size in [few, people] {
-        let (loaded, loading) = timed(load_to(&world, &client, (from, size), &targets, changes)).await;
+        let (loaded, loading) =
+            timed(load_to(&world, &client, &template, (from, size), &targets, changes)).await;
         let chosen = loaded?;
         println!("{size} people are there after {:.0} s more, load {}", loading.wall.as_secs_f64(), load());
         from = size;
@@ -112,6 +114,7 @@ async fn hire_one(world: &World, targets: &[TargetName]) -> Outcome<()> {
 async fn load_to(
     world: &World,
     client: &Client,
+    rows: &Template,
     (from, to): (usize, usize),
     targets: &[TargetName],
     changes: usize,
@@ -134,7 +137,7 @@ async fn load_to(
         }
         keys.push((*person, world.directory.seed("user", [(attributes, Some(true))])?.remove(0)));
     }
-    world.copy_people(Copies { from, count: to, changed_in: 0 }, targets, &keys).await?;
+    world.copy(rows, Copies { from, count: to, changed_in: 0 }, targets, &keys).await?;
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("checkpoint").await?;
     Ok(chosen)

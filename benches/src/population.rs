@@ -57,7 +57,8 @@ pub fn feed(number: usize, records: Vec<FeedRecord>) -> provision_core::source::
 }
 
 /// The rows of one person.
-struct Template {
+#[derive(Clone, Debug)]
+pub struct Template {
     identity: Identity,
     record: SourceRecord,
     link: Link,
@@ -88,6 +89,20 @@ impl World {
         keys: &[(usize, ObjectKey)],
     ) -> Outcome<()> {
         let template = self.template().await?;
+        self.copy(&template, copies, targets, keys).await
+    }
+
+    /// The same, when there are copies already: of the template that was taken before the first of them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn copy(
+        &self,
+        template: &Template,
+        copies: Copies,
+        targets: &[TargetName],
+        keys: &[(usize, ObjectKey)],
+    ) -> Outcome<()> {
         let mut changes = Changes::in_realm(self.engine.realm());
         for person in copies.from.max(1)..copies.count {
             let key = keys.iter().find(|(of, _)| *of == person).map(|(_, key)| key.clone());
@@ -102,7 +117,11 @@ impl World {
         Ok(())
     }
 
-    async fn template(&self) -> Outcome<Template> {
+    /// The rows of the only person.
+    ///
+    /// # Errors
+    /// Those of the store, and when there is nobody.
+    pub async fn template(&self) -> Outcome<Template> {
         Ok(Template {
             identity: self.only::<Identity>().await?.pop().ok_or("no identity")?,
             record: self.only::<SourceRecord>().await?.pop().ok_or("no record")?,
