@@ -242,7 +242,7 @@ impl<'a> RealmsDrive<'a> {
     async fn look(&mut self) -> Result<()> {
         let now = self.inner.clock.now();
         self.look_at = now.plus(self.options.poll);
-        self.take_inbox().await;
+        take_inbox(self.inner).await;
         let found = async {
             let stored = self.inner.store.now().await?;
             let dues: Vec<Due> = Reason::ALL
@@ -276,17 +276,6 @@ impl<'a> RealmsDrive<'a> {
             self.turns.forget(now);
         }
         Ok(())
-    }
-
-    /// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
-    async fn take_inbox(&self) {
-        let problem = match Runtime(Arc::clone(self.inner)).take_inbox().await {
-            Ok(report) => report.problem.map(Error::from),
-            Err(error) => Some(error),
-        };
-        if let Some(error) = problem {
-            tracing::warn!(error = %error.report(), "what the host handed over waits");
-        }
     }
 
     /// Waits until a part of a turn has ended, or there is something for a worker that is free.
@@ -405,6 +394,17 @@ async fn begin(
         Err(error) => (String::new(), RunReport::default(), Err(error)),
     };
     Event::Begun { turn, engine, owner, company, report, prepared }
+}
+
+/// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
+async fn take_inbox(inner: &Arc<Inner>) {
+    let problem = match Runtime(Arc::clone(inner)).take_inbox().await {
+        Ok(report) => report.problem.map(Error::from),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = problem {
+        tracing::warn!(error = %error.report(), "what the host handed over waits");
+    }
 }
 
 /// Plans and applies the batch of a turn, and gives it back.
