@@ -219,3 +219,15 @@ async fn two_relays_at_once_and_a_stop_in_the_middle_double_nothing() {
     assert_eq!(messages.len(), 300);
     assert_once_and_in_order(&messages);
 }
+
+/// Nobody listens there.
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_in_time() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let sink = sink(&format!("nats://{address}"), "NOBODY");
+    let events = [message("acme", None, 1)];
+    let sent = tokio::time::timeout(Duration::from_secs(20), sink.send(&events)).await.unwrap();
+    assert_eq!((sent.count, sent.error.unwrap().kind()), (0, ErrorKind::Unavailable));
+}
