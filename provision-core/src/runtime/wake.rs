@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::Clock;
 use super::skew::Skew;
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::event::{Announced, OutboxMark, is_own};
+use crate::event::{Announced, OutboxMark, common, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{
@@ -238,7 +238,7 @@ impl Store for WakingStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         let mut realms = self.store.realms().await?;
-        realms.retain(|realm| *realm != RealmId::nodes());
+        realms.retain(|realm| *realm != RealmId::nodes() && *realm != common());
         Ok(realms)
     }
 
