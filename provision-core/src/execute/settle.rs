@@ -14,6 +14,7 @@ use crate::id::IdentityId;
 use crate::model::{Identity, Link, Name, Work};
 use crate::plan::BudgetKind;
 use crate::planted::{self, Defect};
+use crate::runtime::meter;
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Stored, Table};
 use crate::value::Timestamp;
 
@@ -66,6 +67,7 @@ impl Lane<'_> {
                 Commit::Committed => {
                     self.progress.ended(batch.ended, batch.failed);
                     self.done.fetch_add(batch.ended - batch.failed, Ordering::Relaxed);
+                    meter::steps(batch.ended - batch.failed, batch.failed);
                     self.wake_late(&ended).await?;
                     return Ok(entries);
                 }
