@@ -1,8 +1,10 @@
 //! Connections that break, servers that go, and clients that stand still.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use provision_core::runtime::{Clock, SystemClock};
 use provision_core::store::{
     Append, Changes, Claim, Commit, Expect, PostgresOptions, PostgresStore, Put, Row, Select, Store, Stream,
     Table,
@@ -10,6 +12,7 @@ use provision_core::store::{
 use provision_core::testkit::peer::{Postgres, PostgresSetup};
 use provision_core::testkit::proxy::{Direction, TcpFault, TcpOptions, TcpProxy, TcpRule};
 use provision_core::testkit::store::row;
+use provision_core::value::Timestamp;
 use provision_core::{Effect, Retry};
 
 use crate::fixture::realm;
@@ -262,4 +265,77 @@ async fn a_failover_that_lost_commits_is_another_epoch() {
     assert_eq!(there.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
     assert_ne!(store.epoch().await.unwrap(), epoch);
     assert_eq!(store.commit(put("on")).await.unwrap(), Commit::Committed);
+}
+
+/// A lock that somebody holds for long ends the commit, not the store; nothing was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_waits_for_a_lock_only_so_long() {
+    let (store, database) = fresh().await;
+    let put = |body: &str| Changes {
+        put: vec![row(Table::Work, "w", &[("due", "1")], body)],
+        ..Changes::in_realm(&realm())
+    };
+    store.commit(put("1")).await.unwrap();
+    let mut short = options(&server().url(&database));
+    short.lock_timeout = Duration::from_millis(150);
+    let waits = open(short).await.unwrap();
+    let claim = Claim {
+        realm: realm(),
+        table: Table::Work,
+        pages: vec![(Select::AtMost("due", "1".into()), None)],
+        limit: 1,
+    };
+    let (locked, unlock) = (tokio::sync::Semaphore::new(0), std::sync::Barrier::new(2));
+    let holds = |found: &Row| {
+        locked.add_permits(1);
+        tokio::task::block_in_place(|| unlock.wait());
+        Ok::<Put, _>(row(Table::Work, &found.key, &[("due", "9")], "2"))
+    };
+    let (taken, error) = tokio::join!(store.claim(&claim, &holds), async {
+        let _held = locked.acquire().await.unwrap();
+        let error = waits.commit(put("3")).await.unwrap_err();
+        tokio::task::block_in_place(|| unlock.wait());
+        error
+    });
+    assert_eq!(taken.unwrap().unwrap().len(), 1);
+    assert!(error.to_string().contains("lock timeout"), "{error:?}");
+    assert_eq!((error.effect(), error.retry() == Retry::Never), (Effect::None, false));
+    assert_eq!(waits.commit(put("4")).await.unwrap(), Commit::Committed);
+}
+
+/// A clock that is wrong by a minute.
+#[derive(Debug)]
+struct Wrong(i64);
+
+#[async_trait::async_trait]
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(SystemClock.now().as_micros() + self.0 * 1_000_000)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_databases() {
+    let database = server().database().unwrap();
+    for seconds in [-60, 60] {
+        let options = options(&server().url(&database));
+        let store = PostgresStore::open(options, Arc::new(Wrong(seconds))).await.unwrap();
+        let asked = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+        let mut last = Timestamp::EPOCH;
+        for _ in 0..3 {
+            let before: i64 = server().sql(&database, asked).unwrap().parse().unwrap();
+            let now = store.now().await.unwrap();
+            let after: i64 = server().sql(&database, asked).unwrap().parse().unwrap();
+            assert!(
+                before - 50_000 <= now.as_micros() && now.as_micros() <= after,
+                "{before} {now:?} {after}"
+            );
+            assert!(now >= last);
+            last = now;
+        }
+    }
 }
