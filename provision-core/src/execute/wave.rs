@@ -702,7 +702,7 @@ mod tests {
                 let value = Spending { realm, target, kind, hour: 7, spent, approved };
                 Stored { version: 2, value }
             });
-            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), before: Vec::new() };
+            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), beside: Vec::new() };
             let mut changes = Changes::in_realm(bench.engine.realm());
             lane.spend(&mut changes, buckets, &[(kind, 3)].into(), add).unwrap();
             let row: Spending = serde_json::from_str(&changes.put[0].body).unwrap();
@@ -718,13 +718,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn spending_expects_the_hour_before_to_be_as_it_was() {
+    async fn spending_expects_the_hours_beside_to_be_as_they_were() {
         let bench = Workbench::new().await;
         let kind = BudgetKind::Disable;
         let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
         let hour = hour_of(now());
-        let key = Spending::row_key(&"directory".into(), kind, hour - 1);
-        assert_eq!(buckets.before, [Expect::Absent { table: Spending::TABLE, key }]);
+        let absent = [hour - 1, hour + 1].map(|hour| {
+            let key = Spending::row_key(&"directory".into(), kind, hour);
+            Expect::Absent { table: Spending::TABLE, key }
+        });
+        assert_eq!(buckets.beside, absent);
         assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
     }
 
