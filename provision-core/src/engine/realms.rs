@@ -249,6 +249,7 @@ impl<'a> RealmsDrive<'a> {
     async fn look(&mut self) -> Result<()> {
         let now = self.inner.clock.now();
         self.look_at = now.plus(self.options.poll);
+        take_inbox(self.inner).await;
         let found = async {
             let stored = self.inner.store.now().await?;
             let dues: Vec<Due> = Reason::ALL
@@ -427,6 +428,17 @@ async fn begin(
         Err(error) => (String::new(), RunReport::default(), Err(error)),
     };
     Event::Begun { turn, engine, owner, company, report, prepared }
+}
+
+/// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
+async fn take_inbox(inner: &Arc<Inner>) {
+    let problem = match Runtime(Arc::clone(inner)).take_inbox().await {
+        Ok(report) => report.problem.map(Error::from),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = problem {
+        tracing::warn!(error = %error.report(), "what the host handed over waits");
+    }
 }
 
 /// Plans and applies the batch of a turn, and gives it back.

@@ -9,6 +9,7 @@
 mod announced;
 mod aside;
 mod command;
+mod inbox;
 #[cfg(feature = "nats")]
 pub mod jetstream;
 mod message;
@@ -23,8 +24,9 @@ pub(crate) use announced::Announced;
 pub use announced::{Events, Heard};
 pub use aside::SetAside;
 pub use command::{Command, CommandActor, CommandMessage, CommandOutcome};
+pub use inbox::InboxReport;
 pub use message::{EventMessage, token};
-pub(crate) use outbox::{OutboxMark, is_own};
+pub(crate) use outbox::{OutboxMark, common, is_own};
 pub use relay::{RelayOptions, RelayReport};
 pub use sink::{EventSink, Sent};
 pub use status::SinkStatus;

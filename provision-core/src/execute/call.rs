@@ -402,3 +402,106 @@ fn ended(outcome: Outcome) -> Ended {
 pub(super) fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the connector cannot {what}")).with_effect(Effect::None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member, create, now};
+    use super::*;
+    use crate::filter::Filter;
+    use std::time::Duration;
+
+    fn failed(kind: ErrorKind) -> Ended {
+        Ended::Failed(Error::new(kind, "it failed").with_effect(Effect::None))
+    }
+
+    fn limited(after: Option<u64>) -> Ended {
+        let after = Retry::After(after.map(Duration::from_secs));
+        Ended::Failed(Error::new(ErrorKind::RateLimited, "slowly").with_retry(after))
+    }
+
+    #[tokio::test]
+    async fn a_lane_pauses_for_as_long_as_its_target_asks() {
+        let bench = Workbench::new().await;
+        let pause = |ended: Vec<Ended>| {
+            let lane = bench.lane();
+            let ended =
+                ended.into_iter().map(|ended| (bench.begun(Action::Enable), ended)).collect::<Vec<_>>();
+            lane.note_request(&ended);
+            lane.pause()
+        };
+        assert_eq!(pause(vec![limited(Some(30))]), Some(Duration::from_secs(30)));
+        assert_eq!(pause(vec![limited(None)]), Some(PAUSE));
+        assert_eq!(
+            pause(vec![failed(ErrorKind::Unavailable), limited(Some(9))]),
+            Some(Duration::from_secs(9))
+        );
+        assert_eq!(pause(vec![failed(ErrorKind::Unavailable), Ended::done(None, None)]), None);
+    }
+
+    #[tokio::test]
+    async fn a_request_counts_as_failed_when_nothing_in_it_succeeded() {
+        let bench = Workbench::new().await;
+        let stops = |ended: fn() -> Vec<Ended>| {
+            let lane = bench.lane();
+            for _ in 0..10 {
+                let ended = ended().into_iter().map(|ended| (bench.begun(Action::Enable), ended));
+                lane.note_request(&ended.collect::<Vec<_>>());
+            }
+            lane.stopped()
+        };
+        assert!(stops(|| vec![failed(ErrorKind::Unavailable), failed(ErrorKind::Unavailable)]));
+        assert!(!stops(|| vec![failed(ErrorKind::Unavailable), Ended::done(None, None)]));
+        assert!(!stops(|| vec![Ended::Pending("t".to_owned())]));
+        assert!(!stops(|| vec![limited(Some(1))]));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_sent_stays_as_known_or_unknown_as_it_was() {
+        let bench = Workbench::new().await;
+        let (left, why) = (Duration::from_secs(7), "the target asked for a pause");
+        let begun = || bench.begun(add_member("staff"));
+        let (mut unknown, mut asked) = (begun(), begun());
+        unknown.after_unknown = true;
+        asked.ticket = Some("t".to_owned());
+        let steps = vec![begun(), unknown, asked];
+        let unit = Unit::Edges { class: "group".into(), group: "staff".to_owned(), steps };
+        let ended: Vec<Ended> = unsent(unit, left, why).into_iter().map(|(_, ended)| ended).collect();
+        let [Ended::Failed(first), Ended::Failed(second), Ended::Pending(ticket)] = &ended[..] else {
+            panic!("{ended:?}")
+        };
+        assert_eq!((first.effect(), second.effect(), ticket.as_str()), (Effect::None, Effect::Unknown, "t"));
+        assert_eq!(first.retry(), Retry::After(Some(left)));
+        let alone = unsent(Unit::Step(Box::new(bench.begun(Action::Enable))), left, why);
+        assert_eq!(alone.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_create_that_nothing_identifies_is_given_up_to_a_person() {
+        let bench = Workbench::new().await;
+        let given_up = |action: Action| given_up(&bench.begun(action), "the identity changed");
+        assert!(matches!(given_up(create(Attributes::new())), Ended::Disputed(_)));
+        let lookup = Some(Filter::equal("employeeNumber", "1"));
+        let (attributes, enabled, credential) = (Attributes::new(), None, None);
+        let marked = Action::Create { attributes, enabled, lookup, credential };
+        assert!(has_lookup(&marked));
+        assert!(matches!(given_up(marked), Ended::Skipped(_)));
+        assert!(matches!(given_up(Action::Disable), Ended::Skipped(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_in_a_pause_or_after_the_deadline() {
+        let bench = Workbench::new().await;
+        let call = async |lane: &Lane<'_>| {
+            let unit = Unit::Step(Box::new(bench.begun(Action::Release)));
+            lane.call(unit, None).await.remove(0).1
+        };
+        assert!(matches!(call(&bench.lane()).await, Ended::Done { .. }));
+        let paused = bench.lane();
+        paused.pace(Duration::from_secs(1));
+        let Ended::Failed(error) = call(&paused).await else { panic!("it was sent") };
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::RateLimited, Effect::None));
+        bench.clock.set(now().plus(Duration::from_secs(31)));
+        let Ended::Failed(error) = call(&bench.lane()).await else { panic!("it was sent") };
+        assert_eq!(error.retry(), Retry::After(Some(Duration::ZERO)), "it is begun again");
+    }
+}

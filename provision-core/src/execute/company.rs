@@ -261,3 +261,96 @@ impl Drop for Arrival<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str) -> Group {
+        Group {
+            target: "directory".into(),
+            class: "group".into(),
+            members: "user".into(),
+            key: ObjectKey::id(name),
+        }
+    }
+
+    fn asked(many: usize) -> Vec<Asked> {
+        let asked = |number: usize| Asked {
+            edge: Edge { member: ObjectKey::id(number.to_string()), add: true },
+            correlation: String::new(),
+            deadline: Timestamp::EPOCH,
+        };
+        (0..many).map(asked).collect()
+    }
+
+    fn members(taken: Option<Vec<Waiting>>) -> Option<Vec<String>> {
+        taken.map(|taken| taken.into_iter().map(|waiting| waiting.asked.edge.member.id).collect())
+    }
+
+    #[test]
+    fn those_that_came_first_go_first_once_they_fill_a_request() {
+        let (company, staff) = (Company::default(), group("staff"));
+        let answers = company.join(&staff, asked(3));
+        assert_eq!(answers.len(), 3);
+        let more = company.join(&staff, asked(2));
+        let take = |size: usize, any: bool| members(company.take(&staff, size, any));
+        assert_eq!(take(6, false), None, "they do not fill it");
+        assert_eq!(take(4, false), Some(["0", "1", "2", "0"].map(str::to_owned).to_vec()));
+        assert_eq!(take(4, false), None);
+        assert_eq!(take(4, true), Some(vec!["1".to_owned()]));
+        assert_eq!(take(4, true), None, "nobody is left");
+        assert!(company.state().waiting.is_empty());
+        drop((answers, more));
+    }
+
+    #[test]
+    fn each_group_has_its_own_requests() {
+        let company = Company::default();
+        let (a, b) = (company.join(&group("a"), asked(2)), company.join(&group("b"), asked(1)));
+        assert_eq!(members(company.take(&group("a"), 3, false)), None);
+        assert_eq!(members(company.take(&group("b"), 1, false)).map(|members| members.len()), Some(1));
+        assert_eq!(members(company.take(&group("a"), 2, false)).map(|members| members.len()), Some(2));
+        drop((a, b));
+    }
+
+    #[test]
+    fn whoever_stopped_waiting_is_not_sent() {
+        let (company, staff) = (Company::default(), group("staff"));
+        let mut answers = company.join(&staff, asked(3));
+        drop(answers.remove(1));
+        assert_eq!(members(company.take(&staff, 3, false)), None);
+        assert_eq!(members(company.take(&staff, 0, false)), Some(vec!["0".to_owned()]), "one at least");
+        assert_eq!(members(company.take(&staff, 3, true)), Some(vec!["2".to_owned()]));
+    }
+
+    #[test]
+    fn it_is_known_when_nobody_may_bring_edges_any_more() {
+        let company = Company::default();
+        let all_wait = company.all_wait.subscribe();
+        let (one, other) = (company.bring(), company.bring());
+        assert!(!*all_wait.borrow());
+        let rest = company.rest();
+        drop(one);
+        assert!(*all_wait.borrow(), "one is gone, the other one rests");
+        drop(rest);
+        assert!(!*all_wait.borrow());
+        drop(other);
+        assert!(*all_wait.borrow());
+    }
+
+    #[test]
+    fn a_lane_rests_when_the_last_of_its_requests_has_joined() {
+        let company = Company::default();
+        let all_wait = company.all_wait.subscribe();
+        let lane = company.bring();
+        let stage = Stage::new(&company, 2);
+        drop(stage.arrival());
+        assert!(!*all_wait.borrow(), "another request is to come");
+        drop(stage.arrival());
+        assert!(*all_wait.borrow());
+        drop(stage);
+        assert!(!*all_wait.borrow(), "it goes on");
+        drop(lane);
+    }
+}

@@ -85,4 +85,38 @@ mod tests {
         assert_eq!(first.expose().chars().count(), 16);
         assert_eq!(format!("{first:?}"), "[secret]");
     }
+
+    /// Gives these bytes, the last one first.
+    #[derive(Debug)]
+    struct Bytes(std::sync::Mutex<Vec<u8>>);
+
+    impl Random for Bytes {
+        fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+            let mut left = self.0.lock().unwrap();
+            bytes.fill_with(|| left.pop().expect("no more is asked for"));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bytes_that_would_favour_some_numbers_are_not_used() {
+        let picked = |bytes: &[u8], limit| below(limit, &Bytes(bytes.to_vec().into())).unwrap();
+        assert_eq!(picked(&[254, 255], 3), 2, "255 would make 0 likelier than 2");
+        assert_eq!([0, 1, 2, 3, 200].map(|byte| picked(&[byte], 3)), [0, 1, 2, 0, 2]);
+        assert_eq!([0, 7, 255].map(|byte| picked(&[byte], 256)), [0, 7, 255]);
+        assert_eq!(picked(&[9], 0), 0);
+    }
+
+    #[test]
+    fn where_the_classes_stand_is_left_to_chance() {
+        let random = SeededRandom::new(11);
+        let policy = CredentialPolicy { length: 12, must_change: true };
+        let passwords: Vec<Secret> = (0..4_000).map(|_| generate(&policy, &random).unwrap()).collect();
+        // One small letter for certain and 25 of 69 characters for each of the eight that are free: 32.5 % of all.
+        for place in 0..12 {
+            let small = |password: &&Secret| password.expose().as_bytes()[place].is_ascii_lowercase();
+            let share = passwords.iter().filter(small).count() as f64 / 4_000.0;
+            assert!((share - 0.325).abs() < 0.03, "{place}: {share}");
+        }
+    }
 }

@@ -266,3 +266,27 @@ async fn seek_group(
 
 /// Groups read to find one by name on a target that cannot be asked.
 const GROUPS_MAX: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member};
+    use super::*;
+    use crate::memory::{Fault, FaultRule, Faults, Operation};
+
+    #[tokio::test]
+    async fn what_an_earlier_attempt_at_an_edge_did_stays_unknown() {
+        let bench = Workbench::new().await;
+        let group = crate::value::Attributes::new().with("cn", "Staff").with("dn", "CN=Staff,DC=test");
+        bench.connector.seed("group", [(group, None)]).unwrap();
+        let refuse = FaultRule::always(Operation::Membership, Fault::Refuse);
+        bench.connector.set_faults(Faults { seed: 0, rules: vec![refuse] });
+        for (after_unknown, effect) in [(false, Effect::None), (true, Effect::Unknown)] {
+            let mut begun = bench.begun(add_member("CN=Staff,DC=test"));
+            begun.after_unknown = after_unknown;
+            let group = "CN=Staff,DC=test".to_owned();
+            let ended = bench.lane().call_edges("group".into(), group, vec![begun], None).await.remove(0).1;
+            let Ended::Failed(error) = ended else { panic!("{ended:?}") };
+            assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, effect));
+        }
+    }
+}

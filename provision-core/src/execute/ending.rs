@@ -175,6 +175,11 @@ impl Lane<'_> {
             // It was sent before what it was made from changed.
             batch.dirty.push(step.identity);
         }
+        if makes_link(step) && begun.link.as_ref().is_some_and(|link| link.revision > 0) {
+            // It had an account before: what was written of that one's edges (a restored store knows them still) is
+            // taken away by the next plan.
+            batch.dirty.push(step.identity);
+        }
         if *found {
             // Adopted: what it holds is not what we wrote. The next plan brings it right.
             batch.dirty.push(step.identity);
@@ -367,4 +372,275 @@ fn after(
         link.state = LinkState::Active;
     }
     wrote
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member, create, jane, now, step};
+    use super::*;
+    use crate::delta::{Change, Delta};
+    use crate::error::Retry;
+    use crate::id::PlanId;
+    use crate::model::LinkState;
+    use crate::plan::BudgetKind;
+    use crate::schema::AttributeSchema;
+    use crate::value::Value;
+
+    fn class() -> ObjectClass {
+        let tags = AttributeSchema { multi: true, ..AttributeSchema::text() };
+        let attributes = [("title", AttributeSchema::text()), ("tags", tags)];
+        ObjectClass {
+            attributes: attributes.into_iter().map(|(name, schema)| (name.into(), schema)).collect(),
+            ..ObjectClass::default()
+        }
+    }
+
+    fn title(value: &str) -> Attributes {
+        Attributes::new().with("title", value)
+    }
+
+    fn update(change: Change) -> Action {
+        let delta = Delta { changes: [("title".into(), change)].into() };
+        Action::Update { delta, outputs: Default::default() }
+    }
+
+    fn texts<const N: usize>(values: [&str; N]) -> Vec<Value> {
+        values.into_iter().map(Value::text).collect()
+    }
+
+    /// The link after a step of Jane's, and what the step wrote.
+    fn link_after(before: Link, step: &Step, found: bool) -> (Link, Attributes) {
+        let mut link = before;
+        let wrote = after(&mut link, step, &step.action, &class(), (found, &Attributes::new()));
+        (link, wrote)
+    }
+
+    #[tokio::test]
+    async fn a_create_that_made_the_object_leaves_what_it_wrote_and_an_adoption_does_not() {
+        let bench = Workbench::new().await;
+        let before = Link { missing: true, applied: title("Old"), drift: title("Odd"), ..bench.link() };
+        let mut made = Step::clone(&step(create(title("Clerk"))));
+        made.inputs.insert("title".into(), "inputs".to_owned());
+        let (link, wrote) = link_after(before.clone(), &made, false);
+        assert_eq!((&link.applied, &wrote), (&title("Clerk"), &title("Clerk")));
+        assert_eq!((link.enabled, link.missing), (Some(true), false));
+        assert_eq!((link.drift.len(), link.inputs.len()), (0, 1));
+        let (link, wrote) = link_after(before, &made, true);
+        assert_eq!((link.applied.len(), wrote.len(), link.enabled), (0, 0, None));
+        assert_eq!(link.inputs.len(), 0, "the next plan writes what it holds otherwise");
+    }
+
+    #[tokio::test]
+    async fn what_the_target_showed_of_another_value_is_forgotten() {
+        let bench = Workbench::new().await;
+        let before = || Link { applied: title("Clerk"), observed: title("CLERK"), ..bench.link() };
+        let write = |value: &str| step(update(Change::Replace(texts([value]))));
+        let (link, wrote) = link_after(before(), &write("Engineer"), false);
+        assert_eq!((link.applied, wrote), (title("Engineer"), title("Engineer")));
+        assert_eq!(link.observed.get("title"), None);
+        let (link, _) = link_after(before(), &write("Clerk"), false);
+        assert_eq!(link.observed, title("CLERK"), "it is how the target shows this one");
+        let (link, wrote) = link_after(before(), &step(Action::Enable), false);
+        assert_eq!((link.enabled, wrote.len(), link.applied), (Some(true), 0, title("Clerk")));
+        assert_eq!(link_after(before(), &step(Action::Disable), false).0.enabled, Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_link_leaves_with_its_offboarding_ends_with_its_release_and_comes_back() {
+        let bench = Workbench::new().await;
+        let state = |before: LinkState, action: Action, offboarding: bool| {
+            let mut step = Step::clone(&step(action));
+            step.offboarding = offboarding;
+            link_after(Link { state: before, ..bench.link() }, &step, false).0.state
+        };
+        assert_eq!(state(LinkState::Active, Action::Disable, true), LinkState::Leaving);
+        assert_eq!(state(LinkState::Leaving, Action::Release, true), LinkState::Inactive);
+        assert_eq!(state(LinkState::Leaving, Action::Enable, false), LinkState::Active);
+        assert_eq!(state(LinkState::Inactive, Action::Enable, false), LinkState::Active);
+        assert_eq!(state(LinkState::Active, Action::Disable, false), LinkState::Active);
+    }
+
+    /// The link once a step of Jane's is settled with what the target showed.
+    fn settled(bench: &Workbench, link: Link, action: Action, observed: Attributes) -> Link {
+        let mut begun = bench.begun(Action::Enable);
+        begun.link = Some(link);
+        begun.step = step(action);
+        let mut batch = bench.batch(&begun);
+        let ended = Ended::done(Some(ObjectKey::id("object-1")), Some(observed));
+        bench.lane().done_to_link(&mut batch, &begun, &ended);
+        batch.links.remove(&link_key(&begun.step)).unwrap().1
+    }
+
+    #[tokio::test]
+    async fn what_the_target_shows_is_a_measure_of_what_was_written_with_it() {
+        let bench = Workbench::new().await;
+        let shows = || title("CLERK").with("mail", "THEIRS");
+        let write = || update(Change::Replace(texts(["Clerk"])));
+        let link = settled(&bench, bench.link(), write(), shows());
+        assert_eq!(link.observed, shows(), "both are shown for the first time");
+        assert_eq!((link.revision, link.last_plan), (5, Some(bench.header.id)));
+        assert_eq!((link.observed_at, link.written_at), (Some(now()), Some(now())));
+        let known = Link { observed: Attributes::new().with("mail", "before"), ..bench.link() };
+        let link = settled(&bench, known, write(), shows());
+        assert_eq!(link.observed.text("mail"), Some("before"), "a reconcile finds what others change");
+        let ours = |mail: &str| Link { applied: Attributes::new().with("mail", mail), ..bench.link() };
+        let link = settled(&bench, ours("before"), write(), shows());
+        assert_eq!(link.observed.text("mail"), None, "we wrote something else");
+        let link = settled(&bench, ours("THEIRS"), write(), shows());
+        assert_eq!(link.observed.text("mail"), Some("THEIRS"));
+        let known = Link { observed: Attributes::new().with("mail", "before"), ..bench.link() };
+        let link = settled(&bench, known, create(title("Clerk")), shows());
+        assert_eq!(link.observed, shows(), "of a new object, all is");
+        assert_eq!(settled(&bench, bench.link(), Action::Delete, Attributes::new()).key, None);
+    }
+
+    #[tokio::test]
+    async fn a_create_is_anothers_when_its_link_has_another_object_or_plan() {
+        let bench = Workbench::new().await;
+        let mut begun = bench.begun(create(Attributes::new()));
+        let mut is = |key: Option<&str>, plan: Option<u128>, made: Option<&str>| {
+            let last_plan = plan.map(|plan| PlanId::from_uuid(uuid::Uuid::from_u128(plan)));
+            begun.link = Some(Link { key: key.map(ObjectKey::id), last_plan, ..bench.link() });
+            bench.lane().is_anothers(&bench.batch(&begun), &begun, made.map(ObjectKey::id).as_ref())
+        };
+        assert!(!is(None, Some(100), Some("a")));
+        assert!(!is(None, None, Some("a")));
+        assert!(!is(Some("a"), Some(100), Some("a")));
+        assert!(is(Some("b"), Some(100), Some("a")));
+        assert!(is(Some("b"), None, None));
+        assert!(is(None, Some(101), Some("a")));
+    }
+
+    /// The entry and the changes of links after a step ended well.
+    async fn done(bench: &Workbench, action: Action, before: Link) -> (StepState, Vec<LinkState>) {
+        let mut begun = bench.begun(Action::Enable);
+        begun.link = Some(before);
+        begun.step = step(action);
+        let mut batch = bench.batch(&begun);
+        let mut entry = JournalEntry { state: StepState::Done, ..begun.entry.clone() };
+        let ended = Ended::done(Some(ObjectKey::id("object-1")), None);
+        bench.lane().done(&mut batch, &begun, &mut entry, &ended).await.unwrap();
+        let touched = batch.touched.keys().filter_map(|key| batch.links.get(key));
+        (entry.state, touched.map(|(_, link)| link.state).collect())
+    }
+
+    #[tokio::test]
+    async fn a_create_whose_link_was_given_away_meanwhile_is_disputed() {
+        let bench = Workbench::new().await;
+        let made = || create(Attributes::new());
+        let nobodys = Link { key: None, ..bench.link() };
+        assert_eq!(done(&bench, made(), nobodys).await, (StepState::Done, vec![LinkState::Active]));
+        let given_away = Link { key: Some(ObjectKey::id("object-2")), ..bench.link() };
+        assert_eq!(done(&bench, made(), given_away).await, (StepState::Disputed, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_membership_brings_a_link_back_and_leaves_an_active_one_alone() {
+        let bench = Workbench::new().await;
+        let in_state = |state| Link { state, ..bench.link() };
+        let joined = || add_member("staff");
+        assert_eq!(done(&bench, joined(), in_state(LinkState::Active)).await, (StepState::Done, vec![]));
+        let back = (StepState::Done, vec![LinkState::Active]);
+        assert_eq!(done(&bench, joined(), in_state(LinkState::Inactive)).await, back);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_tried_again_as_often_as_the_schedule_says() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.retry.attempts_max = 3;
+        bench.target.settings.retry.longest_seconds = 60;
+        let fails = |attempts: u32, error: Error| {
+            let mut begun = bench.begun(update(Change::Clear));
+            begun.step = {
+                let mut step = Step::clone(&begun.step);
+                step.budgets = vec![BudgetKind::AttributeClear; 2];
+                super::super::workbench::order(&step)
+            };
+            begun.entry.attempts = attempts;
+            let (mut batch, mut entry) = (bench.batch(&begun), begun.entry.clone());
+            bench.lane().failed(&mut batch, &begun, &mut entry, &error).unwrap();
+            let wait = match entry.state {
+                StepState::Waiting { until } => Some(until.since(now()).as_secs()),
+                StepState::Failed => None,
+                other => panic!("{other:?}"),
+            };
+            (wait, entry.attempts, batch.refunds.get(&BudgetKind::AttributeClear).copied())
+        };
+        let error = |kind, effect| Error::new(kind, "it failed").with_effect(effect);
+        let after = |seconds: u64| Retry::After(Some(std::time::Duration::from_secs(seconds)));
+        let (waits, _, paid) = fails(2, error(ErrorKind::Unavailable, Effect::None));
+        assert!(waits.is_some_and(|wait| (5..=10).contains(&wait)), "{waits:?}");
+        assert_eq!(paid, Some(2), "nothing was done: what it spent is given back");
+        assert_eq!(fails(3, error(ErrorKind::Unavailable, Effect::None)).0, None, "that was the last");
+        assert_eq!(fails(1, error(ErrorKind::PolicyRejected, Effect::None)), (None, 1, Some(2)));
+        let (waits, _, paid) = fails(1, error(ErrorKind::PolicyRejected, Effect::Unknown));
+        assert!(waits.is_some(), "what it did is to be found out");
+        assert_eq!(paid, None);
+        assert_eq!(fails(3, error(ErrorKind::Unavailable, Effect::Unknown)), (None, 3, None));
+        let throttled = |seconds| error(ErrorKind::RateLimited, Effect::None).with_retry(after(seconds));
+        assert_eq!(fails(3, throttled(20)), (Some(20), 2, Some(2)), "to be asked to wait is no attempt");
+        assert_eq!(fails(3, throttled(86_400)).0, Some(60), "no longer than the longest");
+    }
+
+    #[tokio::test]
+    async fn what_a_failure_leaves_behind_depends_on_the_step() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.retry.attempts_max = 1;
+        let fails = |action: Action, error: Error| {
+            let begun = bench.begun(action);
+            let (mut batch, mut entry) = (bench.batch(&begun), begun.entry.clone());
+            bench.lane().failed(&mut batch, &begun, &mut entry, &error).unwrap();
+            let missing = batch.links.values().any(|(_, link)| link.missing);
+            let tables: Vec<Table> = batch.changes.put.iter().map(|put| put.table).collect();
+            (entry.state, missing, tables)
+        };
+        let gone = || Error::new(ErrorKind::NotFound, "no such object").with_effect(Effect::None);
+        let lost = || Error::new(ErrorKind::Unavailable, "lost").with_effect(Effect::Unknown);
+        for action in [update(Change::Clear), Action::Enable, Action::Disable] {
+            assert_eq!(fails(action, gone()), (StepState::Failed, true, vec![]));
+        }
+        assert_eq!(
+            fails(add_member("staff"), gone()),
+            (StepState::Failed, false, vec![]),
+            "the group is gone"
+        );
+        assert_eq!(fails(create(Attributes::new()), gone()).0, StepState::Failed);
+        assert_eq!(
+            fails(create(Attributes::new()), lost()),
+            (StepState::Disputed, false, vec![Table::Dispute])
+        );
+        assert_eq!(fails(Action::Enable, lost()), (StepState::Failed, false, vec![]));
+        assert_eq!(fails(add_member("staff"), lost()), (StepState::Failed, false, vec![Table::Membership]));
+    }
+
+    #[tokio::test]
+    async fn an_edge_is_uncertain_when_an_attempt_at_it_may_have_had_an_effect() {
+        let bench = Workbench::new().await;
+        let uncertain = |state: StepState, effect: Option<Effect>| {
+            let mut entry = bench.begun(add_member("staff")).entry;
+            entry.error =
+                effect.map(|effect| Error::new(ErrorKind::Unavailable, "x").with_effect(effect).record());
+            entry.state = state;
+            bench.lane().uncertain_edge(&step(add_member("staff")), &entry)
+        };
+        let waiting = || StepState::Waiting { until: now() };
+        let edge = uncertain(StepState::Intent, None).unwrap();
+        assert_eq!((edge.group.as_str(), edge.desired, edge.applied), ("staff", false, true));
+        assert!(uncertain(waiting(), Some(Effect::Unknown)).is_some());
+        assert!(uncertain(waiting(), Some(Effect::None)).is_none());
+        assert!(uncertain(waiting(), None).is_none());
+        let entry = bench.begun(Action::Enable).entry;
+        assert!(bench.lane().uncertain_edge(&step(Action::Enable), &entry).is_none());
+    }
+
+    #[test]
+    fn references_point_at_main_accounts_that_are_made_or_come_back() {
+        assert!(is_referable(&step(create(Attributes::new()))));
+        assert!(is_referable(&step(Action::Enable)));
+        assert!(!is_referable(&step(Action::Disable)));
+        let mut second = Step::clone(&step(Action::Enable));
+        second.tag = Tag::new("second");
+        assert!(!is_referable(&second));
+        assert_eq!(second.identity, jane());
+    }
 }

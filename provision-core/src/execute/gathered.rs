@@ -145,3 +145,97 @@ fn request(ready: &Ready) -> Option<Request> {
 pub(super) fn is_edge(action: &Action) -> bool {
     matches!(action, Action::AddMember { .. } | Action::RemoveMember { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member, step};
+    use super::*;
+
+    fn edges(group: &str, many: usize) -> Vec<Ready> {
+        let ready = || Ready { chunk: 1, stale_at: None, step: step(add_member(group)) };
+        (0..many).map(|_| ready()).collect()
+    }
+
+    fn with(groups: &[(&str, usize)]) -> Gathered {
+        let gathered = Gathered::default();
+        for (group, many) in groups {
+            gathered.add(edges(group, *many), &mut Entries::new());
+        }
+        gathered
+    }
+
+    /// The groups of the edges of each wave that is taken, counted.
+    fn taken(gathered: &Gathered, size: usize, all: bool) -> Vec<BTreeMap<String, usize>> {
+        let count = |wave: Vec<Edge>| {
+            let mut counts = BTreeMap::new();
+            for (ready, _) in wave {
+                *counts.entry(request(&ready).unwrap().2).or_default() += 1;
+            }
+            counts
+        };
+        gathered.take(|_| size, all).into_iter().map(count).collect()
+    }
+
+    fn wave<const N: usize>(groups: [(&str, usize); N]) -> BTreeMap<String, usize> {
+        groups.into_iter().map(|(group, many)| (group.to_owned(), many)).collect()
+    }
+
+    #[test]
+    fn only_full_requests_go_and_the_rest_waits() {
+        let gathered = with(&[("a", 25), ("b", 9), ("c", 10)]);
+        assert_eq!(taken(&gathered, 10, false), [wave([("a", 20), ("c", 10)])]);
+        assert_eq!(taken(&gathered, 10, false), []);
+        assert_eq!(gathered.state().count, 14);
+        assert_eq!(taken(&gathered, 10, true), [wave([("a", 5), ("b", 9)])]);
+        assert_eq!(gathered.state().count, 0);
+        assert_eq!(taken(&gathered, 10, true), []);
+    }
+
+    #[test]
+    fn too_many_that_wait_go_as_they_are() {
+        let groups: Vec<String> = (0..=GATHERED_MAX).map(|number| format!("group {number}")).collect();
+        let all: Vec<(&str, usize)> = groups.iter().map(|group| (group.as_str(), 1)).collect();
+        assert_eq!(taken(&with(&all[..GATHERED_MAX]), 10, false), []);
+        let waves = taken(&with(&all), 10, false);
+        assert_eq!(waves.iter().map(BTreeMap::len).sum::<usize>(), GATHERED_MAX + 1);
+    }
+
+    #[test]
+    fn no_request_is_split_between_two_waves_and_what_is_left_comes_last() {
+        let gathered = with(&[("a", 30), ("b", WAVE - 10), ("c", 10)]);
+        let waves = taken(&gathered, WAVE, true);
+        assert_eq!(waves, [wave([("b", WAVE - 10)]), wave([("a", 30), ("c", 10)])]);
+        let exactly = with(&[("a", 10), ("b", WAVE - 10)]);
+        assert_eq!(taken(&exactly, WAVE, true), [wave([("a", 10), ("b", WAVE - 10)])], "a wave may be full");
+        assert_eq!(
+            taken(&with(&[("a", 2)]), 0, false),
+            [wave([("a", 2)])],
+            "one at least goes into a request"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_edge_is_gathered_with_what_is_known_of_it() {
+        let bench = Workbench::new().await;
+        let begun = bench.begun(add_member("a"));
+        let entry = Stored { version: 3, value: begun.entry };
+        let mut entries = Entries::from([(begun.step.id.clone(), entry.clone())]);
+        let gathered = Gathered::default();
+        gathered.add(vec![Ready { chunk: 1, stale_at: None, step: begun.step }], &mut entries);
+        let waves = gathered.take(|_| 1, false);
+        assert_eq!(waves[0][0].1.as_ref(), Some(&entry));
+        assert_eq!(gathered.ended(), (false, BTreeMap::new()));
+    }
+
+    #[tokio::test]
+    async fn a_request_carries_what_the_target_takes() {
+        let mut bench = Workbench::new().await;
+        let mut of = |members: u32| {
+            let classes = &mut bench.target.discovery.as_mut().unwrap().capabilities.classes;
+            classes.get_mut(&ClassName::new("group")).unwrap().members_per_request = members;
+            bench.lane().edges_max(&"group".into())
+        };
+        assert_eq!(of(100), 100);
+        assert_eq!(of(0), 1);
+    }
+}

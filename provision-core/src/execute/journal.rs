@@ -170,3 +170,34 @@ impl JournalEntry {
         [plan.uuid().hyphenated().encode_lower(&mut buffer), "/", step.as_str()].concat()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, now};
+    use super::*;
+    use crate::error::{Effect, Error, ErrorKind};
+    use crate::plan::Action;
+
+    #[tokio::test]
+    async fn nothing_of_an_attempt_is_under_way_that_waits_and_had_no_effect() {
+        let bench = Workbench::new().await;
+        let is_idle = |state: StepState, effect: Option<Effect>| {
+            let error =
+                effect.map(|effect| Error::new(ErrorKind::Unavailable, "x").with_effect(effect).record());
+            JournalEntry { state, error, ..bench.begun(Action::Enable).entry }.is_idle()
+        };
+        let waiting = || StepState::Waiting { until: now() };
+        assert!(is_idle(waiting(), Some(Effect::None)));
+        assert!(!is_idle(waiting(), Some(Effect::Unknown)));
+        assert!(!is_idle(waiting(), None));
+        assert!(!is_idle(StepState::Intent, Some(Effect::None)));
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_about_the_account_that_its_step_names() {
+        let entry = Workbench::new().await.begun(Action::Enable).entry;
+        assert_eq!(entry.account(), Some(("directory".into(), "user".into(), Tag::main())));
+        let nameless = JournalEntry { step: StepId::new("directory"), ..entry };
+        assert_eq!(nameless.account(), None);
+    }
+}

@@ -472,3 +472,89 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, now};
+    use super::*;
+    use crate::plan::TargetCounts;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[tokio::test]
+    async fn a_call_has_the_targets_time_and_no_more_than_is_left() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.timeout_seconds = 5;
+        let lane = bench.lane();
+        assert_eq!(lane.timeout(), seconds(5));
+        assert_eq!(lane.limit_until(now().plus(seconds(60))), seconds(5));
+        assert_eq!(lane.limit_until(now().plus(seconds(3))), seconds(3));
+        assert_eq!(lane.limit_until(now().minus(seconds(3))), Duration::ZERO);
+        let begun = bench.begun(crate::plan::Action::Enable);
+        assert_eq!(lane.context(&begun).deadline, Some(now().plus(seconds(5))));
+        let plan = bench.header.id;
+        assert_eq!(lane.context(&begun).correlation, format!("{plan}/directory/user/main/hr:1/enable"));
+    }
+
+    #[tokio::test]
+    async fn a_call_without_time_is_not_made() {
+        let bench = Workbench::new().await;
+        let mut begun = bench.begun(crate::plan::Action::Enable);
+        let lane = bench.lane();
+        assert_eq!(lane.within(&begun, async { Ok(7) }).await.unwrap(), 7);
+        begun.entry.deadline = now();
+        let error = lane.within(&begun, async { Ok(7) }).await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
+    }
+
+    #[tokio::test]
+    async fn a_pause_lasts_as_long_as_the_longest_that_was_asked_for() {
+        let bench = Workbench::new().await;
+        let lane = bench.lane();
+        assert_eq!(lane.pause(), None);
+        lane.pace(seconds(30));
+        lane.pace(seconds(10));
+        assert_eq!(lane.pause(), Some(seconds(30)));
+        bench.clock.set(now().plus(seconds(29)));
+        assert_eq!(lane.pause(), Some(seconds(1)));
+        bench.clock.set(now().plus(seconds(30)));
+        assert_eq!(lane.pause(), None);
+    }
+
+    #[tokio::test]
+    async fn ten_failures_in_a_row_stop_a_lane_and_one_refusal_of_our_credentials_does() {
+        let bench = Workbench::new().await;
+        let lane = bench.lane();
+        let fail = |times: u32| (0..times).for_each(|_| lane.note(Some(ErrorKind::Unavailable)));
+        fail(9);
+        assert!(!lane.stopped());
+        lane.note(None);
+        fail(9);
+        lane.note(Some(ErrorKind::PolicyRejected));
+        assert!(!lane.stopped(), "a value that is refused says nothing of the target");
+        fail(1);
+        assert!(lane.stopped());
+        let lane = bench.lane();
+        lane.note(Some(ErrorKind::Unauthenticated));
+        assert!(lane.stopped());
+    }
+
+    #[tokio::test]
+    async fn chunks_are_looked_through_for_leavers_only_where_there_may_be_some() {
+        let mut bench = Workbench::new().await;
+        let offboards = |bench: &Workbench| bench.lane().may_offboard();
+        assert!(!offboards(&bench), "nothing is planned here");
+        let joiners = ["create", "enable", "rename", "add_member"].map(|word| (word.to_owned(), 1));
+        let counts = TargetCounts { steps: joiners.into(), ..TargetCounts::default() };
+        bench.header.targets.insert("directory".into(), counts.clone());
+        assert!(!offboards(&bench));
+        for word in ["disable", "delete", "remove_member", "update", "release"] {
+            let mut counts = counts.clone();
+            counts.steps.insert(word.to_owned(), 1);
+            bench.header.targets.insert("directory".into(), counts);
+            assert!(offboards(&bench), "{word}");
+        }
+    }
+}

@@ -19,6 +19,8 @@ mod settle;
 mod skip;
 mod unit;
 mod wave;
+#[cfg(test)]
+mod workbench;
 
 pub(crate) use company::{Bringing, Company};
 pub use credential::CredentialDelivery;

@@ -178,3 +178,146 @@ fn writes(step: &Step, purpose: &str, name: &Name) -> bool {
     };
     values.iter().any(|value| value.to_plain() == name.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member, create, jane, now, step};
+    use super::*;
+    use crate::delta::Delta;
+    use crate::id::PlanId;
+    use crate::value::Value;
+
+    const LOGIN: &str = "directory/user/main/login";
+
+    fn ours(bench: &Workbench) -> NameState {
+        NameState::Reserved { plan: bench.header.id, until: now() }
+    }
+
+    fn anothers() -> NameState {
+        NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(101)), until: now() }
+    }
+
+    fn given_up() -> NameState {
+        NameState::Tombstone { since: now().minus(std::time::Duration::from_secs(60)) }
+    }
+
+    fn name(bench: &Workbench, text: &str, purpose: &str, state: NameState) -> Name {
+        Name {
+            realm: bench.engine.realm().clone(),
+            namespace: "login".into(),
+            scope: String::new(),
+            name: text.to_owned(),
+            folded: text.to_owned(),
+            owner: Some(jane()),
+            purpose: purpose.to_owned(),
+            state,
+        }
+    }
+
+    /// What the end of a step makes of names: those that change, with their new states.
+    fn settled(bench: &Workbench, step: &Step, names: &[Name]) -> Vec<(String, NameState)> {
+        let mut batch = bench.batch(&bench.begun(Action::Enable));
+        let stored = names.iter().map(|value| Stored { version: 1, value: value.clone() });
+        batch.names.insert(jane(), stored.collect());
+        bench.lane().settle_names(&mut batch, step).unwrap();
+        let put = batch.changes.put.iter().map(|put| serde_json::from_str::<Name>(&put.body).unwrap());
+        put.map(|name| (name.name, name.state)).collect()
+    }
+
+    fn login(value: &str) -> Attributes {
+        Attributes::new().with("login", value)
+    }
+
+    #[tokio::test]
+    async fn a_reservation_becomes_a_name_that_is_held() {
+        let bench = Workbench::new().await;
+        let made = step(create(login("jane")));
+        let held = |state| settled(&bench, &made, &[name(&bench, "jane", LOGIN, state)]);
+        assert_eq!(held(ours(&bench)), [("jane".to_owned(), NameState::Held)]);
+        assert_eq!(held(anothers()), [("jane".to_owned(), NameState::Held)], "it was written");
+        assert_eq!(held(NameState::Held), []);
+        let unwritten = [name(&bench, "joan", LOGIN, anothers())];
+        assert_eq!(settled(&bench, &made, &unwritten), [], "another plan may still write it");
+        let elsewhere = [name(&bench, "jane", "app/user/main/login", ours(&bench))];
+        assert_eq!(settled(&bench, &made, &elsewhere), [], "that account is not there yet");
+        let edge = step(add_member("staff"));
+        assert_eq!(settled(&bench, &edge, &[name(&bench, "jane", LOGIN, ours(&bench))]), []);
+    }
+
+    #[tokio::test]
+    async fn a_release_gives_up_what_is_held_and_nothing_else() {
+        let bench = Workbench::new().await;
+        let names = [
+            name(&bench, "jane", LOGIN, NameState::Held),
+            name(&bench, "joan", LOGIN, ours(&bench)),
+            name(&bench, "old", "directory/user/main/alias", given_up()),
+        ];
+        let tombstone = NameState::Tombstone { since: now() };
+        assert_eq!(settled(&bench, &step(Action::Release), &names), [("jane".to_owned(), tombstone)]);
+    }
+
+    #[tokio::test]
+    async fn a_rename_gives_up_the_name_that_the_new_one_replaces() {
+        let bench = Workbench::new().await;
+        let alias = "directory/user/main/alias";
+        let rename = step(Action::Rename { naming: login("joan") });
+        let names = [
+            name(&bench, "jane", LOGIN, NameState::Held),
+            name(&bench, "joan", LOGIN, ours(&bench)),
+            name(&bench, "j", alias, NameState::Held),
+        ];
+        let tombstone = NameState::Tombstone { since: now() };
+        let wanted = [("jane".to_owned(), tombstone.clone()), ("joan".to_owned(), NameState::Held)];
+        assert_eq!(settled(&bench, &rename, &names), wanted);
+        let reserved_by_another = name(&bench, "joan", LOGIN, anothers());
+        let names = [names[0].clone(), reserved_by_another];
+        assert_eq!(settled(&bench, &rename, &names), wanted, "it was written");
+        assert_eq!(settled(&bench, &rename, &names[..1]), [], "there is no other name");
+        let update = step(Action::Update { delta: Delta::new(), outputs: Default::default() });
+        let names = [names[0].clone(), name(&bench, "joan", LOGIN, ours(&bench))];
+        assert_eq!(settled(&bench, &update, &names), [("joan".to_owned(), NameState::Held)]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_given_up_is_in_use_again_after_a_return() {
+        let bench = Workbench::new().await;
+        let enable = step(Action::Enable);
+        let old = |text: &str| name(&bench, text, LOGIN, given_up());
+        let held = |text: &str| (text.to_owned(), NameState::Held);
+        assert_eq!(settled(&bench, &enable, &[old("jane")]), [held("jane")]);
+        assert_eq!(settled(&bench, &enable, &[old("jane"), old("joan")]), [held("jane")], "one, not both");
+        for state in [NameState::Held, anothers()] {
+            let names = [old("jane"), name(&bench, "joan", LOGIN, state)];
+            assert_eq!(settled(&bench, &enable, &names), [], "another one is in use");
+        }
+        let alias = "directory/user/main/alias";
+        let names = [old("jane"), name(&bench, "j", alias, NameState::Held)];
+        assert_eq!(settled(&bench, &enable, &names), [held("jane")], "an alias is no login");
+        let mut leaving = Step::clone(&enable);
+        leaving.offboarding = true;
+        assert_eq!(settled(&bench, &leaving, &[old("jane")]), []);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_written_by_the_step_that_carries_it() {
+        let bench = Workbench::new().await;
+        let jane = name(&bench, "jane", LOGIN, anothers());
+        let update = |change: Change| {
+            let delta = Delta { changes: [("login".into(), change)].into() };
+            Action::Update { delta, outputs: Default::default() }
+        };
+        let purpose = "directory/user/main/";
+        let wrote = |action: Action| writes(&step(action), purpose, &jane);
+        let values = || vec![Value::text("other"), Value::text("jane")];
+        assert!(wrote(create(login("jane"))));
+        assert!(!wrote(create(login("joan"))));
+        assert!(wrote(Action::Rename { naming: login("jane") }));
+        assert!(!wrote(Action::Rename { naming: Attributes::new().with("alias", "jane") }));
+        assert!(wrote(update(Change::Replace(values()))));
+        assert!(wrote(update(Change::Edit { add: values(), remove: Vec::new() })));
+        assert!(!wrote(update(Change::Edit { add: Vec::new(), remove: values() })));
+        assert!(!wrote(update(Change::Clear)));
+        assert!(!wrote(Action::Enable));
+        assert!(!writes(&step(create(login("jane"))), "app/user/main/", &jane), "it is another account's");
+    }
+}

@@ -176,3 +176,67 @@ fn same(class: &ObjectClass, object: &Object, wanted: &crate::value::Attributes)
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, create};
+    use super::*;
+    use crate::connector::ObjectKey;
+    use crate::memory::{Fault, FaultRule, Faults, Operation};
+    use crate::schema::{AttributeSchema, CaseRule};
+
+    fn class() -> ObjectClass {
+        let mail = AttributeSchema { case: CaseRule::Ignore, ..AttributeSchema::text() };
+        let secret = AttributeSchema { returned: false, ..AttributeSchema::text() };
+        let attributes = [("title", AttributeSchema::text()), ("mail", mail), ("secret", secret)];
+        ObjectClass {
+            attributes: attributes.into_iter().map(|(name, schema)| (name.into(), schema)).collect(),
+            ..ObjectClass::default()
+        }
+    }
+
+    #[test]
+    fn an_object_is_as_wanted_when_all_that_it_shows_is() {
+        let is = |shows: Attributes, wanted: Attributes| {
+            let object = Object {
+                class: "user".into(),
+                key: ObjectKey::id("object-1"),
+                attributes: shows,
+                enabled: None,
+            };
+            same(&class(), &object, &wanted)
+        };
+        let with = |name: &str, value: &str| Attributes::new().with(name, value);
+        assert!(is(with("title", "Clerk"), with("title", "Clerk")));
+        assert!(!is(with("title", "Clerk"), with("title", "Engineer")));
+        assert!(!is(Attributes::new(), with("title", "Engineer")), "it has none");
+        assert!(is(with("mail", "A@b"), with("mail", "a@B")), "the same by the attribute's rule");
+        assert!(is(with("title", "Clerk"), Attributes::new()), "nothing was wanted of it");
+        assert!(is(Attributes::new(), Attributes::new().with_null("title")), "none is none");
+        assert!(!is(with("title", "Clerk"), Attributes::new().with_null("title")));
+        assert!(is(Attributes::new(), with("secret", "s")), "the target never shows it");
+        assert!(is(with("title", "Clerk"), with("title", "Clerk").with("unheard-of", "x")));
+        assert!(
+            !is(with("mail", "a@b").with("title", "x"), with("mail", "a@b").with("title", "y")),
+            "all of them"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_not_read_whole_proves_nothing() {
+        let bench = Workbench::new().await;
+        let begun = bench.begun(create(Attributes::new()));
+        let lookup = Filter::equal("employeeNumber", "1");
+        let found = async || bench.lane().find_by_marker(&begun, Some(&lookup)).await;
+        assert!(found().await.unwrap().is_none());
+        let names =
+            [("sAMAccountName", "jane"), ("cn", "Jane"), ("dn", "CN=Jane,DC=test"), ("employeeNumber", "1")];
+        let jane = names.into_iter().fold(Attributes::new(), |all, (name, value)| all.with(name, value));
+        bench.connector.seed("user", [(jane, Some(true))]).unwrap();
+        assert!(found().await.unwrap().is_some());
+        let truncate = FaultRule::always(Operation::List, Fault::Truncate(0));
+        bench.connector.set_faults(Faults { seed: 0, rules: vec![truncate] });
+        let error = found().await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
+    }
+}

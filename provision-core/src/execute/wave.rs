@@ -537,3 +537,204 @@ pub(super) fn expect_entry(changes: &mut Changes, entry: &JournalEntry, version:
     changes.expect.push(Expect::Version { table: Table::Journal, key: entry.key(), version });
     changes.put(entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::workbench::{Workbench, add_member, create, now, step};
+    use super::*;
+    use crate::error::{Effect, Error, ErrorRecord};
+    use crate::value::Attributes;
+
+    fn refused(effect: Effect) -> ErrorRecord {
+        Error::new(ErrorKind::Unavailable, "it failed").with_effect(effect).record()
+    }
+
+    #[tokio::test]
+    async fn the_wait_before_the_next_attempt_doubles_up_to_the_longest() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.retry.first_seconds = 8;
+        bench.target.settings.retry.longest_seconds = 60;
+        let lane = bench.lane();
+        for (attempts, whole) in [(0, 8_000), (1, 8_000), (2, 16_000), (3, 32_000), (4, 60_000), (99, 60_000)]
+        {
+            let waits: BTreeSet<u64> =
+                (0..200).map(|_| lane.backoff(attempts).unwrap().as_millis() as u64).collect();
+            let (least, most) = (waits.first().copied().unwrap(), waits.last().copied().unwrap());
+            assert!(least >= whole / 2 && most <= whole, "{attempts}: {least} to {most} of {whole}");
+            assert!(
+                least < whole * 6 / 10 && most > whole * 9 / 10,
+                "{attempts}: {least} to {most} of {whole}"
+            );
+            assert!(waits.len() > 50, "many steps do not come back together");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_class_that_bears_least_sets_how_many_calls_are_made_at_once() {
+        let mut bench = Workbench::new().await;
+        let mut at_once = |own: u32, limits: [u32; 2]| {
+            bench.target.settings.concurrency = own;
+            let discovery = bench.target.discovery.as_mut().unwrap();
+            let classes = discovery.capabilities.classes.values_mut();
+            classes.zip(limits).for_each(|(class, limit)| class.concurrency_max = limit);
+            concurrency(&bench.target)
+        };
+        assert_eq!(at_once(6, [0, 0]), 6, "it has no limit of its own");
+        assert_eq!(at_once(6, [0, 4]), 4);
+        assert_eq!(at_once(6, [3, 4]), 3);
+        assert_eq!(at_once(6, [1, 0]), 1);
+        assert_eq!(at_once(2, [9, 9]), 2);
+        assert_eq!(at_once(0, [0, 0]), 1, "never none");
+    }
+
+    #[tokio::test]
+    async fn the_last_step_of_a_wave_has_time_until_its_turn() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.timeout_seconds = 5;
+        bench.target.settings.concurrency = 8;
+        let turns = |steps: usize| bench.lane().deadline(steps).since(now()).as_secs() / 5;
+        assert_eq!(turns(1), 1);
+        assert_eq!(turns(8), 3, "those of the chunk beside it have their turns, too");
+        assert_eq!(turns(32), 9);
+        assert_eq!(turns(256), 17, "who did not get a turn by then is begun again");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_knows_what_the_one_before_left_open() {
+        let bench = Workbench::new().await;
+        let enable = step(Action::Enable);
+        let after = |state: StepState, error: Option<ErrorRecord>| {
+            let mut entry = bench.begun(Action::Enable).entry;
+            (entry.state, entry.error, entry.attempts) = (state, error, 3);
+            let known = Stored { version: 6, value: entry };
+            let begun = bench.lane().begun(2, &enable, Some(&bench.link()), Some(&known), now()).unwrap();
+            assert_eq!((begun.version, begun.entry.attempts, begun.entry.chunk), (7, 4, 2));
+            (begun.after_unknown, begun.ticket)
+        };
+        let waiting = || StepState::Waiting { until: now() };
+        let pending = || StepState::Pending { ticket: "t".to_owned(), until: now() };
+        assert_eq!(after(StepState::Intent, None), (true, None), "it may have been sent");
+        assert_eq!(after(waiting(), Some(refused(Effect::Unknown))), (true, None));
+        assert_eq!(after(waiting(), Some(refused(Effect::None))), (false, None));
+        assert_eq!(after(waiting(), None), (false, None));
+        assert_eq!(after(pending(), Some(refused(Effect::Unknown))), (false, Some("t".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_first_attempt_has_the_links_id_or_one_of_its_own() {
+        let bench = Workbench::new().await;
+        let (enable, made) = (step(Action::Enable), step(create(Attributes::new())));
+        let first = bench.lane().begun(0, &enable, Some(&bench.link()), None, now()).unwrap();
+        assert_eq!((first.version, first.entry.attempts), (1, 1));
+        assert_eq!(first.entry.link, Some(bench.link().id));
+        assert!(!first.is_open());
+        let lane = bench.lane();
+        let begin = |known| lane.begun(0, &made, None, known, now()).unwrap();
+        let one = begin(None);
+        assert_ne!(one.entry.link, begin(None).entry.link, "each is minted");
+        let again = begin(Some(&Stored { version: 1, value: one.entry.clone() }));
+        assert_eq!(again.entry.link, one.entry.link, "and kept for every attempt");
+    }
+
+    #[tokio::test]
+    async fn a_step_is_stale_when_what_it_was_planned_from_has_changed() {
+        let bench = Workbench::new().await;
+        let mut planned = Step::clone(&step(Action::Enable));
+        (planned.precondition.identity_version, planned.precondition.link_revision) = (7, Some(4));
+        let link = bench.link();
+        let stale = |version, link: Option<&Link>| bench.lane().stale(&planned, version, link).is_some();
+        assert!(!stale(Some(7), Some(&link)));
+        assert!(stale(Some(8), Some(&link)));
+        assert!(stale(None, Some(&link)));
+        assert!(stale(Some(7), None));
+        let changed = Link { revision: 5, ..link.clone() };
+        assert!(stale(Some(7), Some(&changed)));
+        let by_us = Link { last_plan: Some(bench.header.id), ..changed };
+        assert!(!stale(Some(7), Some(&by_us)), "this plan's own writes count for nothing");
+        assert!(stale(Some(8), Some(&by_us)));
+    }
+
+    #[tokio::test]
+    async fn a_create_claims_its_link_and_everything_else_expects_it() {
+        let bench = Workbench::new().await;
+        let claim = |action: Action, link: Option<Link>, version: Option<u64>, resolve: Option<&str>| {
+            let mut begun = bench.begun(action);
+            begun.link = link;
+            begun.resolve_only = resolve.map(str::to_owned);
+            let mut changes = Changes::in_realm(bench.engine.realm());
+            bench.lane().claim_link(&mut changes, &mut begun, version).unwrap();
+            let put = changes.put.first().map(|put| serde_json::from_str::<Link>(&put.body).unwrap());
+            (changes.expect, put, begun.link_version)
+        };
+        let (table, key) = (Link::TABLE, bench.link().key());
+        let made = || create(Attributes::new());
+        let absent = Expect::Absent { table, key: key.clone() };
+        let (expect, put, version) = claim(made(), None, None, None);
+        assert_eq!((expect, version), (vec![absent.clone()], Some(1)));
+        let put = put.unwrap();
+        assert_eq!((put.id, put.last_plan, put.revision), (bench.link().id, Some(bench.header.id), 0));
+        let (expect, put, version) = claim(made(), Some(bench.link()), Some(3), None);
+        assert_eq!(expect, [Expect::Version { table, key: key.clone(), version: 3 }]);
+        assert_eq!((put.unwrap().revision, version), (5, Some(4)));
+        let claimed = Link { last_plan: Some(bench.header.id), ..bench.link() };
+        for (action, link, resolve) in [
+            (made(), claimed, None),
+            (made(), bench.link(), Some("the identity changed")),
+            (Action::Enable, bench.link(), None),
+        ] {
+            let (expect, put, version) = claim(action, Some(link), Some(3), resolve);
+            assert_eq!(expect, [Expect::Version { table, key: key.clone(), version: 3 }]);
+            assert_eq!((put, version), (None, Some(3)));
+        }
+        assert_eq!(claim(Action::Enable, None, None, None), (vec![absent], None, None));
+    }
+
+    #[tokio::test]
+    async fn spending_is_added_in_its_hour_and_given_back() {
+        let mut bench = Workbench::new().await;
+        bench.header.expires_at = now();
+        let spent = |approved: bool, add: bool, known: Option<(u64, u64)>| {
+            let mut lane = bench.lane();
+            lane.approved = approved;
+            let kind = BudgetKind::Disable;
+            let row = known.map(|(spent, approved)| {
+                let (realm, target) = (bench.engine.realm().clone(), "directory".into());
+                let value = Spending { realm, target, kind, hour: 7, spent, approved };
+                Stored { version: 2, value }
+            });
+            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), before: Vec::new() };
+            let mut changes = Changes::in_realm(bench.engine.realm());
+            lane.spend(&mut changes, buckets, &[(kind, 3)].into(), add).unwrap();
+            let row: Spending = serde_json::from_str(&changes.put[0].body).unwrap();
+            assert_eq!((row.hour, row.kind), (7, kind));
+            (row.spent, row.approved)
+        };
+        assert_eq!(spent(false, true, None), (3, 0));
+        assert_eq!(spent(false, true, Some((4, 1))), (7, 1));
+        assert_eq!(spent(true, true, Some((4, 1))), (7, 4));
+        assert_eq!(spent(false, false, Some((4, 4))), (1, 4));
+        assert_eq!(spent(true, false, Some((4, 4))), (1, 1));
+        assert_eq!(spent(false, false, Some((2, 0))), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn spending_expects_the_hour_before_to_be_as_it_was() {
+        let bench = Workbench::new().await;
+        let kind = BudgetKind::Disable;
+        let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
+        let hour = hour_of(now());
+        let key = Spending::row_key(&"directory".into(), kind, hour - 1);
+        assert_eq!(buckets.before, [Expect::Absent { table: Spending::TABLE, key }]);
+        assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
+    }
+
+    #[test]
+    fn only_what_the_target_can_show_is_found_out_by_asking() {
+        for action in [Action::Enable, Action::Delete, create(Attributes::new())] {
+            assert!(can_resolve(&action), "{action:?}");
+        }
+        for action in [Action::Release, add_member("staff")] {
+            assert!(!can_resolve(&action), "{action:?}");
+        }
+    }
+}

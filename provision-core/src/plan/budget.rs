@@ -87,3 +87,21 @@ impl Budgets {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_the_greater_of_a_number_and_a_share() {
+        let limit = |managed| Budget { always: 10, percent: 5 }.limit(managed);
+        assert_eq!([0, 100, 200, 219, 220, 1_000].map(limit), [10, 10, 10, 10, 11, 50]);
+    }
+
+    #[test]
+    fn every_kind_has_a_word_of_its_own_that_is_also_stored() {
+        for kind in BudgetKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
+        }
+    }
+}

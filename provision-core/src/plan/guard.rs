@@ -51,3 +51,33 @@ pub fn over_budget(
     }
     over
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Budget;
+
+    fn allowance(spent: u64) -> Allowance {
+        let budgets = Budgets([(BudgetKind::Delete, Budget { always: 5, percent: 0 })].into());
+        Allowance { budgets, managed: 40, spent: [(BudgetKind::Delete, spent)].into() }
+    }
+
+    #[test]
+    fn what_was_spent_is_not_there_to_be_spent_again() {
+        let left = |spent| allowance(spent).left(BudgetKind::Delete);
+        assert_eq!([0, 2, 5, 9].map(left), [5, 3, 0, 0]);
+        assert_eq!(allowance(2).left(BudgetKind::Disable), 10, "of that kind nothing was");
+    }
+
+    #[test]
+    fn a_plan_is_over_when_it_wants_more_than_is_left() {
+        let over = |wanted: u64| {
+            let spends = BTreeMap::from([("app".into(), BTreeMap::from([(BudgetKind::Delete, wanted)]))]);
+            over_budget(&spends, &BTreeMap::from([("app".into(), allowance(2))]))
+        };
+        assert_eq!(over(3), [""; 0]);
+        let said = "app: 4 of kind `delete` are planned and 3 are left (limit 5: 5 always, 0 % of 40 managed; 2 spent \
+                    in the last 24 hours)";
+        assert_eq!(over(4), [said]);
+    }
+}

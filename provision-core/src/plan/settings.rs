@@ -157,3 +157,15 @@ fn default_concurrency() -> u32 {
 fn default_timeout() -> u32 {
     30
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_name_only_the_target_are_the_default_ones() {
+        let read: TargetSettings = serde_json::from_str(r#"{"name": "app", "kind": "memory"}"#).unwrap();
+        assert_eq!(read, TargetSettings::new("app", "memory"));
+        assert_eq!((read.concurrency, read.timeout_seconds, read.drive), (8, 30, Drive::Observe));
+    }
+}

@@ -12,11 +12,11 @@ use super::Clock;
 use super::skew::Skew;
 use crate::engine::schedule;
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::event::{Announced, OutboxMark, is_own};
+use crate::event::{Announced, OutboxMark, common, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{
-    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+    Changes, Claim, Commit, Due, DueRealms, Posted, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
 };
 use crate::value::Timestamp;
 
@@ -219,6 +219,14 @@ impl Store for WakingStore {
         self.store.noticed(seen).await
     }
 
+    async fn inbox(&self, after: u64, limit: u32) -> Result<Vec<Posted>> {
+        self.store.inbox(after, limit).await
+    }
+
+    async fn remove_posted(&self, number: u64) -> Result<()> {
+        self.store.remove_posted(number).await
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         let before = self.clock.now();
         let stored = self.store.now().await?;
@@ -232,7 +240,7 @@ impl Store for WakingStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         let mut realms = self.store.realms().await?;
-        realms.retain(|realm| *realm != RealmId::nodes());
+        realms.retain(|realm| *realm != RealmId::nodes() && *realm != common());
         Ok(realms)
     }
 

@@ -156,6 +156,21 @@ impl Changes {
     }
 }
 
+/// A command that a host handed over in the store itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// By which it is removed.
+    pub number: u64,
+    /// The realm it names; there may be no such realm.
+    pub realm: RealmId,
+    /// By which it counts once.
+    pub key: String,
+    /// Who the host says it is from.
+    pub actor: Option<String>,
+    /// The change, as JSON.
+    pub change: String,
+}
+
 /// How a commit ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Commit {
@@ -322,6 +337,19 @@ pub trait Store: Debug + Send + Sync {
     async fn noticed(&self, seen: u64) -> u64 {
         let _ = seen;
         std::future::pending().await
+    }
+
+    /// Commands that the host handed over in transactions of its own, after a number, oldest first. A store that is
+    /// not also the host's has none.
+    async fn inbox(&self, after: u64, limit: u32) -> Result<Vec<Posted>> {
+        let _ = (after, limit);
+        Ok(Vec::new())
+    }
+
+    /// Removes a command that was taken in; it may be gone already.
+    async fn remove_posted(&self, number: u64) -> Result<()> {
+        let _ = number;
+        Ok(())
     }
 
     /// The store's clock: leases and claims use it.

@@ -1,16 +1,23 @@
 //! Names: each given once, kept by who has it, never on a guess.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use provision_core::connector::FilterSupport;
+use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::PlanOptions;
+use provision_core::id::TargetName;
 use provision_core::memory::MemoryConfig;
 use provision_core::model::{NameState, Status};
 use provision_core::plan::{Action, OnDelete, PlanHeader, Scope};
+use provision_core::policy::{
+    Evaluation, NameAllocator, NameRequest, Namespace, Policy, PolicyInput, PolicyVersion,
+};
+use provision_core::schema::Schema;
 use provision_core::value::Attributes;
 
-use crate::world::{Person, Setup, World, person, settings};
+use crate::world::{Person, Setup, TestPolicy, World, person, settings};
 
 fn smiths(many: usize) -> Vec<Person> {
     (0..many).map(|n| person(&format!("{n:02}"), "John", "Smith", "Sales")).collect()
@@ -228,4 +235,82 @@ async fn a_name_that_somebody_else_took_meanwhile_does_not_keep_a_returning_pers
     world.feed(&people).await;
     assert!(world.converge(4).await < 4, "it comes to an end");
     assert_eq!(world.accounts()["01"].0, "smithj3");
+}
+
+#[tokio::test]
+async fn a_name_that_was_given_up_long_enough_ago_is_given_again() {
+    let mut settings = settings();
+    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+    let mut policy = TestPolicy::new();
+    policy.namespaces[0].reuse_after_days = Some(30);
+    let world = Setup { settings, policy, ..Setup::default() }.build().await;
+    let mut people = smiths(1);
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    people[0].status = Status::Terminated;
+    world.feed(&people).await;
+    world.converge(2).await;
+    people.push(person("50", "James", "Smith", "Sales"));
+    world.feed(&people).await;
+    world.converge(2).await;
+    assert_eq!(world.accounts()["50"].0, "smithj2", "not yet");
+    world.later(Duration::from_secs(31 * 86_400));
+    people.push(person("51", "Jack", "Smith", "Sales"));
+    world.feed(&people).await;
+    world.converge(2).await;
+    assert_eq!(world.accounts()["51"].0, "smithj");
+    let owner = world.names().await.into_iter().find(|name| name.name == "smithj").unwrap().owner;
+    assert_eq!(owner, Some(world.identities().await["51"]));
+}
+
+/// Gives everybody an alias beside the login: the same name for something else.
+#[derive(Debug)]
+struct WithAlias(TestPolicy);
+
+impl Policy for WithAlias {
+    fn version(&self) -> PolicyVersion {
+        PolicyVersion { label: "alias".to_owned(), hash: "alias".to_owned() }
+    }
+
+    fn namespaces(&self) -> &[Namespace] {
+        self.0.namespaces()
+    }
+
+    fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
+        self.0.check(schemas)
+    }
+
+    fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
+        let evaluation = self.0.evaluate(input, names);
+        let alias = NameRequest {
+            namespace: "login".into(),
+            scope: String::new(),
+            purpose: "directory/user/main/alias".to_owned(),
+            stem: "smithj".to_owned(),
+        };
+        names.allocate(&[alias], &mut |n| {
+            Some(vec![if n == 1 { "smithj".into() } else { format!("smithj{n}") }])
+        });
+        evaluation
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_has_is_not_taken_from_them_for_something_else_of_theirs() {
+    let world = World::new(1).await;
+    let mut people = smiths(1);
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    world.engine.set_policy(&world.actor, Arc::new(WithAlias(TestPolicy::new()))).await.unwrap();
+    people[0].department = "Finance".to_owned();
+    world.feed(&people).await;
+    world.converge(2).await;
+    let names = world.names().await;
+    let [name] = &names[..] else { panic!("{names:?}") };
+    assert_eq!(
+        (name.purpose.as_str(), &name.state),
+        ("directory/user/main/sAMAccountName", &NameState::Held)
+    );
 }

@@ -21,6 +21,11 @@ const KEPT: &[(&str, u64, &str)] = &[
         138,
         "what a stranger changed was taken for ours when a read-back showed it for the first time",
     ),
+    (
+        "everyday",
+        101,
+        "edges that a restored store knew of an account that was created anew were nobody's to remove",
+    ),
     ("everyday", 149, "a reference was planned still when all was quiet"),
 ];
 

@@ -9,7 +9,13 @@ mod postgres_claim;
 #[cfg(feature = "postgres")]
 mod postgres_commit;
 #[cfg(feature = "postgres")]
+mod postgres_faults;
+#[cfg(feature = "postgres")]
 mod postgres_fixture;
+#[cfg(feature = "postgres")]
+mod postgres_inbox;
+#[cfg(feature = "postgres")]
+mod postgres_open;
 #[cfg(feature = "sqlite")]
 mod sqlite_backup;
 #[cfg(feature = "sqlite")]

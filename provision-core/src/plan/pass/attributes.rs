@@ -86,7 +86,8 @@ pub(super) fn changes(case: &Case<'_>, draft: &mut Draft) {
         step.inputs = inputs;
         draft.steps.push(step);
     }
-    let mut delta = Delta::diff(class, &baseline(link, &wanted), &wanted);
+    // What is wanted here is not there as it is wanted, or has drifted: single values and lists are written whole.
+    let mut delta = Delta::diff(class, &Attributes::new(), &wanted);
     for (name, slot) in wanted.iter() {
         if let Some(schema) = class.attributes.get(name).filter(|schema| schema.multi && !schema.ordered) {
             match set_change(link, name, schema, slot) {
@@ -171,15 +172,6 @@ fn holds(schema: &AttributeSchema, now: &Slot, wanted: &Slot) -> bool {
 /// What the attribute is now, as far as we know: what we wrote, else what we saw.
 fn current<'a>(link: &'a crate::model::Link, name: &AttrName) -> Option<&'a Slot> {
     link.applied.get(name.as_str()).or_else(|| link.observed.get(name.as_str()))
-}
-
-/// The state the delta starts from. A value that drifted is written whole.
-fn baseline(link: &crate::model::Link, wanted: &Attributes) -> Attributes {
-    let names = wanted.iter().map(|(name, _)| name);
-    names
-        .filter(|name| link.drift.get(name.as_str()).is_none())
-        .filter_map(|name| current(link, name).map(|slot| (name.clone(), slot.clone())))
-        .collect()
 }
 
 /// The change of a set: what we wrote and do not want any more goes, what is missing comes, foreign values stay.

@@ -20,10 +20,7 @@ pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
             Ok(ending) => steps.extend(ending),
             Err(detail) => return draft.skip(case.input, case.at(), RefusalReason::Unsupported, detail),
         }
-        // Edges go after the sign-in is blocked and before the object does.
-        let edges: Vec<Step> = membership::applied(case).map(|edge| membership::remove(case, edge)).collect();
-        let at = steps.iter().position(|step| step.action == Action::Delete).unwrap_or(steps.len());
-        steps.splice(at..at, edges);
+        steps.extend(membership::applied(case).map(|edge| membership::remove(case, edge)));
     }
     steps.push(case.step(Action::Release, Vec::new(), case.because()));
     for mut step in steps {

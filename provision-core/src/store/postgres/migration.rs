@@ -27,8 +27,10 @@ pub(super) struct Migration {
 }
 
 /// Every step of the schema, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "tables", usable_from: 1, sql: include_str!("schema/0001_tables.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", usable_from: 1, sql: include_str!("schema/0001_tables.sql") },
+    Migration { version: 2, name: "enqueue", usable_from: 1, sql: include_str!("schema/0002_enqueue.sql") },
+];
 
 /// What was applied.
 struct Applied {
@@ -218,6 +220,81 @@ mod tests {
             assert!(
                 of.indexes().iter().all(|index| table(of.name()).contains(&format!("\"{}\"", index.name)))
             );
+        }
+    }
+
+    #[cfg(feature = "testkit-peer")]
+    mod rolling {
+        use std::sync::Arc;
+
+        use super::super::Migration;
+        use super::MIGRATIONS;
+        use crate::error::Result;
+        use crate::id::RealmId;
+        use crate::runtime::SystemClock;
+        use crate::store::{Changes, Commit, PostgresOptions, PostgresStore, Store, Table};
+        use crate::testkit::peer::shared_postgres;
+        use crate::testkit::store::row;
+
+        async fn open(database: &str, migrations: &[Migration]) -> Result<PostgresStore> {
+            let url = format!("{}?sslmode=disable", shared_postgres()?.url(database));
+            PostgresStore::open_with(PostgresOptions::new(url), Arc::new(SystemClock), migrations).await
+        }
+
+        fn with(migration: Migration) -> Vec<Migration> {
+            MIGRATIONS.iter().copied().chain([migration]).collect()
+        }
+
+        fn next(sql: &'static str, usable_from: i32) -> Migration {
+            let version = MIGRATIONS.last().map_or(0, |last| last.version) + 1;
+            Migration { version, name: "next", usable_from, sql }
+        }
+
+        async fn works(store: &PostgresStore, key: &str) {
+            let put = vec![row(Table::Work, key, &[("due", key)], "{}")];
+            let changes = Changes { put, ..Changes::in_realm(&RealmId::new("r")) };
+            assert_eq!(store.commit(changes).await.unwrap(), Commit::Committed);
+        }
+
+        /// Nodes are renewed one after the other: those of the version before go on, and may be started again.
+        #[tokio::test]
+        async fn old_and_new_processes_work_side_by_side() {
+            let server = shared_postgres().unwrap();
+            let database = server.database().unwrap();
+            let old = open(&database, MIGRATIONS).await.unwrap();
+            works(&old, "a").await;
+            let adds = "ALTER TABLE \"work\" ADD COLUMN \"extra\" text; CREATE INDEX ON \"work\" (\"extra\")";
+            let new = open(&database, &with(next(adds, 1))).await.unwrap();
+            works(&new, "b").await;
+            works(&old, "c").await;
+            let again = open(&database, MIGRATIONS).await.unwrap();
+            for (store, key) in [(&again, "a"), (&new, "c"), (&old, "b")] {
+                works(store, key).await;
+            }
+            let count = "select count(*), sum(version) from provision.work";
+            assert_eq!(server.sql(&database, count).unwrap(), "3|6");
+        }
+
+        #[tokio::test]
+        async fn a_step_that_breaks_old_processes_keeps_them_out() {
+            let database = shared_postgres().unwrap().database().unwrap();
+            let last = MIGRATIONS.last().map_or(0, |last| last.version) + 1;
+            let breaks = with(next("ALTER TABLE \"hold\" RENAME COLUMN \"state\" TO \"s\"", last));
+            open(&database, &breaks).await.unwrap();
+            let error = open(&database, MIGRATIONS).await.unwrap_err();
+            assert!(error.to_string().contains("newer version"), "{error:?}");
+        }
+
+        #[tokio::test]
+        async fn a_step_that_fails_leaves_the_schema_as_it_was() {
+            let server = shared_postgres().unwrap();
+            let database = server.database().unwrap();
+            let fails = with(next("ALTER TABLE \"work\" ADD COLUMN \"extra\" text; SELECT 1 / 0", 1));
+            let error = open(&database, &fails).await.unwrap_err();
+            assert!(error.to_string().contains("next"), "{error:?}");
+            let there = "select to_regclass('provision.work') is null";
+            assert_eq!(server.sql(&database, there).unwrap(), "t", "not even the first steps");
+            open(&database, MIGRATIONS).await.unwrap();
         }
     }
 }

@@ -43,15 +43,15 @@ use self::statement::{Schema, Statement};
 use self::time::DatabaseClock;
 use super::admission::{admit, admit_due, admit_scan, admit_select, known};
 use super::{
-    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+    Changes, Claim, Commit, Due, DueRealms, Posted, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::RealmId;
 use crate::runtime::{Clock, Random};
 use crate::value::Timestamp;
 
-/// The longest name of PostgreSQL in bytes.
-const NAME_MAX: usize = 63;
+/// The longest name of a schema or role in bytes: PostgreSQL's, less what comes before it in the name of the channel.
+const NAME_MAX: usize = 53;
 
 /// A store in a schema of a PostgreSQL database.
 pub struct PostgresStore {
@@ -99,7 +99,7 @@ impl PostgresStore {
         };
         let connections = Arc::new(Connections::new(&address, &options, Arc::clone(&clock))?);
         let schema = Schema::new(&options.schema);
-        let channel = format!("provision_{:016x}", lock_number(&schema, "notice", ""));
+        let channel = format!("provision_{}", schema.name());
         let sender = random_name(options.random.as_ref())?;
         let mut store = Self {
             _tasks: None,
@@ -131,8 +131,23 @@ impl PostgresStore {
         Ok(format!(
             "grant usage on schema \"{schema}\" to \"{role}\";\n\
              grant select on \"{schema}\".schema_migration, \"{schema}\".store_epoch to \"{role}\";\n\
-             grant select, insert, update, delete on {} to \"{role}\";\n",
+             grant select, insert, update, delete on {} to \"{role}\";\n\
+             grant select, delete on \"{schema}\".inbox to \"{role}\";\n",
             names.join(", ")
+        ))
+    }
+
+    /// What a role of the host needs to hand commands over with `enqueue`, as SQL for the owner of the store.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for a schema or role whose name is none.
+    pub fn enqueue_grants(schema: &str, role: &str) -> Result<String> {
+        check_name(schema)?;
+        check_name(role)?;
+        Ok(format!(
+            "grant usage on schema \"{schema}\" to \"{role}\";\n\
+             grant select, insert on \"{schema}\".inbox to \"{role}\";\n\
+             grant execute on function \"{schema}\".enqueue to \"{role}\";\n"
         ))
     }
 
@@ -170,7 +185,7 @@ fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     let message =
-        "a schema or role is named by at most 63 lower-case letters, digits and `_`, not a digit first";
+        "a schema or role is named by at most 53 lower-case letters, digits and `_`, not a digit first";
     Err(misconfigured(message).with_context("name", name.to_owned()))
 }
 
@@ -277,6 +292,16 @@ impl Store for PostgresStore {
         Ok(self.database_clock.set(Timestamp::from_micros(told)))
     }
 
+    async fn inbox(&self, after: u64, limit: u32) -> Result<Vec<Posted>> {
+        self.reader().inbox(after, limit).await
+    }
+
+    async fn remove_posted(&self, number: u64) -> Result<()> {
+        let sql = format!("delete from {} where number = $1", self.schema.of("inbox"));
+        // Read or not, it may be done twice.
+        self.connections.read(Statement::new(sql).number(number), "remove a command").await.map(drop)
+    }
+
     async fn epoch(&self) -> Result<String> {
         let name = self.schema.of("store_epoch");
         let ask = Statement::new(format!(
@@ -303,6 +328,7 @@ impl Store for PostgresStore {
         Err(Error::new(
             ErrorKind::Unsupported,
             "a store in PostgreSQL is copied with PostgreSQL's own tools: pg_dump, or a base backup with its log",
-        ))
+        )
+        .with_effect(Effect::None))
     }
 }

@@ -11,7 +11,7 @@ use super::statement::{Schema, Statement, below};
 use super::text::read;
 use crate::error::Result;
 use crate::id::RealmId;
-use crate::store::{Cursor, Due, DueRealms, Row, Rows, Scan, Select, Stream, Table};
+use crate::store::{Cursor, Due, DueRealms, Posted, Row, Rows, Scan, Select, Stream, Table};
 
 /// Due rows read to see whose they are. Where more are due, it is cheaper to ask for each realm that has rows.
 const ROWS_MAX: usize = 512;
@@ -170,6 +170,25 @@ impl Reader<'_> {
             found.push(DueRealms::page(realms.into_iter().filter(wanted).collect(), due.limit, later));
         }
         Ok(found)
+    }
+
+    /// Commands that were handed over.
+    pub(super) async fn inbox(&self, after: u64, limit: u32) -> Result<Vec<Posted>> {
+        let sql = format!(
+            "select number, realm, key, actor, change::text from {} where number > $1 order by number limit {limit}",
+            self.schema.of("inbox")
+        );
+        let found = self.connections.read(Statement::new(sql).number(after), "read commands").await?;
+        let posted = found.iter().map(|row| {
+            Ok(Posted {
+                number: unsigned(row, 0)?,
+                realm: RealmId::from(text(row, 1)?),
+                key: text(row, 2)?,
+                actor: value::<Option<String>>(row, 3)?.map(read),
+                change: value(row, 4)?,
+            })
+        });
+        posted.collect()
     }
 
     /// The least value that is not due yet.

@@ -113,7 +113,7 @@ impl Postgres {
         setting("ssl_cert_file", &self.certificate.server.display().to_string());
         setting("ssl_key_file", &self.certificate.key.display().to_string());
         setting("max_connections", "200");
-        for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+        for name in ["fsync", "full_page_writes"] {
             setting(name, durable);
         }
         for (name, value) in &self.setup.settings {
