@@ -86,7 +86,8 @@ impl Lane<'_> {
     ) -> Result<Entries> {
         // One after the other: they spend from the same budgets.
         let turn = self.begins.acquire().await;
-        let begun = self.begin(steps, entries).await?;
+        self.look_around().await?;
+        let begun = if self.ends() { Vec::new() } else { self.begin(steps, entries).await? };
         drop(turn);
         let mut settled = Entries::new();
         if begun.is_empty() {
