@@ -110,9 +110,9 @@ impl<'a> Worker<'a> {
             Ok(()) => Rest::Done(None),
             Err(_) => Rest::Later(self.engine.now().plus(LOOK_AGAIN)),
         };
-        for work in &claimed {
-            let rest = rests.get(&work.identity).copied().unwrap_or(otherwise);
-            let kept = self.engine.give_back(work, rest).await?;
+        let rest_of = |work: &Work| rests.get(&work.identity).copied().unwrap_or(otherwise);
+        let rests: Vec<(&Work, Rest)> = claimed.iter().map(|work| (work, rest_of(work))).collect();
+        for ((_, rest), kept) in rests.iter().zip(self.engine.give_back_all(&rests).await?) {
             self.report.lost += u64::from(!kept);
             self.report.parked += u64::from(kept && matches!(rest, Rest::Parked(_)));
         }

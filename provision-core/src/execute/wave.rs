@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use super::company::{Company, Stage};
@@ -107,12 +108,40 @@ impl Lane<'_> {
             let side_by_side = if waits { units.len().max(1) } else { concurrency };
             let stage = company.filter(|_| waits).map(|company| Stage::new(company, units.len()));
             let calls = units.into_iter().map(|unit: Unit| self.call(unit, stage.as_ref()));
-            let mut results =
-                futures_util::stream::iter(calls).buffer_unordered(side_by_side).ready_chunks(SETTLE);
-            while let Some(ended) = results.next().await {
-                let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
-                settled.append(&mut self.settle(ended).await?);
+            let calls = futures_util::stream::iter(calls).buffer_unordered(side_by_side).ready_chunks(SETTLE);
+            settled.append(
+                &mut self.settle_all(calls.map(|ended| ended.into_iter().flatten().collect())).await?,
+            );
+        }
+        Ok(settled)
+    }
+
+    /// Journals how calls end, as they end, while the others go on. What ends while a commit is under way goes into the
+    /// next one together: a slow store makes commits larger, and does not keep the target waiting.
+    async fn settle_all(&self, calls: impl Stream<Item = Vec<(Begun, Ended)>>) -> Result<Entries> {
+        let mut calls = pin!(calls);
+        let (mut settled, mut ended, mut calling) = (Entries::new(), Vec::new(), true);
+        while calling || !ended.is_empty() {
+            if ended.is_empty() {
+                match calls.next().await {
+                    Some(more) => ended = more,
+                    None => calling = false,
+                }
+                continue;
             }
+            let first = ended.len().min(SETTLE);
+            let mut settling = pin!(self.settle(ended.drain(..first).collect()));
+            let mut entries = loop {
+                tokio::select! {
+                    biased;
+                    entries = &mut settling => break entries?,
+                    more = calls.next(), if calling => match more {
+                        Some(more) => ended.extend(more),
+                        None => calling = false,
+                    },
+                }
+            };
+            settled.append(&mut entries);
         }
         Ok(settled)
     }
@@ -723,11 +752,8 @@ mod tests {
         let kind = BudgetKind::Disable;
         let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
         let hour = hour_of(now());
-        let absent = [hour - 1, hour + 1].map(|hour| {
-            let key = Spending::row_key(&"directory".into(), kind, hour);
-            Expect::Absent { table: Spending::TABLE, key }
-        });
-        assert_eq!(buckets.beside, absent);
+        let beside = [hour - 1, hour + 1].map(|hour| Spending::row_key(&"directory".into(), kind, hour));
+        assert_eq!(buckets.beside, beside.map(|key| Expect::Absent { table: Spending::TABLE, key }));
         assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
     }
 
