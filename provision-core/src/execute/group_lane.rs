@@ -107,12 +107,12 @@ impl Lane<'_> {
         let key = (engine.realm.clone(), name.clone());
         let lane = engine.inner.lanes.join(&key);
         let part = InGroup { lanes: &engine.inner.lanes, key, lane: Arc::clone(&lane) };
+        let (begun, lasts) = (engine.now(), need + MARGIN);
         // It does not matter to a turn that nobody gives any more.
         let _asking = lane.asks.acquire().await.ok();
         let known = lane.state().held.clone();
-        let (begun, lasts) = (engine.now(), need + MARGIN);
         let mut held = match known {
-            Some(held) if held.left(begun) >= need => return Ok(Some(Entered(Some(part)))),
+            Some(held) if held.left(engine.now()) >= need => return Ok(Some(Entered(Some(part)))),
             Some(held) => engine.renew_lease(&held, lasts).await?,
             None => None,
         };

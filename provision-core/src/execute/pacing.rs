@@ -1,6 +1,6 @@
-//! Pacing: how fast a target is called, by all processes together. A row says up to when calls are given out; a process
-//! takes about half a second's worth of them at a time, each with its instant, so that the row is written twice a second
-//! and not for each call. What is not used in time is lost.
+//! Pacing: how fast a target is called, by all processes together. A row says up to when calls are given out; a
+//! process takes about half a second's worth of them at a time, each with its instant, so that the row is written twice
+//! a second and not for each call. What is not used in time is lost.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! Numbers of every lane, for the recorder that the host has installed (feature `metrics`); otherwise nothing. What they
-//! mean is listed in `docs/guide/metrics.md`; a test compares that list with what a run gives.
+//! Numbers of every lane, for the recorder that the host has installed (feature `metrics`); otherwise nothing. What
+//! they mean is listed in `docs/guide/metrics.md`; a test compares that list with what a run gives.
 
 use std::future::Future;
 use std::time::Duration;

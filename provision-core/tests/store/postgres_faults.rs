@@ -285,19 +285,20 @@ async fn a_commit_waits_for_a_lock_only_so_long() {
         pages: vec![(Select::AtMost("due", "1".into()), None)],
         limit: 1,
     };
-    let (locked, unlock) = (tokio::sync::Semaphore::new(0), std::sync::Barrier::new(2));
-    let holds = |found: &Row| {
-        locked.add_permits(1);
-        tokio::task::block_in_place(|| unlock.wait());
-        Ok::<Put, _>(row(Table::Work, &found.key, &[("due", "9")], "2"))
-    };
-    let (taken, error) = tokio::join!(store.claim(&claim, &holds), async {
-        let _held = locked.acquire().await.unwrap();
-        let error = waits.commit(put("3")).await.unwrap_err();
-        tokio::task::block_in_place(|| unlock.wait());
-        error
+    let (locked, unlock) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(std::sync::Barrier::new(2)));
+    let (tells, waits_for) = (Arc::clone(&locked), Arc::clone(&unlock));
+    let holder = tokio::spawn(async move {
+        let holds = |found: &Row| {
+            tells.add_permits(1);
+            tokio::task::block_in_place(|| waits_for.wait());
+            Ok::<Put, _>(row(Table::Work, &found.key, &[("due", "9")], "2"))
+        };
+        store.claim(&claim, &holds).await
     });
-    assert_eq!(taken.unwrap().unwrap().len(), 1);
+    let _held = locked.acquire().await.unwrap();
+    let error = waits.commit(put("3")).await.unwrap_err();
+    tokio::task::block_in_place(|| unlock.wait());
+    assert_eq!(holder.await.unwrap().unwrap().unwrap().len(), 1);
     assert!(error.to_string().contains("lock timeout"), "{error:?}");
     assert_eq!((error.effect(), error.retry() == Retry::Never), (Effect::None, false));
     assert_eq!(waits.commit(put("4")).await.unwrap(), Commit::Committed);
