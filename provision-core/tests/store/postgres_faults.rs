@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use provision_core::id::RealmId;
 use provision_core::runtime::{Clock, SystemClock};
 use provision_core::store::{
     Append, Changes, Claim, Commit, Expect, PostgresOptions, PostgresStore, Put, Row, Select, Store, Stream,
@@ -200,7 +201,7 @@ async fn keep_writing(store: &PostgresStore, key: &str, until: &AtomicUsize) -> 
                 assert_ne!(error.retry(), Retry::Never, "it comes back: {error:?}");
                 told.unknown += u64::from(error.effect() == Effect::Unknown);
                 told.failed += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                SystemClock.sleep(Duration::from_millis(5)).await;
             }
         }
     }
@@ -216,9 +217,9 @@ async fn a_store_outlives_its_database() {
     let restarts = async {
         for _ in 0..2 {
             tokio::task::block_in_place(|| server.crash());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            SystemClock.sleep(Duration::from_millis(100)).await;
             tokio::task::block_in_place(|| server.restart()).unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            SystemClock.sleep(Duration::from_millis(200)).await;
         }
         ended.store(1, Ordering::SeqCst);
     };
@@ -339,4 +340,33 @@ async fn the_time_is_the_databases() {
             last = now;
         }
     }
+}
+
+/// Whoever appends to a stream of a realm waits for whoever has appended and not yet committed: else a reader would see
+/// the higher number first, and pass over the lower one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn numbers_of_a_realm_are_given_in_the_order_of_commits() {
+    let (store, database) = fresh().await;
+    let proxy = TcpProxy::start(server().address(), TcpOptions::default()).await.unwrap();
+    let append = |of: &str| {
+        let append = vec![Append { stream: Stream::Outbox, columns: Vec::new(), body: "e".into() }];
+        Changes { append, ..Changes::in_realm(&RealmId::new(of)) }
+    };
+    open(through(&proxy, &database)).await.unwrap().commit(append("r")).await.unwrap();
+    // The message that ends the transaction stays on the way.
+    let after = proxy.connections()[0].to_server - 12;
+    proxy.set_rules([TcpRule::at([2], TcpFault::Stall { direction: Direction::ToServer, after })]);
+    let slow = open(through(&proxy, &database)).await.unwrap();
+    let begun = tokio::spawn(async move { slow.commit(append("r")).await });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() \
+                 and state = 'idle in transaction' and query like 'insert%'";
+    assert!((0..500).any(|_| server().sql(&database, waits).unwrap() == "1"), "it has appended");
+    store.commit(append("other")).await.unwrap();
+    let mut next = Box::pin(store.commit(append("r")));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut next).await;
+    assert!(early.is_err(), "a later number is there first");
+    begun.abort();
+    proxy.stop().await;
+    assert_eq!(next.await.unwrap(), Commit::Committed);
+    assert_eq!(store.read_stream(&RealmId::new("r"), Stream::Outbox, 0, 10).await.unwrap().len(), 2);
 }
