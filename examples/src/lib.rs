@@ -1,5 +1,6 @@
 #![doc = include_str!("../../README.md")]
 
+pub mod account_table;
 pub mod apply;
 pub mod company;
 pub mod directory;

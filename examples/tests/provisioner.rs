@@ -213,6 +213,37 @@ fn interrupt_finishes_what_is_under_way_and_leaves_the_rest() {
     host.expect(0, &["plan", "--all"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn node_runs_until_it_is_asked_to_end_and_finishes_what_it_has() {
+    let host = Host::with(400, "");
+    let slow = "directory.json, faults: { rules: [{ on: [create], fault: { delay: 10 } }] } }";
+    let config = host.read("provisioner.yaml").replace("drive: review", "drive: enforce");
+    host.write("provisioner.yaml", &config.replace("directory.json }", slow));
+    host.expect(0, &["onboard"]);
+    let log = host.folder.path().join("directory.json.log");
+    let idle = log.metadata().unwrap().len();
+    let mut command = host.command(&["run", "--node", "one", "--workers", "2", "--json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while log.metadata().map_or(0, |log| log.len()) <= idle {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("stopping: nothing more is claimed"), "{ran:?}");
+    assert!(ran.stderr.contains("stopped: what this process had is finished or given back"), "{ran:?}");
+    let report = ran.json();
+    assert!(report["report"]["done"].as_u64().unwrap() > 0, "{report:#}");
+    assert_eq!(report["sources"]["sources"][0]["source"], "hr", "{report:#}");
+    let status = host.expect(0, &["status", "--json"]).json();
+    assert_eq!(status["steps"]["under_way"], 0, "{status:#}");
+    assert!(status["waiting"].as_u64().unwrap() > 0, "there was more to do: {status:#}");
+    // What it had is given back: no lease of two minutes is waited for.
+    host.expect(0, &["run", "--once", "--workers", "16"]);
+    assert_eq!(host.read("badges.csv").lines().count(), 401);
+}
+
 #[test]
 fn backup_is_a_store_of_its_own() {
     let host = Host::with(2, "");
@@ -269,6 +300,10 @@ fn secret_is_in_nothing_that_is_printed_or_kept() {
     assert!(unset.stderr.contains("BADGES_FILE"), "{unset:?}");
 }
 
+const DATABASE: &str = "store: { postgres: { url: \"postgres://ada@db/shop\" } }";
+const PASSWORD: &str =
+    "store: { postgres: { url: \"postgres://ada@db/shop\", password: \"${env:NOT_SET}\" } }";
+
 #[test]
 fn bad_configuration_is_told_exactly() {
     let good = Host::with(1, "").read("provisioner.yaml");
@@ -282,6 +317,29 @@ fn bad_configuration_is_told_exactly() {
         ("a setting the connector does not have", good.replace("state_file", "state_fil")),
         ("a column setting that is wrong", good.replace("mode: full", "mode: whole")),
         ("a policy that is not there", good.replace("bundle: bundle.yaml", "bundle: policy.yaml")),
+        (
+            "a store that is neither file nor database",
+            good.replace("store: provision.db", "store: { mysql: {} }"),
+        ),
+        (
+            "a store without address",
+            good.replace("store: provision.db", "store: { postgres: { schema: a } }"),
+        ),
+        (
+            "a store with an address that is none",
+            good.replace("store: provision.db", "store:\n  postgres:\n    url: db"),
+        ),
+        ("a store whose password is not set", good.replace("store: provision.db", PASSWORD)),
+        (
+            "a rehearsal in a database",
+            format!("clock: 2026-01-05T08:00:00Z\n{}", good.replace("store: provision.db", DATABASE)),
+        ),
+        ("a bus of another kind", format!("bus: {{ kafka: {{}} }}\n{good}")),
+        ("a bus with half a login", format!("bus: {{ nats: {{ url: \"nats://bus\", user: ada }} }}\n{good}")),
+        (
+            "a bus with a prefix that is none",
+            format!("bus: {{ nats: {{ url: \"nats://bus\", prefix: \"a b\" }}, events: true }}\n{good}"),
+        ),
     ] {
         let host = Host::with(1, "");
         host.write("provisioner.yaml", &config);

@@ -2,13 +2,14 @@
 //! that are not ours.
 //!
 //! Every message of a failure names the seed and the number of the case: `KILL_SEED=7 KILL_ONLY=42` replays that one
-//! (`STOP_`, `LIMIT_`, `BOUNDARY_` likewise).
+//! (`STOP_`, `LIMIT_`, `BOUNDARY_`, `NODES_` likewise).
 //!
 //! Linux only: what a process is doing is read from `/proc`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod boundary;
+mod cluster;
 mod connector;
 mod host;
 mod kill;
@@ -18,6 +19,7 @@ mod process;
 mod restore;
 mod seed;
 mod site;
+mod start;
 mod stop;
 mod store;
 #[path = "../support/mod.rs"]

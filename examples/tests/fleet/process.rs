@@ -25,6 +25,8 @@ pub(crate) struct Process {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) success: bool,
+    /// `None`: a signal ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) said: Vec<String>,
 }
 
@@ -54,16 +56,21 @@ impl Process {
 
     /// Waits until it says this line; false when it ends without.
     pub(crate) fn says(&mut self, expected: &str) -> bool {
+        self.says_like(|line| line == expected)
+    }
+
+    /// Waits until it says such a line; false when it ends without.
+    pub(crate) fn says_like(&mut self, expected: impl Fn(&str) -> bool) -> bool {
         loop {
             match self.lines.recv_timeout(BOUND) {
                 Ok(line) => {
                     self.said.push(line);
-                    if self.said.last().is_some_and(|line| line == expected) {
+                    if self.said.last().is_some_and(|line| expected(line)) {
                         return true;
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => panic!("no `{expected}` in {BOUND:?}: {:?}", self.said),
+                Err(RecvTimeoutError::Timeout) => panic!("not said in {BOUND:?}: {:?}", self.said),
             }
         }
     }
@@ -79,6 +86,11 @@ impl Process {
         self.send(Signal::CONT);
         // A process that waits at no point does not read it.
         let _ = self.child.stdin.as_mut().unwrap().write_all(b".");
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        self.send(Signal::TERM);
     }
 
     /// Kills it with SIGKILL. True if it was still running.
@@ -106,7 +118,7 @@ impl Process {
         }
         let status = self.child.wait().unwrap();
         self.gone = true;
-        Ended { success: status.success(), said: std::mem::take(&mut self.said) }
+        Ended { success: status.success(), code: status.code(), said: std::mem::take(&mut self.said) }
     }
 
     fn send(&self, signal: Signal) {

@@ -77,21 +77,26 @@ impl Engine {
         self.authorize(actor, Operation::Configure)?;
         check_name("target", settings.name.as_str())?;
         self.inner.connector(&self.realm, &settings)?;
-        let known = store::get::<ConfiguredTarget>(self.store(), &self.realm, settings.name.as_str()).await?;
-        let mut changes = Changes::in_realm(&self.realm);
-        match known {
-            Some(known) if known.value.settings == settings => return Ok(()),
-            Some(Stored { version, value }) => {
-                changes.replace(version, &configured_anew(value, settings.clone()))?;
+        for _ in 0..TRIES_MAX {
+            let name = settings.name.as_str();
+            let known = store::get::<ConfiguredTarget>(self.store(), &self.realm, name).await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            match known {
+                Some(known) if known.value.settings == settings => return Ok(()),
+                Some(Stored { version, value }) => {
+                    changes.replace(version, &configured_anew(value, settings.clone()))?;
+                }
+                None => changes.insert(&ConfiguredTarget::new(settings.clone()))?,
             }
-            None => changes.insert(&ConfiguredTarget::new(settings.clone()))?,
+            let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "target.configured");
+            entry.target = Some(settings.name.clone());
+            changes.append.push(entry.append()?);
+            self.note_marking(&mut changes)?;
+            if self.store().commit(changes).await? == Commit::Committed {
+                return self.finish_marking().await;
+            }
         }
-        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "target.configured");
-        entry.target = Some(settings.name.clone());
-        changes.append.push(entry.append()?);
-        self.note_marking(&mut changes)?;
-        self.commit(changes).await?;
-        self.finish_marking().await
+        Err(crowded())
     }
 
     /// Adds a source or changes its settings.
@@ -102,19 +107,25 @@ impl Engine {
         self.authorize(actor, Operation::Configure)?;
         check_name("source", settings.name.as_str())?;
         self.inner.registry.source(&settings.kind, &settings.config)?;
-        let known = store::get::<ConfiguredSource>(self.store(), &self.realm, settings.name.as_str()).await?;
-        let mut changes = Changes::in_realm(&self.realm);
-        match known {
-            Some(known) if known.value.settings == settings => return Ok(()),
-            Some(Stored { version, value }) => {
-                changes.replace(version, &ConfiguredSource { settings: settings.clone(), ..value })?;
+        for _ in 0..TRIES_MAX {
+            let name = settings.name.as_str();
+            let known = store::get::<ConfiguredSource>(self.store(), &self.realm, name).await?;
+            let mut changes = Changes::in_realm(&self.realm);
+            match known {
+                Some(known) if known.value.settings == settings => return Ok(()),
+                Some(Stored { version, value }) => {
+                    changes.replace(version, &ConfiguredSource { settings: settings.clone(), ..value })?;
+                }
+                None => changes.insert(&ConfiguredSource::new(settings.clone()))?,
             }
-            None => changes.insert(&ConfiguredSource::new(settings.clone()))?,
+            let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "source.configured");
+            entry.note = name.to_owned();
+            changes.append.push(entry.append()?);
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(());
+            }
         }
-        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "source.configured");
-        entry.note = settings.name.as_str().to_owned();
-        changes.append.push(entry.append()?);
-        self.commit(changes).await
+        Err(crowded())
     }
 
     /// Sets the realm's policy. Another version than the last one makes every identity dirty.
@@ -126,27 +137,33 @@ impl Engine {
         let version = policy.version();
         self.inner.set_policy(&self.realm, policy);
         let names = [POLICY.to_owned(), POLICY_MARKED.to_owned()];
-        let known = store::get_many::<Meta<PolicyVersion>>(self.store(), &self.realm, &names).await?;
-        let is_known = |at: usize| {
-            known.get(at).is_some_and(|row| row.as_ref().is_some_and(|row| row.value.value == version))
-        };
-        if is_known(0) && is_known(1) {
-            return Ok(());
-        }
-        // First the version, so that no plan of another one takes a mark away; then everybody is dirty; then that is
-        // recorded: a crash in between does it again.
-        if !is_known(0) {
+        for _ in 0..TRIES_MAX {
+            let known = store::get_many::<Meta<PolicyVersion>>(self.store(), &self.realm, &names).await?;
+            let is_known = |row: &Option<Stored<Meta<PolicyVersion>>>| {
+                row.as_ref().is_some_and(|row| row.value.value == version)
+            };
+            if known.len() == names.len() && known.iter().all(is_known) {
+                return Ok(());
+            }
+            // The marking is noted with the version, so that no plan of another one takes a mark away, and whoever comes
+            // next finishes it after a crash. Of processes that set the same policy at once one is first.
             let mut changes = Changes::in_realm(&self.realm);
-            changes.put(&Meta { name: POLICY.to_owned(), value: version.clone() })?;
-            self.commit(changes).await?;
+            for (name, known) in names.iter().zip(&known) {
+                let row = Meta { name: name.clone(), value: version.clone() };
+                match known {
+                    Some(known) => changes.replace(known.version, &row)?,
+                    None => changes.insert(&row)?,
+                }
+            }
+            let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "policy.set");
+            entry.policy = Some(version.clone());
+            changes.append.push(entry.append()?);
+            self.note_marking(&mut changes)?;
+            if self.store().commit(changes).await? == Commit::Committed {
+                return self.finish_marking().await;
+            }
         }
-        self.mark_all_dirty().await?;
-        let mut changes = Changes::in_realm(&self.realm);
-        changes.put(&Meta { name: POLICY_MARKED.to_owned(), value: version.clone() })?;
-        let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "policy.set");
-        entry.policy = Some(version);
-        changes.append.push(entry.append()?);
-        self.commit(changes).await
+        Err(crowded())
     }
 
     /// What must hold of the realm's policy while a plan is made from this one.
@@ -244,8 +261,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "others keep changing what concerns everybody; try again")
-            .with_effect(Effect::None))
+        Err(crowded())
     }
 
     async fn change_target(
@@ -284,6 +300,13 @@ fn configured_anew(mut target: ConfiguredTarget, settings: TargetSettings) -> Co
     }
     target.onboarded.retain(|class| settings.classes.contains_key(class));
     ConfiguredTarget { settings, ..target }
+}
+
+/// The error of a change that others were always faster than.
+fn crowded() -> Error {
+    Error::new(ErrorKind::Conflict, "others keep changing what concerns everybody; try again")
+        .with_retry(Retry::After(None))
+        .with_effect(Effect::None)
 }
 
 /// The error of a plan from a policy that is not the realm's any more.

@@ -30,7 +30,8 @@ impl Stop {
         *self.0.borrow()
     }
 
-    pub(crate) async fn stopped(&self) {
+    /// Returns when it is set: for what a host runs beside the drive and ends with it.
+    pub async fn stopped(&self) {
         // The sender lives as long as we do: waiting ends with the flag and not before.
         let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use provision_core::id::RealmId;
 use provision_core::runtime::{Clock, SystemClock};
 use provision_core::store::{
     Append, Changes, Claim, Commit, Expect, PostgresOptions, PostgresStore, Put, Row, Select, Store, Stream,
@@ -200,7 +201,7 @@ async fn keep_writing(store: &PostgresStore, key: &str, until: &AtomicUsize) -> 
                 assert_ne!(error.retry(), Retry::Never, "it comes back: {error:?}");
                 told.unknown += u64::from(error.effect() == Effect::Unknown);
                 told.failed += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                SystemClock.sleep(Duration::from_millis(5)).await;
             }
         }
     }
@@ -216,9 +217,9 @@ async fn a_store_outlives_its_database() {
     let restarts = async {
         for _ in 0..2 {
             tokio::task::block_in_place(|| server.crash());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            SystemClock.sleep(Duration::from_millis(100)).await;
             tokio::task::block_in_place(|| server.restart()).unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            SystemClock.sleep(Duration::from_millis(200)).await;
         }
         ended.store(1, Ordering::SeqCst);
     };
@@ -339,4 +340,56 @@ async fn the_time_is_the_databases() {
             last = now;
         }
     }
+}
+
+/// A commit that has written everything, and whose end stays on the way to the server, until the proxy stops.
+async fn unfinished(database: &str, rehearsal: Changes, changes: Changes) -> TcpProxy {
+    let proxy = TcpProxy::start(server().address(), TcpOptions::default()).await.unwrap();
+    open(through(&proxy, database)).await.unwrap().commit(rehearsal).await.unwrap();
+    // The message that ends the transaction.
+    let after = proxy.connections()[0].to_server - 12;
+    proxy.set_rules([TcpRule::at([2], TcpFault::Stall { direction: Direction::ToServer, after })]);
+    let slow = open(through(&proxy, database)).await.unwrap();
+    tokio::spawn(async move { slow.commit(changes).await });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() \
+                 and state = 'idle in transaction' and query ~ '^(insert|delete)'";
+    assert!((0..500).any(|_| server().sql(database, waits).unwrap() == "1"), "it has written");
+    proxy
+}
+
+/// The commit waits as long as the other is unfinished, and is made then.
+async fn waits_for(store: &PostgresStore, unfinished: TcpProxy, changes: Changes) {
+    let mut next = Box::pin(store.commit(changes));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut next).await.is_err(), "it did not wait");
+    unfinished.stop().await;
+    assert_eq!(next.await.unwrap(), Commit::Committed);
+}
+
+/// Whoever appends to a stream of a realm waits for whoever has appended and not yet committed: else a reader would see
+/// the higher number first, and pass over the lower one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn numbers_of_a_realm_are_given_in_the_order_of_commits() {
+    let (store, database) = fresh().await;
+    let append = |of: &str| {
+        let append = vec![Append { stream: Stream::Outbox, columns: Vec::new(), body: "e".into() }];
+        Changes { append, ..Changes::in_realm(&RealmId::new(of)) }
+    };
+    let unfinished = unfinished(&database, append("r"), append("r")).await;
+    store.commit(append("other")).await.unwrap();
+    waits_for(&store, unfinished, append("r")).await;
+    assert_eq!(store.read_stream(&RealmId::new("r"), Stream::Outbox, 0, 10).await.unwrap().len(), 2);
+}
+
+/// Whoever inserts a row waits for whoever relies on its absence, and has not yet committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_must_be_absent_is_not_inserted_meanwhile() {
+    let (store, database) = fresh().await;
+    let changes = |absent: &str, put: &str| Changes {
+        expect: vec![Expect::Absent { table: Table::Meta, key: absent.to_owned() }],
+        put: vec![row(Table::Meta, put, &[], "{}")],
+        ..Changes::in_realm(&realm())
+    };
+    let unfinished = unfinished(&database, changes("a1", "b1"), changes("a2", "b2")).await;
+    let insert = Changes { put: vec![row(Table::Meta, "a2", &[], "{}")], ..Changes::in_realm(&realm()) };
+    waits_for(&store, unfinished, insert).await;
 }

@@ -19,6 +19,7 @@ pub(crate) enum Exit {
     Held = 3,
     Unsuccessful = 4,
     BadConfiguration = 5,
+    EndedAtOnce = 6,
 }
 
 impl From<Exit> for ExitCode {

@@ -13,6 +13,10 @@ Exit codes:
   3  held: something waits for approval (see `holds`)
   4  some steps failed, were skipped or are in dispute, or a feed was refused
   5  bad configuration, policy or usage
+  6  ended at once by a second signal: what was under way is found out by whoever goes on
+
+`run` without --once is a service: asked to end (SIGTERM, Ctrl-C) it answers 0 when everything it had is finished or
+given back, whatever became of single steps; `status` tells about those.
 
 Secrets stand in the configuration as ${env:NAME} and are never printed.";
 
@@ -72,15 +76,9 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 30, value_name = "SECONDS")]
         patience: u64,
     },
-    /// Take feeds in, plan and apply, on targets whose drive is `enforce`, until stopped.
-    Run {
-        /// End as soon as nothing is left to do.
-        #[arg(long)]
-        once: bool,
-        /// Identities worked on at once.
-        #[arg(long, default_value_t = 4)]
-        workers: u32,
-    },
+    /// Take feeds in, plan and apply, on targets whose drive is `enforce`; send events and take commands where there is
+    /// a bus. Until stopped: then it claims no more and finishes what it has; a second signal ends it at once.
+    Run(RunArguments),
     /// Try again what failed or was skipped.
     Retry {
         /// Only on this target.
@@ -146,6 +144,33 @@ pub(crate) enum Command {
     },
 }
 
+/// How to run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// End as soon as nothing is left to do.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The name of this process among those that share the store; each has its own.
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
+    pub(crate) node: Option<String>,
+    /// Identities worked on at once.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) workers: u32,
+    /// Seconds that what is under way may take when it is asked to end; then it is given back.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) drain: u64,
+    /// Seconds that others wait before they take over what a process has that is gone; more than a target's
+    /// `timeout_seconds`.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) lease: u64,
+    /// Seconds between two looks at the sources.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sources_every: u64,
+    /// For rehearsals: this process's clock is so many seconds off.
+    #[arg(long, default_value_t = 0, hide = true, allow_hyphen_values = true)]
+    pub(crate) clock_offset: i64,
+}
+
 /// How to plan.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
@@ -195,6 +220,15 @@ pub(crate) struct Choice {
     /// The source's data has been put right.
     #[arg(long)]
     pub(crate) accept: bool,
+}
+
+/// The name of a node: a part of row keys and leases.
+fn node_name(text: &str) -> Result<String, String> {
+    let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if letters && (1..=64).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err("a node's name has 1 to 64 letters, digits, `-`, `_` or `.`".to_owned())
 }
 
 /// An instant, or a date: 00:00 UTC of that day.

@@ -9,18 +9,23 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::Failure;
+use crate::bus::BusSettings;
+use crate::database::Place;
 
 /// Settings of a connector or source that name files; relative ones are relative to the configuration file.
 const PATHS: &[&str] = &["path", "state_file", "seed_file"];
 
-/// Everything the host needs to know. Paths are relative to the file.
-#[derive(Debug, Deserialize)]
+/// Everything the host needs to know. Paths are relative to the file. All nodes that share a store read the same.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// The tenant.
     pub(crate) realm: String,
-    /// The SQLite file.
-    pub(crate) store: PathBuf,
+    /// Where the rows are: a SQLite file, or a PostgreSQL database.
+    pub(crate) store: Place,
+    /// Where events go and commands come from.
+    #[serde(default)]
+    pub(crate) bus: Option<BusSettings>,
     /// The policy: a file, or a folder of them.
     pub(crate) bundle: PathBuf,
     /// For rehearsals: the first command happens at this instant instead of now, later ones later.
@@ -48,7 +53,10 @@ impl Config {
         let mut config: Self = serde_saphyr::from_str(&text)
             .map_err(|error| Failure::configuration(told(&error.to_string(), file)))?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        config.store = folder.join(&config.store);
+        config.store.relative_to(folder);
+        if let Some(bus) = &mut config.bus {
+            bus.relative_to(folder);
+        }
         config.bundle = folder.join(&config.bundle);
         let configs = config.sources.iter_mut().map(|source| &mut source.config);
         for settings in configs.chain(config.targets.iter_mut().map(|target| &mut target.config)) {
@@ -60,7 +68,30 @@ impl Config {
                 }
             }
         }
+        config.agree(file)?;
         Ok(config)
+    }
+
+    /// What the fields say together.
+    fn agree(&self, file: &Path) -> Result<(), Failure> {
+        if self.clock.is_some() && matches!(self.store, Place::Postgres(_)) {
+            return Err(Failure::configuration(format!(
+                "error: {}: `clock` moves the time of a rehearsal, and a store in PostgreSQL goes by the database's: \
+                 remove `clock`, or rehearse with a SQLite file",
+                file.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A library's complaint about a part of the file, with the part's line.
+pub(crate) fn at_line(error: provision_core::Error, file: &Path, line: u64) -> provision_core::Error {
+    match error.kind() {
+        provision_core::ErrorKind::ConfigInvalid => {
+            error.with_context("at", format!("{}:{line}", file.display()))
+        }
+        _ => error,
     }
 }
 

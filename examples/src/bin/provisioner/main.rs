@@ -2,7 +2,10 @@
 
 mod answer;
 mod arguments;
+mod bus;
+mod clock;
 mod config;
+mod database;
 mod disputes;
 mod drive;
 mod feeds;
@@ -11,6 +14,7 @@ mod host;
 mod people;
 mod plans;
 mod secrets;
+mod signals;
 mod store;
 mod targets;
 
@@ -45,6 +49,10 @@ async fn main() -> ExitCode {
         }
         Err(failure) => {
             failure.print(json, &secrets);
+            if failure.exit == Exit::EndedAtOnce {
+                // Not even what another thread is writing is waited for.
+                std::process::exit(i32::from(failure.exit as u8));
+            }
             failure.exit.into()
         }
     }
@@ -63,7 +71,7 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
         Command::Plan(options) => plans::plan(&host, &options).await,
         Command::Preview { person, as_of } => plans::preview(&host, &person, as_of).await,
         Command::Apply { plan, patience } => plans::apply(&host, plan.as_deref(), patience).await,
-        Command::Run { once, workers } => drive::run(&host, once, workers).await,
+        Command::Run(options) => drive::run(&host, &options).await,
         Command::Retry { target, person } => drive::retry(&host, target.as_deref(), person.as_deref()).await,
         Command::Explain { person, as_of, target } => {
             people::explain(&host, &person, as_of, target.as_deref()).await

@@ -28,7 +28,15 @@ impl Secrets {
         })
     }
 
-    fn resolve_text(&self, text: &str) -> Result<String> {
+    /// A text that is a secret as a whole, with every `${env:NAME}` replaced.
+    pub(crate) fn secret(&self, text: &str) -> Result<Secret> {
+        let secret = self.resolve_text(text)?;
+        self.remember(secret.clone());
+        Ok(Secret::new(secret))
+    }
+
+    /// A text with every `${env:NAME}` replaced; what they stand for is kept out of what is printed.
+    pub(crate) fn resolve_text(&self, text: &str) -> Result<String> {
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${env:") {
