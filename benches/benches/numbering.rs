@@ -1,5 +1,5 @@
-//! Commits that append to a realm's streams, on one PostgreSQL: rows are numbered in the order of the commits, so that a
-//! realm's commits wait for each other until they are on the disk, and those of several realms do not. Beside a bare
+//! Commits that append to a realm's streams, on one PostgreSQL: rows are numbered in the order of the commits, so that
+//! a realm's commits wait for each other until they are on the disk, and those of several realms do not. Beside a bare
 //! `INSERT` of the same rows, which nobody has to wait for.
 //!
 //! `--smoke`: few. `--commits N` of each writer, `--rounds N`.
@@ -96,7 +96,8 @@ async fn insert(url: &str, writers: usize, commits: usize) -> Outcome<()> {
     let mut clients = Vec::new();
     for _ in 0..writers {
         let client = connect(url).await?;
-        let sql = "insert into audit (realm, identity, body) select 'bare', i, b from unnest($1::text[], $2::text[]) as r (i, b)";
+        let sql = "insert into audit (realm, identity, body) select 'bare', i, b \
+                   from unnest($1::text[], $2::text[]) as r (i, b)";
         let statement = client.prepare(sql).await?;
         clients.push((client, statement));
     }

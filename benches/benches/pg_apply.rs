@@ -1,6 +1,6 @@
 //! A journalled apply on PostgreSQL, beside the same apply on SQLite and beside inserting the rows that it wrote with
-//! nothing but `unnest`, in batches of 1,000: the least that anybody must do on that database who keeps a durable record
-//! of each change. All three with durable commits.
+//! nothing but `unnest`, in batches of 1,000: the least that anybody must do on that database who keeps a durable
+//! record of each change. All three with durable commits.
 //!
 //! `--smoke`: 300 creates, one round. `--creates N`, `--rounds N`: other sizes.
 

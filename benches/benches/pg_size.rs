@@ -4,7 +4,8 @@
 //! The people are copies: one goes the whole road, and her rows are written again with other numbers in them. One
 //! database grows from the smaller size to the larger one; `vacuum analyze` comes before each measurement.
 //!
-//! `--smoke`: 200 and 2,000 people. `--people N`: the largest size, `--few N` the smallest, `--changes N`, `--claims N`.
+//! `--smoke`: 200 and 2,000 people. `--people N`: the largest size, `--few N` the smallest, `--changes N`,
+//! `--claims N`.
 
 use std::time::Duration;
 

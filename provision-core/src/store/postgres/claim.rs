@@ -49,9 +49,14 @@ impl PostgresStore {
         let taken = found.iter().map(|found| take(&row(found)?)).collect::<Result<Vec<Put>, Error>>();
         let taken = match taken {
             Ok(taken) if !taken.is_empty() => taken,
-            nothing => {
+            Ok(nothing) => {
                 self.end(session);
-                return Ok(nothing?);
+                return Ok(nothing);
+            }
+            Err(refused) => {
+                // Others pass over the rows until they are free: they are when this returns.
+                session.at_rest = self.connections.in_time(session.run::<()>("rollback")).await?.is_ok();
+                return Err(refused.into());
             }
         };
         {
