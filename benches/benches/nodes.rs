@@ -19,6 +19,7 @@ use provision_benches::{
 };
 use provision_core::engine::{RunOptions, RunUntil, Stop};
 use provision_core::plan::Drive;
+use provision_core::runtime::{Clock, SystemClock};
 
 /// What is measured, and how.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +188,7 @@ async fn drive(url: &str, folder: &Path, setup: Setup, workers: usize) -> Outcom
     let enough = setup.each * workers;
     let watch = async {
         while sink.count() < enough {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            SystemClock.sleep(Duration::from_millis(10)).await;
         }
         stop.stop();
     };

@@ -64,7 +64,8 @@ fn round(server: &Postgres, creates: usize) -> Outcome<Round> {
             Ok(())
         };
         let spent = apply(store(&url, 8).await?, folder.path(), creates, before).await?;
-        let written = pg_written_since(&client, &position.borrow()).await?;
+        let position = position.take();
+        let written = pg_written_since(&client, &position).await?;
         Ok((spent, written))
     })?;
     let sqlite = run(async {
