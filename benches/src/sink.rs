@@ -10,6 +10,7 @@ use provision_core::connector::{
     Listing, Object, ObjectKey, Outcome, RenameRequest, UpdateRequest, Writer,
 };
 use provision_core::memory::MemoryConnector;
+use provision_core::runtime::{Clock as _, SystemClock};
 use provision_core::{Effect, Error, ErrorKind, Result};
 
 /// Looks like the directory it is given, and stays as empty as that one.
@@ -74,7 +75,7 @@ impl Writer for Sink {
     async fn create(&self, _cx: &Context, _request: CreateRequest) -> Result<Outcome> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         if !self.answers_in.is_zero() {
-            tokio::time::sleep(self.answers_in).await;
+            SystemClock.sleep(self.answers_in).await;
         }
         #[allow(clippy::disallowed_methods, reason = "a bench measures the time that really passes")]
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
