@@ -61,7 +61,7 @@ async fn one_by_one(people: usize, changes: usize) -> Outcome<Vec<Spent>> {
         }
         keys.push((*person, world.directory.seed("user", [(attributes, Some(true))])?.remove(0)));
     }
-    world.copy_people(Copies { count: people, changed_in: 0 }, &[TARGET.into()], &keys).await?;
+    world.copy_people(Copies { count: people, ..Copies::default() }, &[TARGET.into()], &keys).await?;
     let mut spent = Vec::with_capacity(chosen.len());
     for (number, person) in chosen.iter().enumerate() {
         let (done, time) = timed(change(&world, number + 1, record(*person, "Director"))).await;

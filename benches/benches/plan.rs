@@ -68,7 +68,7 @@ async fn fill(folder: &Path, people: usize, targets: &[TargetName]) -> Outcome<(
         engine.onboard(actor, target).await?;
     }
     world.set_policy_on(targets).await?;
-    world.copy_people(Copies { count: people, changed_in: 20 }, targets, &[]).await
+    world.copy_people(Copies { count: people, changed_in: 20, ..Copies::default() }, targets, &[]).await
 }
 
 /// A process that makes one preview of everybody: its seconds, its peak in MiB, steps and digest.

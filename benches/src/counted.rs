@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use provision_core::Result;
 use provision_core::id::RealmId;
-use provision_core::store::{Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, Store, Stream, Table};
+use provision_core::store::{
+    Changes, Claim, Commit, Due, DueRealms, Put, Row, Rows, Scan, Select, Store, Stream, Table, Take,
+};
 use provision_core::value::Timestamp;
 
 /// Another store, with a count of the calls.
@@ -91,6 +93,15 @@ impl Store for Counted {
 
     async fn commit(&self, changes: Changes) -> Result<Commit> {
         self.asked().commit(changes).await
+    }
+
+    async fn claim(&self, claim: &Claim, take: Take<'_>) -> Result<Option<Vec<Put>>> {
+        self.asked().claim(claim, take).await
+    }
+
+    async fn noticed(&self, seen: u64) -> u64 {
+        // Waiting asks nothing.
+        self.store.noticed(seen).await
     }
 
     async fn now(&self) -> Result<Timestamp> {

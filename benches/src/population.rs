@@ -57,7 +57,8 @@ pub fn feed(number: usize, records: Vec<FeedRecord>) -> provision_core::source::
 }
 
 /// The rows of one person.
-struct Template {
+#[derive(Clone, Debug)]
+pub struct Template {
     identity: Identity,
     record: SourceRecord,
     link: Link,
@@ -67,7 +68,9 @@ struct Template {
 /// What the copies are to be like.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Copies {
-    /// How many people, the template included.
+    /// The first who is not there yet; the template is 0.
+    pub from: usize,
+    /// How many people, the template and those before `from` included.
     pub count: usize,
     /// Of so many people, the first has changed and not been planned since; 0: nobody has.
     pub changed_in: usize,
@@ -86,8 +89,22 @@ impl World {
         keys: &[(usize, ObjectKey)],
     ) -> Outcome<()> {
         let template = self.template().await?;
+        self.copy(&template, copies, targets, keys).await
+    }
+
+    /// The same, when there are copies already: of the template that was taken before the first of them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn copy(
+        &self,
+        template: &Template,
+        copies: Copies,
+        targets: &[TargetName],
+        keys: &[(usize, ObjectKey)],
+    ) -> Outcome<()> {
         let mut changes = Changes::in_realm(self.engine.realm());
-        for person in 1..copies.count {
+        for person in copies.from.max(1)..copies.count {
             let key = keys.iter().find(|(of, _)| *of == person).map(|(_, key)| key.clone());
             let moved = copies.changed_in > 0 && person % copies.changed_in == 0;
             template.copy(person, moved, targets, key, &mut changes)?;
@@ -100,7 +117,11 @@ impl World {
         Ok(())
     }
 
-    async fn template(&self) -> Outcome<Template> {
+    /// The rows of the only person.
+    ///
+    /// # Errors
+    /// Those of the store, and when there is nobody.
+    pub async fn template(&self) -> Outcome<Template> {
         Ok(Template {
             identity: self.only::<Identity>().await?.pop().ok_or("no identity")?,
             record: self.only::<SourceRecord>().await?.pop().ok_or("no record")?,

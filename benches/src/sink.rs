@@ -1,6 +1,8 @@
 //! A target that takes every create and keeps nothing of it: what a process holds is the engine's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use provision_core::connector::{
@@ -14,13 +16,25 @@ use provision_core::{Effect, Error, ErrorKind, Result};
 #[derive(Debug)]
 pub struct Sink {
     directory: MemoryConnector,
-    created: AtomicU64,
+    answers_in: Duration,
+    begun: AtomicU64,
+    made: Mutex<Vec<Instant>>,
 }
 
 impl Sink {
-    /// A target of the shape of an empty directory.
-    pub fn new(directory: MemoryConnector) -> Self {
-        Self { directory, created: AtomicU64::new(0) }
+    /// A target of the shape of an empty directory, which takes so long to answer.
+    pub fn new(directory: MemoryConnector, answers_in: Duration) -> Self {
+        Self { directory, answers_in, begun: AtomicU64::new(0), made: Mutex::default() }
+    }
+
+    /// When it answered each create, in order.
+    pub fn made(&self) -> Vec<Instant> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Creates that it answered.
+    pub fn count(&self) -> usize {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -58,8 +72,14 @@ impl Connector for Sink {
 #[async_trait]
 impl Writer for Sink {
     async fn create(&self, _cx: &Context, _request: CreateRequest) -> Result<Outcome> {
-        let number = self.created.fetch_add(1, Ordering::Relaxed);
-        Ok(Outcome::done(ObjectKey::id(format!("s-{number:08}"))))
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        if !self.answers_in.is_zero() {
+            tokio::time::sleep(self.answers_in).await;
+        }
+        #[allow(clippy::disallowed_methods, reason = "a bench measures the time that really passes")]
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        // Several processes may make objects of one target.
+        Ok(Outcome::done(ObjectKey::id(format!("s-{}-{number:08}", std::process::id()))))
     }
 
     async fn update(&self, _cx: &Context, _request: UpdateRequest) -> Result<Outcome> {

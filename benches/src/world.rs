@@ -1,8 +1,9 @@
-//! An engine on a SQLite file, with one CSV source and one in-memory directory.
+//! An engine on a SQLite file or another store, with one CSV source and one in-memory directory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provision_connectors::csv::CsvSource;
 use provision_core::connector::{Connector, Registry};
@@ -34,6 +35,8 @@ pub struct World {
     pub actor: Actor,
     /// The target; empty at first, but for the group everybody gets into.
     pub directory: MemoryConnector,
+    /// What takes the creates in its place, if anything does.
+    pub sink: Option<Arc<Sink>>,
     /// The store of the engine.
     pub store: Arc<dyn Store>,
     group: Option<String>,
@@ -52,12 +55,24 @@ pub struct WorldOptions {
     pub group: Option<String>,
     /// The target keeps nothing of what it takes.
     pub sink: bool,
+    /// How long such a target takes to answer.
+    pub answers_in: Duration,
+    /// Calls that a target may have side by side.
+    pub side_by_side: u32,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
         let targets = vec![TARGET.into()];
-        Self { targets, drive: Drive::Review, members_per_request: 1_000, group: None, sink: false }
+        Self {
+            targets,
+            drive: Drive::Review,
+            members_per_request: 1_000,
+            group: None,
+            sink: false,
+            answers_in: Duration::ZERO,
+            side_by_side: 8,
+        }
     }
 }
 
@@ -90,27 +105,39 @@ impl World {
     /// # Errors
     /// Those of the store and of the configuration.
     pub async fn open_with(folder: &Path, options: WorldOptions) -> Outcome<Self> {
-        let WorldOptions { targets, drive, members_per_request, group, sink } = options;
-        let (path, options) = (folder.join("store.db"), SqliteOptions::default());
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path, options, Arc::new(SystemClock))?);
+        let (path, sqlite) = (folder.join("store.db"), SqliteOptions::default());
+        let store = SqliteStore::open(path, sqlite, Arc::new(SystemClock))?;
+        Self::on(Arc::new(store), folder, options).await
+    }
+
+    /// The same on another store. The feed is `hr.csv` of the folder.
+    ///
+    /// # Errors
+    /// Those of the store and of the configuration.
+    pub async fn on(store: Arc<dyn Store>, folder: &Path, options: WorldOptions) -> Outcome<Self> {
+        let WorldOptions { members_per_request, group, answers_in, .. } = options;
         let config = MemoryConfig { members_per_request, ..MemoryConfig::default() };
         let directory = MemoryConnector::new(config, Arc::new(SystemClock))?;
         if let Some(group) = &group {
             let attributes = Attributes::new().with("cn", group.as_str()).with("dn", group_name(group));
             directory.seed("group", [(attributes, None)])?;
         }
-        let shared: Arc<dyn Connector> =
-            if sink { Arc::new(Sink::new(directory.clone())) } else { Arc::new(directory.clone()) };
+        let sink = options.sink.then(|| Arc::new(Sink::new(directory.clone(), answers_in)));
+        let shared: Arc<dyn Connector> = match &sink {
+            Some(sink) => Arc::clone(sink) as Arc<dyn Connector>,
+            None => Arc::new(directory.clone()),
+        };
         let registry = Registry::new()
             .with_connector("memory", move |_| Ok(Arc::clone(&shared)))
             .with_source("csv", CsvSource::factory());
         let runtime = Runtime::builder(Arc::clone(&store), registry).authorizer(Arc::new(AllowAll)).build();
-        let world =
-            Self { engine: runtime.realm(REALM), actor: Actor::person("bench"), directory, store, group };
+        let (engine, actor) = (runtime.realm(REALM), Actor::person("bench"));
+        let world = Self { engine, actor, directory, sink, store, group };
         if world.engine.sources().await?.is_empty() {
             world.engine.put_source(&world.actor, source(&folder.join("hr.csv"))).await?;
-            for name in &targets {
-                world.engine.put_target(&world.actor, target(name, drive)).await?;
+            for name in &options.targets {
+                let settings = target(name, options.drive, options.side_by_side);
+                world.engine.put_target(&world.actor, settings).await?;
             }
         }
         Ok(world)
@@ -188,9 +215,9 @@ fn source(path: &Path) -> SourceSettings {
     }
 }
 
-fn target(name: &TargetName, drive: Drive) -> TargetSettings {
+fn target(name: &TargetName, drive: Drive, side_by_side: u32) -> TargetSettings {
     let mut settings = TargetSettings::new(name.as_str(), "memory");
-    settings.drive = drive;
+    (settings.drive, settings.concurrency) = (drive, side_by_side);
     // A first load is more creates than the guard lets through unasked.
     settings.budgets.0.insert(BudgetKind::Create, Budget { always: 1_000_000, percent: 100 });
     let user = ClassSettings {

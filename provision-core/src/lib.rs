@@ -129,6 +129,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | the store in one SQLite file |
 //! | `sqlite-bundled` | yes | builds SQLite; turn it off to link the host's |
+//! | `nats` | no | events to NATS JetStream, commands from it |
 //! | `testkit` | no | the suites that stores and connectors are held to, and a fault layer for connectors |
 //! | `testkit-proxy` | no | TCP and HTTP proxies that make faults |
 //! | `planted` | no | defects for the tests of this crate; not part of its promises |

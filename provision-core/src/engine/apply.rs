@@ -64,6 +64,15 @@ struct LookedAt {
     planned: Vec<Planned>,
 }
 
+/// Among whom a plan is applied.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Among<'a> {
+    /// Whose edges may go to their groups together with ours.
+    pub(super) company: Option<&'a Company>,
+    /// Others go on after it: what it adds to the audit stream is sealed together with theirs.
+    pub(super) seals_later: bool,
+}
+
 /// Runs a lane that may bring edges until it has ended.
 async fn run_lane(lane: &Lane<'_>, bringing: Option<Bringing<'_>>) -> Result<()> {
     let ended = lane.run().await;
@@ -107,7 +116,7 @@ impl Engine {
         options: &ApplyOptions,
         progress: &Progress,
     ) -> Result<ApplyReport> {
-        self.apply_in(actor, plan, options, progress, None).await
+        self.apply_in(actor, plan, options, progress, Among::default()).await
     }
 
     /// Applies a plan whose edges may go to their groups together with those of other plans.
@@ -117,7 +126,7 @@ impl Engine {
         plan: PlanId,
         options: &ApplyOptions,
         progress: &Progress,
-        company: Option<&Company>,
+        Among { company, seals_later }: Among<'_>,
     ) -> Result<ApplyReport> {
         self.authorize(actor, Operation::Apply)?;
         let mut header = self.plan_header(plan).await?;
@@ -152,7 +161,12 @@ impl Engine {
             true => ApplyReport { done, open: 0, ..untouched(&header) },
             false => self.apply_report(&header).await?,
         };
-        self.finish_apply(actor, header, report).await
+        let report = self.finish_apply(actor, header, report).await?;
+        match seals_later {
+            true => self.seal_soon().await?,
+            false => drop(audit::seal(self.store(), &self.realm).await?),
+        }
+        Ok(report)
     }
 
     /// A lane for each target that may be written to.
@@ -165,7 +179,11 @@ impl Engine {
     ) -> Result<Vec<Lane<'a>>> {
         let facts = self.facts().await?;
         let mut lanes = Vec::new();
-        for name in header.targets.keys() {
+        for (name, counts) in &header.targets {
+            // One where everybody was left as they are needs no connector, and nothing of it.
+            if counts.steps.is_empty() {
+                continue;
+            }
             let target = match self.target(name).await {
                 Ok(target) => target.value,
                 Err(error) if error.is_not_found() => continue,
@@ -322,7 +340,6 @@ impl Engine {
                 }
             }
         }
-        audit::seal(self.store(), &self.realm).await?;
         Ok(report)
     }
 

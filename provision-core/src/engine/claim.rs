@@ -105,59 +105,94 @@ impl Engine {
         Ok(committed.then_some(claimed))
     }
 
+    /// Gives claims back, all in one commit where nobody is in the way. For each whether it was still held; those that
+    /// were not are left alone.
+    pub(super) async fn give_back_all(&self, claimed: &[(&Work, Rest)]) -> Result<Vec<bool>> {
+        let keys: Vec<String> = claimed.iter().map(|(work, _)| work.order.clone()).collect();
+        let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut kept = Vec::with_capacity(claimed.len());
+        for ((work, rest), known) in claimed.iter().zip(known) {
+            kept.push(self.free(&mut changes, work, known, *rest)?);
+        }
+        if self.store().commit(changes).await? == Commit::Committed {
+            return Ok(kept);
+        }
+        // Somebody marked one of them meanwhile, or took it over.
+        kept.clear();
+        for (work, rest) in claimed {
+            kept.push(self.give_back(work, *rest).await?);
+        }
+        Ok(kept)
+    }
+
     /// Gives a claim back. A newer mark stays. False when the claim was lost: the lease ended and somebody else took
     /// the identity over, so that nothing is written.
     pub(super) async fn give_back(&self, claimed: &Work, rest: Rest) -> Result<bool> {
-        let Some(lease) = &claimed.lease else { return Ok(false) };
         for _ in 0..TRIES_MAX {
             let known = store::get::<Work>(self.store(), &self.realm, &claimed.order).await?;
-            let Some(Stored { version, value }) = known else { return Ok(false) };
-            // Planted: the lease and its fence are not looked at.
-            let fenced = !planted::is(Defect::StaleLeaseCommits);
-            if fenced && !value.is_held_by(lease) {
-                return Ok(false);
-            }
             let mut changes = Changes::in_realm(&self.realm);
-            if fenced {
-                changes.expect.push(Expect::Column {
-                    table: Table::Work,
-                    key: claimed.order.clone(),
-                    column: "fence",
-                    value: lease.fence.to_string(),
-                });
-            }
-            let free = Work { lease: None, ..value };
-            // Planted: nobody asks for newer marks.
-            let seen =
-                free.generation == claimed.generation || planted::is(Defect::DirtyClearedAfterNewerChange);
-            // Planted: the process remembers the date.
-            let rest = match rest {
-                Rest::Done(Some(_)) if planted::is(Defect::EndDateForgotten) => Rest::Done(None),
-                rest => rest,
-            };
-            match rest {
-                _ if !seen => changes.replace(version, &free)?,
-                Rest::Done(None) => {
-                    let key = claimed.order.clone();
-                    changes.expect.push(Expect::Version { table: Table::Work, key: key.clone(), version });
-                    changes.delete::<Work>(key);
-                }
-                Rest::Done(Some(at)) => {
-                    changes.replace(version, &Work { due_at: at, urgent: false, ..free })?;
-                }
-                // By the store's clock, as it is claimed: or a process whose clock is behind would claim it again and
-                // again, and find each time that it is too early.
-                Rest::Later(at) => {
-                    let due_at = self.inner.skew.at_most(at);
-                    changes.replace(version, &Work { due_at, ..free })?;
-                }
-                Rest::Parked(until) => changes.replace(version, &free.parked(until))?,
+            if !self.free(&mut changes, claimed, known, rest)? {
+                return Ok(false);
             }
             if self.store().commit(changes).await? == Commit::Committed {
                 return Ok(true);
             }
         }
         Err(busy())
+    }
+
+    /// Adds the end of a claim to a commit; false when it is not held any more.
+    fn free(
+        &self,
+        changes: &mut Changes,
+        claimed: &Work,
+        known: Option<Stored<Work>>,
+        rest: Rest,
+    ) -> Result<bool> {
+        let (Some(lease), Some(Stored { version, value })) = (&claimed.lease, known) else {
+            return Ok(false);
+        };
+        // Planted: the lease and its fence are not looked at.
+        let fenced = !planted::is(Defect::StaleLeaseCommits);
+        if fenced && !value.is_held_by(lease) {
+            return Ok(false);
+        }
+        if fenced {
+            changes.expect.push(Expect::Column {
+                table: Table::Work,
+                key: claimed.order.clone(),
+                column: "fence",
+                value: lease.fence.to_string(),
+            });
+        }
+        let free = Work { lease: None, ..value };
+        // Planted: nobody asks for newer marks.
+        let seen = free.generation == claimed.generation || planted::is(Defect::DirtyClearedAfterNewerChange);
+        // Planted: the process remembers the date.
+        let rest = match rest {
+            Rest::Done(Some(_)) if planted::is(Defect::EndDateForgotten) => Rest::Done(None),
+            rest => rest,
+        };
+        match rest {
+            _ if !seen => changes.replace(version, &free)?,
+            Rest::Done(None) => {
+                let key = claimed.order.clone();
+                changes.expect.push(Expect::Version { table: Table::Work, key: key.clone(), version });
+                changes.delete::<Work>(key);
+            }
+            Rest::Done(Some(at)) => {
+                changes.replace(version, &Work { due_at: at, urgent: false, ..free })?;
+            }
+            // By the store's clock, as it is claimed: or a process whose clock is behind would claim it again and
+            // again, and find each time that it is too early.
+            Rest::Later(at) => {
+                let due_at = self.inner.skew.at_most(at);
+                changes.replace(version, &Work { due_at, ..free })?;
+            }
+            Rest::Parked(until) => changes.replace(version, &free.parked(until))?,
+        }
+        Ok(true)
     }
 }
 
@@ -251,6 +286,25 @@ mod tests {
         assert!(realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap());
         assert_eq!(realm.engine.due_count(realm.engine.now()).await.unwrap(), 0);
         assert!(!realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap(), "given back once");
+    }
+
+    #[tokio::test]
+    async fn of_a_batch_that_is_given_back_what_was_lost_or_marked_again_stays() {
+        let realm = realm();
+        let mut identities = Vec::new();
+        for number in 1..=4 {
+            identities.push(realm.dirty(number, false).await);
+        }
+        let late = realm.claim("a").await;
+        realm.wait(LEASE);
+        let taken = realm.engine.claim_due("b", LEASE, 1).await.unwrap().remove(0);
+        realm.engine.mark_dirty(&identities[3..]).await.unwrap();
+        let rests: Vec<(&Work, Rest)> = late.iter().map(|work| (work, Rest::Done(None))).collect();
+        let kept = realm.engine.give_back_all(&rests).await.unwrap();
+        assert_eq!(kept, late.iter().map(|work| work.identity != taken.identity).collect::<Vec<_>>());
+        let left: Vec<IdentityId> = realm.claim("c").await.iter().map(|work| work.identity).collect();
+        assert_eq!(left, identities[3..], "marked while somebody worked; the other one is held");
+        assert!(realm.engine.give_back(&taken, Rest::Done(None)).await.unwrap());
     }
 
     #[tokio::test]

@@ -324,7 +324,7 @@ pub(crate) fn missing(what: &str, name: &str) -> Error {
 }
 
 /// Names are parts of row keys: letters, digits, `-` and `_`.
-fn check_name(what: &str, name: &str) -> Result<()> {
+pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
     let good = !name.is_empty()
         && name.len() <= 64
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

@@ -1,12 +1,14 @@
 //! The continuous drive: dirty identities are claimed, planned and brought right, without anybody asking.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 
 use super::worker::Worker;
 use super::{Engine, Stop};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::execute::Company;
 use crate::id::PlanId;
 use crate::model::Actor;
@@ -121,7 +123,25 @@ impl RunReport {
         note(&mut self.held, plan);
     }
 }
+
 impl Engine {
+    /// Runs schedules when they are due, until the drive is stopped.
+    async fn run_schedules(&self, actor: &Actor, options: &RunOptions) {
+        while !options.stop.is_stopped() {
+            let ran = async {
+                for name in self.due_schedules().await? {
+                    self.run_schedule(actor, &name, options).await?;
+                }
+                Ok::<(), Error>(())
+            };
+            if let Err(error) = ran.await {
+                tracing::warn!(error = %error.report(), "schedules were not run");
+            }
+            let sleep = self.inner.clock.deadline(options.poll);
+            select(sleep, pin!(options.stop.stopped())).await;
+        }
+    }
+
     /// Runs the continuous drive: on targets whose drive is `enforce`, what is dirty and due is brought right; leavers
     /// go first. Due by the clock alone counts as dirty. Steps in escrow are gone on with when they are due, and held
     /// plans of this actor when their hold is approved.
@@ -140,7 +160,14 @@ impl Engine {
         for number in 0..options.workers.max(1) {
             workers.push(Worker::new(self, actor, options, number == 0, &company)?);
         }
-        let ended = futures_util::future::join_all(workers.into_iter().map(Worker::run)).await;
+        let workers = futures_util::future::join_all(workers.into_iter().map(Worker::run));
+        let ended = match options.until {
+            RunUntil::Idle => workers.await,
+            RunUntil::Forever => match select(workers, pin!(self.run_schedules(actor, options))).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(((), workers)) => workers.await,
+            },
+        };
         let mut report = RunReport::default();
         for ended in ended {
             report.add(ended?);

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::id::SourceName;
 use crate::ingest::{FeedOutcome, Ingest};
 use crate::model::Actor;
-use crate::runtime::Operation;
+use crate::runtime::{Operation, meter};
 use crate::source::Feed;
 
 impl Engine {
@@ -48,6 +48,9 @@ impl Engine {
     ) -> Result<FeedOutcome> {
         self.authorize(actor, Operation::Ingest)?;
         let outcome = self.road(actor).feed(source.as_str(), feed, progress).await?;
+        if let FeedOutcome::Applied(report) | FeedOutcome::Refused { report, .. } = &outcome {
+            meter::feed_rows(report.counts.rows);
+        }
         audit::seal(self.store(), &self.realm).await?;
         Ok(outcome)
     }

@@ -1,7 +1,7 @@
 //! The drive of all realms of a store, with one set of workers. A realm in which nothing is due costs its rows and
 //! nothing else: no task, no timer, no connector and no poll of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorRecord, Result};
 use crate::execute::Company;
 use crate::id::RealmId;
 use crate::model::{Actor, Work};
-use crate::runtime::{Inner, Runtime};
+use crate::runtime::{Inner, Runtime, meter};
 use crate::store::{Due, Table};
 use crate::value::Timestamp;
 
@@ -29,6 +29,8 @@ use crate::value::Timestamp;
 const PAGE: u32 = 1_000;
 /// Realms whose last error is kept.
 const PROBLEMS_MAX: usize = 1_000;
+/// Schedules run at the same time.
+const SCHEDULES_MAX: usize = 4;
 /// How long a connector may be without use before it is given up.
 const CONNECTOR_IDLE: Duration = Duration::from_secs(600);
 /// How often what is not needed any more is given up.
@@ -134,6 +136,8 @@ enum Event {
         report: RunReport,
         prepared: Result<Prepared>,
     },
+    /// A schedule was run, or another node runs it.
+    Ran { realm: RealmId, name: String, ended: Result<()> },
     /// It is over.
     Over { turn: Turn, report: RunReport, ended: Result<()> },
 }
@@ -148,6 +152,8 @@ struct RealmsDrive<'a> {
     /// Workers of one realm send their edges together, while it has any.
     companies: BTreeMap<RealmId, Arc<Company>>,
     report: RealmsReport,
+    /// Schedules that are being run.
+    schedules: BTreeSet<(RealmId, String)>,
     /// What the node's row tells.
     claimed: &'a AtomicU64,
     under_way: FuturesUnordered<Part<'a>>,
@@ -173,6 +179,7 @@ impl<'a> RealmsDrive<'a> {
             turns: Turns::new(options.workers),
             companies: BTreeMap::new(),
             report: RealmsReport::default(),
+            schedules: BTreeSet::new(),
             claimed,
             under_way: FuturesUnordered::new(),
             after: Default::default(),
@@ -242,7 +249,7 @@ impl<'a> RealmsDrive<'a> {
     async fn look(&mut self) -> Result<()> {
         let now = self.inner.clock.now();
         self.look_at = now.plus(self.options.poll);
-        self.take_inbox().await;
+        take_inbox(self.inner).await;
         let found = async {
             let stored = self.inner.store.now().await?;
             let dues: Vec<Due> = Reason::ALL
@@ -276,17 +283,6 @@ impl<'a> RealmsDrive<'a> {
             self.turns.forget(now);
         }
         Ok(())
-    }
-
-    /// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
-    async fn take_inbox(&self) {
-        let problem = match Runtime(Arc::clone(self.inner)).take_inbox().await {
-            Ok(report) => report.problem.map(Error::from),
-            Err(error) => Some(error),
-        };
-        if let Some(error) = problem {
-            tracing::warn!(error = %error.report(), "what the host handed over waits");
-        }
     }
 
     /// Waits until a part of a turn has ended, or there is something for a worker that is free.
@@ -333,9 +329,13 @@ impl<'a> RealmsDrive<'a> {
         match event {
             Event::Begun { turn, engine, owner, company, report, prepared } => {
                 self.claimed.fetch_add(report.claimed, Ordering::Relaxed);
+                meter::turn(report.claimed);
                 self.report.total.add(report);
                 match prepared {
-                    Ok(Prepared { claimed, moved, more }) => {
+                    Ok(Prepared { claimed, moved, more, schedules }) => {
+                        for name in schedules {
+                            self.run_schedule(&engine, name);
+                        }
                         if more {
                             self.turns.wait(&turn.realm, turn.urgent, now);
                         }
@@ -354,7 +354,15 @@ impl<'a> RealmsDrive<'a> {
                 }
                 self.over(&turn);
             }
+            Event::Ran { realm, name, ended } => {
+                if let Err(error) = ended {
+                    let realm = realm.as_str();
+                    tracing::warn!(realm, schedule = name, error = %error.report(), "a schedule was not run");
+                }
+                self.schedules.remove(&(realm, name));
+            }
             Event::Over { turn, report, ended } => {
+                meter::lost(report.lost);
                 self.report.total.add(report);
                 self.over(&turn);
                 match ended {
@@ -363,6 +371,21 @@ impl<'a> RealmsDrive<'a> {
                 }
             }
         }
+    }
+
+    /// Runs a schedule beside the turns; the realm's work does not wait for it.
+    fn run_schedule(&mut self, engine: &Engine, name: String) {
+        let key = (engine.realm.clone(), name.clone());
+        let stopped = self.options.stop.is_stopped() || self.options.until == RunUntil::Idle;
+        // Those that find no place are found again.
+        if stopped || self.schedules.len() >= SCHEDULES_MAX || !self.schedules.insert(key) {
+            return;
+        }
+        let (engine, actor, options) = (engine.clone(), self.actor, self.options);
+        self.under_way.push(Box::pin(async move {
+            let ended = engine.run_schedule(actor, &name, options).await;
+            Event::Ran { realm: engine.realm.clone(), name, ended }
+        }));
     }
 
     fn over(&mut self, turn: &Turn) {
@@ -405,6 +428,17 @@ async fn begin(
         Err(error) => (String::new(), RunReport::default(), Err(error)),
     };
     Event::Begun { turn, engine, owner, company, report, prepared }
+}
+
+/// Takes in what the host handed over in the store itself. What goes wrong stays there, and comes again.
+async fn take_inbox(inner: &Arc<Inner>) {
+    let problem = match Runtime(Arc::clone(inner)).take_inbox().await {
+        Ok(report) => report.problem.map(Error::from),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = problem {
+        tracing::warn!(error = %error.report(), "what the host handed over waits");
+    }
 }
 
 /// Plans and applies the batch of a turn, and gives it back.

@@ -59,8 +59,8 @@ impl Worker<'_> {
                 // A step in escrow is gone on with when the identity is due.
                 let attempt = attempts.get(&planned.identity).copied().filter(|at| *at > now);
                 let again = attempt.map_or(now.plus(LOOK_AGAIN), |at| at.min(now.plus(LOOK_AGAIN)));
-                let unbegun = attempts.get(&planned.identity).is_none();
-                let rest = if open.contains(&planned.identity) && unbegun && progress.is_stopped() {
+                let at_once = attempts.get(&planned.identity).is_none_or(|at| *at <= now);
+                let rest = if open.contains(&planned.identity) && at_once && progress.is_stopped() {
                     // Whoever comes next may begin at once.
                     Rest::Later(now)
                 } else if open.contains(&planned.identity) {

@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Result};
 use crate::execute::{JournalEntry, StepState};
 use crate::id::{PlanId, TargetName};
 use crate::model::HoldState;
-use crate::plan::{Drive, PlanState};
+use crate::plan::{Drive, PlanHeader, PlanState};
 use crate::runtime::Progress;
 use crate::store::{self, Changes, Expect, Record, Select, Table};
 use crate::value::Timestamp;
@@ -49,7 +49,7 @@ impl Worker<'_> {
         let engine = self.engine;
         let noted = store::get::<Meta<Approved>>(engine.store(), &engine.realm, APPROVED).await?;
         let due = self.due_plans().await?;
-        let mut went_on = 0;
+        let (mut went_on, mut elsewhere) = (0, false);
         for plan in due {
             if went_on >= most || self.options.stop.is_stopped() {
                 break;
@@ -70,19 +70,45 @@ impl Worker<'_> {
             if went_on >= most || self.options.stop.is_stopped() {
                 return Ok(true);
             }
-            match self.apply_drained(header.id).await {
-                Ok(()) => {}
+            match self.apply_alone(&header).await {
+                Ok(true) => went_on += 1,
+                Ok(false) => elsewhere = true,
                 // Somebody else carried it out at the same moment.
-                Err(error) if error.kind() == ErrorKind::Conflict => continue,
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
             }
-            engine.mark_dirty(scope_of(&header)).await?;
-            went_on += 1;
         }
-        if let Some(noted) = noted {
+        let Some(noted) = noted else { return Ok(went_on > 0) };
+        // What a process that was stopped, or is gone, has left of an approved plan.
+        for header in engine.plans(PlanState::Applying).await? {
+            if header.hold.is_none() || header.expires_at <= engine.now() {
+                continue;
+            }
+            if went_on >= most || self.options.stop.is_stopped() {
+                return Ok(true);
+            }
+            match self.apply_alone(&header).await? {
+                true => went_on += 1,
+                false => elsewhere = true,
+            }
+        }
+        if !elsewhere && !self.options.stop.is_stopped() {
             engine.forget_approval(noted.version).await?;
         }
         Ok(went_on > 0)
+    }
+
+    /// Carries an approved plan out, unless another process does: false.
+    async fn apply_alone(&mut self, header: &PlanHeader) -> Result<bool> {
+        let (engine, lasts, plan) = (self.engine, self.options.lease, header.id);
+        let worker = &mut *self;
+        let name = format!("plan/{plan}");
+        match engine.under_lease(&name, lasts, move |_| worker.apply_drained(plan)).await? {
+            Some(ended) => ended?,
+            None => return Ok(false),
+        }
+        engine.mark_dirty(scope_of(header)).await?;
+        Ok(true)
     }
 
     /// Applies a plan, which may have as many steps as a population, until the drive has to end.

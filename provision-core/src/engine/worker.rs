@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::apply::Among;
 use super::rest::{LOOK_AGAIN, Rest};
 use super::stop::drained;
 use super::{ApplyOptions, Engine, PlanOptions, RunOptions, RunReport, RunUntil};
@@ -25,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) moved: bool,
     /// There is probably more to do in the realm.
     pub(super) more: bool,
+    /// Schedules that are due.
+    pub(super) schedules: Vec<String>,
 }
 
 /// One worker of a drive.
@@ -107,9 +110,9 @@ impl<'a> Worker<'a> {
             Ok(()) => Rest::Done(None),
             Err(_) => Rest::Later(self.engine.now().plus(LOOK_AGAIN)),
         };
-        for work in &claimed {
-            let rest = rests.get(&work.identity).copied().unwrap_or(otherwise);
-            let kept = self.engine.give_back(work, rest).await?;
+        let rest_of = |work: &Work| rests.get(&work.identity).copied().unwrap_or(otherwise);
+        let rests: Vec<(&Work, Rest)> = claimed.iter().map(|work| (work, rest_of(work))).collect();
+        for ((_, rest), kept) in rests.iter().zip(self.engine.give_back_all(&rests).await?) {
             self.report.lost += u64::from(!kept);
             self.report.parked += u64::from(kept && matches!(rest, Rest::Parked(_)));
         }
@@ -155,7 +158,7 @@ impl<'a> Worker<'a> {
         engine.authorize(self.actor, Operation::Apply)?;
         engine.expect_policy(&engine.policy()?.version()).await?;
         let batch = self.batch();
-        let (mut moved, mut more) = (false, false);
+        let (mut moved, mut more, mut schedules) = (false, false, Vec::new());
         if self.first {
             engine.finish_marking().await?;
             let woken = self.wake_by_clock(u64::from(batch)).await?;
@@ -163,6 +166,7 @@ impl<'a> Worker<'a> {
             let went_on = self.go_on(1).await? && self.report.ended() > ended;
             moved = woken > 0 || went_on;
             more = woken >= u64::from(batch) || went_on;
+            schedules = engine.due_schedules().await?;
         }
         let (owner, lease) = (&self.owner, self.options.lease);
         let claimed = match urgent {
@@ -171,7 +175,7 @@ impl<'a> Worker<'a> {
         };
         self.report.claimed += claimed.len() as u64;
         more |= claimed.len() as u64 >= u64::from(batch);
-        Ok(Prepared { claimed, moved, more })
+        Ok(Prepared { claimed, moved, more, schedules })
     }
 
     fn batch(&self) -> u32 {
@@ -208,7 +212,9 @@ impl<'a> Worker<'a> {
             _ => self.engine.apply_report(&header).await?,
         };
         let options = ApplyOptions { patience: Duration::ZERO };
-        let report = self.engine.apply_in(self.actor, plan, &options, progress, Some(self.company)).await?;
+        let seals_later = self.options.until == RunUntil::Forever;
+        let among = Among { company: Some(self.company), seals_later };
+        let report = self.engine.apply_in(self.actor, plan, &options, progress, among).await?;
         self.report.done += report.done.saturating_sub(before.done);
         self.report.failed += report.failed.saturating_sub(before.failed);
         self.report.skipped += report.skipped.saturating_sub(before.skipped);

@@ -9,8 +9,6 @@ use crate::id::RealmId;
 use crate::store::{Put, Record, Table};
 use crate::value::Timestamp;
 
-/// The realm of rows that belong to no tenant: sinks, and commands that were set aside.
-const COMMON: &str = ":provision";
 /// The row that says that a realm has something to send, or rows to delete later.
 const MARK: &str = "outbox";
 /// The mark's column while something may be unsent. It sorts behind every instant, so that who asks what is due at an
@@ -19,9 +17,9 @@ const UNSENT: &str = "outbox|unsent";
 /// Before the instant from which on sent rows may be deleted.
 const SENT: &str = "outbox|until|";
 
-/// The realm of rows that belong to no tenant.
+/// The realm of rows that belong to no tenant: sinks, and commands that were set aside.
 pub(crate) fn common() -> RealmId {
-    RealmId::new(COMMON)
+    RealmId::new(":provision")
 }
 
 /// Whether a row of [`Table::Meta`] is one of the outbox's own: nothing of the realm itself changes with it.

@@ -99,9 +99,13 @@ impl Lane<'_> {
             if page.is_empty() {
                 return Ok(Turn { sent, end: self.caught_up(realm, &mark, &mut at).await? });
             }
-            let moved = self.batch(realm, &epoch, &page, &mut at, (begun, now)).await?;
-            sent += moved.0;
-            match moved.1 {
+            // The next page is read while this one is sent.
+            let last = page.last().map_or(at.value.sent, |(number, _)| *number);
+            let batch = self.batch(realm, &epoch, &page, &mut at, (begun, now));
+            let (moved, next) = futures_util::join!(batch, self.page(realm, last));
+            let (count, moved) = moved?;
+            sent += count;
+            match moved {
                 Moved::All => {}
                 Moved::Lost => return Ok(Turn { sent, end: TurnEnd::Wait(self.options.poll) }),
                 Moved::Failed(error, rest) => return Ok(Turn { sent, end: TurnEnd::Failed(error, rest) }),
@@ -111,7 +115,7 @@ impl Lane<'_> {
                 self.keep(realm, &mut at).await?;
                 break;
             }
-            page = self.page(realm, at.value.sent).await?;
+            page = next?;
         }
         Ok(Turn { sent, end: TurnEnd::More })
     }

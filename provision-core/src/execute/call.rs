@@ -26,9 +26,12 @@ impl Lane<'_> {
         let arrival = stage.map(Stage::arrival);
         // Edges get their turn when they are sent: until then they may wait for company.
         let _turn = match &unit {
-            Unit::Step(_) => self.calls.acquire().await.ok(),
+            Unit::Step(_) => self.call_turn().await,
             Unit::Edges { .. } => None,
         };
+        if self.ends() {
+            return unsent(unit, std::time::Duration::ZERO, ENDED_WHY);
+        }
         if let Some(left) = self.pause() {
             return unsent(unit, left, PAUSE_WHY);
         }
@@ -60,10 +63,7 @@ impl Lane<'_> {
         }
         let errors: Vec<(ErrorKind, Retry)> = sent.iter().flatten().copied().collect();
         if let Some((_, retry)) = errors.iter().find(|(kind, _)| *kind == ErrorKind::RateLimited) {
-            return self.pace(match retry {
-                Retry::After(Some(after)) => *after,
-                _ => PAUSE,
-            });
+            return self.pace(asked_for(*retry));
         }
         match errors.first() {
             Some((kind, _)) if errors.len() == sent.len() => self.note(Some(*kind)),
@@ -316,8 +316,19 @@ pub(super) fn key_of(begun: &Begun) -> Result<ObjectKey> {
 /// How long a lane pauses when a target is overrun and does not say for how long.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// For how long a target that is overrun asked.
+pub(super) fn asked_for(retry: Retry) -> std::time::Duration {
+    match retry {
+        Retry::After(Some(after)) => after,
+        _ => PAUSE,
+    }
+}
+
 /// Why a step is not sent while its lane pauses.
 pub(super) const PAUSE_WHY: &str = "the target asked for a pause";
+
+/// Why a step is not sent when its lane ends.
+const ENDED_WHY: &str = "the lane was stopped before its turn came";
 
 /// Why a step is not sent after its time.
 const LATE_WHY: &str = "its turn did not come before the deadline of its intent";
@@ -328,8 +339,13 @@ const UNSENT: (ErrorKind, Retry) = (ErrorKind::RateLimited, Retry::After(Some(st
 /// The error of a step whose time was over before it was sent. Nothing failed: the attempt does not count, neither
 /// against the step nor against the target.
 pub(super) fn late() -> Error {
+    unsent_for(LATE_WHY)
+}
+
+/// The error of a step that was not sent, though nothing is wrong with it: it is begun again at once.
+pub(super) fn unsent_for(why: &str) -> Error {
     let (kind, retry) = UNSENT;
-    Error::new(kind, LATE_WHY).with_effect(Effect::None).with_retry(retry)
+    Error::new(kind, why).with_effect(Effect::None).with_retry(retry)
 }
 
 /// The target was asked before it must show what was written. It answered well: its breaker hears of nothing.

@@ -3,20 +3,25 @@
 use std::sync::PoisonError;
 
 use super::Ended;
-use super::call::{PAUSE_WHY, key_of, late, unsupported};
+use super::call::{PAUSE_WHY, asked_for, key_of, late, unsent_for, unsupported};
 use super::company::{Arrival, Asked, Group};
+use super::group_lane::Entered;
 use super::lane::Lane;
 use super::wave::Begun;
 use crate::connector::{
-    Connector, Context, Discovery, Edge, GetRequest, ListRequest, MembershipRequest, ObjectKey, collect,
+    Connector, Context, Discovery, Edge, EdgeOutcome, GetRequest, ListRequest, MembershipFacet,
+    MembershipRequest, ObjectKey, collect,
 };
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::filter::Filter;
 use crate::id::ClassName;
 use crate::plan::Action;
 use crate::planted::{self, Defect};
-use crate::runtime::within;
+use crate::runtime::{meter, within};
 use crate::value::Timestamp;
+
+/// Why edges are not sent while another node writes their group.
+const ELSEWHERE_WHY: &str = "another node sends to this group";
 
 impl Lane<'_> {
     /// Makes one attempt at edges of one group; with an `arrival`, they may wait for those of other plans.
@@ -88,25 +93,15 @@ impl Lane<'_> {
             (0..count).map(|_| Err(Error::from(record.clone()))).collect()
         };
         let Some(facet) = self.connector.membership() else { return all(unsupported("memberships")) };
-        // It does not matter to a turn that nobody gives any more.
-        let _turn = self.calls.acquire().await.ok();
-        if let Some(left) = self.pause() {
-            let error = Error::new(ErrorKind::RateLimited, PAUSE_WHY).with_effect(Effect::None);
-            return all(error.with_retry(Retry::After(Some(left))));
-        }
-        let limit = self.limit_until(until);
-        if limit.is_zero() {
-            return all(late());
-        }
-        let mut cx = Context::new(self.engine.realm.clone(), correlation);
-        cx.deadline = Some(self.engine.now().plus(limit));
-        let request = MembershipRequest {
-            class: group.class.clone(),
-            group: group.key.clone(),
-            member_class: group.members.clone(),
-            edges: edges.into_iter().map(|edge| edge.edge).collect(),
+        let entered = match self.enter(group, until).await {
+            Ok(Some(entered)) => entered,
+            Ok(None) => return all(unsent_for(ELSEWHERE_WHY)),
+            Err(error) => return all(error.with_effect(Effect::None)),
         };
-        match within(self.engine.inner.clock.as_ref(), limit, facet.change(&cx, request)).await {
+        let edges = edges.into_iter().map(|edge| edge.edge).collect();
+        let outcome = self.request_in(group, edges, facet, (until, correlation), &entered).await;
+        self.leave(entered).await;
+        match outcome {
             Ok(outcomes) if outcomes.len() == count => {
                 let outcome = |error: Option<_>| error.map_or(Ok(()), |error| Err(Error::from(error)));
                 outcomes.into_iter().map(|edge| outcome(edge.error)).collect()
@@ -121,6 +116,49 @@ impl Lane<'_> {
             }
             Err(error) => all(error),
         }
+    }
+
+    /// Sends one request in the lane of its group, when its turn has come.
+    async fn request_in(
+        &self,
+        group: &Group,
+        edges: Vec<Edge>,
+        facet: &dyn MembershipFacet,
+        (until, correlation): (Timestamp, String),
+        entered: &Entered<'_>,
+    ) -> Result<Vec<EdgeOutcome>> {
+        let _turn = self.call_turn().await;
+        if let Some(left) = self.pause() {
+            let error = Error::new(ErrorKind::RateLimited, PAUSE_WHY).with_effect(Effect::None);
+            return Err(error.with_retry(Retry::After(Some(left))));
+        }
+        self.turn(self.limit_until(until) / 2).await?;
+        // Once the lane is lost, another node may write the group.
+        let limit = self.limit_until(until).min(entered.left(self.engine.now()));
+        if limit.is_zero() {
+            return Err(late());
+        }
+        let mut cx = Context::new(self.engine.realm.clone(), correlation);
+        cx.deadline = Some(self.engine.now().plus(limit));
+        let request = MembershipRequest {
+            class: group.class.clone(),
+            group: group.key.clone(),
+            member_class: group.members.clone(),
+            edges,
+        };
+        let call = within(self.engine.inner.clock.as_ref(), limit, facet.change(&cx, request));
+        let answer = meter::request(&self.target.settings.name, self.engine, call).await;
+        let retries = match &answer {
+            Err(error) => vec![(error.kind(), error.retry())],
+            Ok(outcomes) => {
+                let errors = outcomes.iter().filter_map(|edge| edge.error.clone()).map(Error::from);
+                errors.map(|error| (error.kind(), error.retry())).collect()
+            }
+        };
+        if let Some((_, retry)) = retries.into_iter().find(|(kind, _)| *kind == ErrorKind::RateLimited) {
+            self.told_to_pause(asked_for(retry)).await;
+        }
+        answer
     }
 
     /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.

@@ -106,7 +106,7 @@ impl Lane<'_> {
     }
 
     async fn send_edges(&self, wave: Vec<Edge>, gathered: &Gathered, last: bool) -> Result<()> {
-        if self.stopped() || self.progress.is_stopped() {
+        if self.stopped() || self.ends() {
             return Ok(());
         }
         let (mut steps, mut entries) = (Vec::with_capacity(wave.len()), Entries::new());

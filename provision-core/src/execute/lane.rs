@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::call::asked_for;
 use super::company::Company;
 use super::gathered::{Gathered, is_edge};
 use super::order::{Order, Orders};
@@ -19,9 +20,9 @@ use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{IdentityId, StepId};
 use crate::model::{Actor, ConfiguredTarget, Quarantine};
-use crate::plan::PlanHeader;
+use crate::plan::{Drive, PlanHeader};
 use crate::planted::{self, Defect};
-use crate::runtime::{Progress, within};
+use crate::runtime::{Progress, meter, within};
 use crate::store::{self, Changes, Stored};
 use crate::value::Timestamp;
 
@@ -29,6 +30,8 @@ use crate::value::Timestamp;
 pub(super) const WAVE: usize = 256;
 /// Chunks executed side by side.
 pub(super) const AHEAD: usize = 2;
+/// How often a lane looks whether its target was stopped, or asked for a pause elsewhere: before a wave.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// Failures in a row that put a target into quarantine.
 const FAILURES_MAX: u32 = 10;
 /// How long a target stays in quarantine before somebody looks again.
@@ -51,6 +54,10 @@ pub(crate) struct Lane<'a> {
         std::sync::Mutex<BTreeMap<(crate::id::ClassName, String), crate::connector::ObjectKey>>,
     /// The target asked for a pause until then (microseconds since the Unix epoch).
     pub(crate) not_before: AtomicI64,
+    /// When it last looked what other processes know of the target (microseconds since the Unix epoch).
+    pub(super) looked_at: AtomicI64,
+    /// Somebody stopped the target.
+    pub(super) halted: AtomicBool,
     /// Failures in a row.
     pub(crate) failures: AtomicU32,
     /// Steps that this lane has done.
@@ -121,6 +128,9 @@ impl<'a> Lane<'a> {
             patience: Duration::ZERO,
             groups: Default::default(),
             not_before: AtomicI64::new(0),
+            // Its target was read a moment ago.
+            looked_at: AtomicI64::new(engine.now().as_micros()),
+            halted: AtomicBool::new(false),
             failures: AtomicU32::new(target.failures),
             done: AtomicU64::new(0),
             calls: Semaphore::new(concurrency(&target)),
@@ -133,6 +143,7 @@ impl<'a> Lane<'a> {
     /// Executes until nothing is left, nothing can move, or what waits takes longer than the patience.
     pub(crate) async fn run(&self) -> Result<()> {
         let started = self.engine.now();
+        self.hear_of_pauses().await?;
         let mut chunks: Vec<u32> = (0..self.header.chunks).collect();
         // Leavers first: their access ends before anybody gets any.
         let mut moved = self.may_offboard() && self.pass(&chunks, true).await?.moved;
@@ -144,7 +155,7 @@ impl<'a> Lane<'a> {
             if self.stopped() {
                 return self.quarantine().await;
             }
-            if self.progress.is_stopped() {
+            if self.ends() {
                 return Ok(());
             }
             chunks = round.open.into_iter().collect();
@@ -178,7 +189,7 @@ impl<'a> Lane<'a> {
             round.next = Timestamp::earliest(round.next, pass.next);
         }
         drop(passes);
-        if !self.stopped() && !self.progress.is_stopped() {
+        if !self.stopped() && !self.ends() {
             self.drain(&gathered).await?;
         }
         let (moved, ended) = gathered.ended();
@@ -192,7 +203,7 @@ impl<'a> Lane<'a> {
 
     /// Executes what is ready of one chunk, and the requests that its edges made full.
     async fn take_up(&self, number: u32, offboarding: bool, gathered: &Gathered) -> Result<(u32, Pass)> {
-        if self.stopped() || self.progress.is_stopped() {
+        if self.stopped() || self.ends() {
             // Not looked at: as far as anybody knows, it is open.
             return Ok((number, Pass { open: 1, ..Pass::default() }));
         }
@@ -243,7 +254,7 @@ impl<'a> Lane<'a> {
                 })
                 // Leavers do not wait for company.
                 .partition(|ready| !ready.step.offboarding && is_edge(&ready.step.action));
-            if self.stopped() || self.progress.is_stopped() {
+            if self.stopped() || self.ends() {
                 return Ok(pass);
             }
             if ready.is_empty() {
@@ -258,7 +269,7 @@ impl<'a> Lane<'a> {
                     wave.iter().filter(|ready| !settled.contains_key(&ready.step.id)).cloned().collect();
                 settled.append(&mut self.reload(&others).await?);
                 entries.append(&mut settled);
-                if self.stopped() || self.progress.is_stopped() {
+                if self.stopped() || self.ends() {
                     return Ok(pass);
                 }
             }
@@ -355,7 +366,17 @@ impl<'a> Lane<'a> {
             return Err(Error::new(ErrorKind::Unavailable, "the attempt's time was over before the call")
                 .with_effect(Effect::None));
         }
-        within(self.engine.inner.clock.as_ref(), limit, call).await
+        self.turn(limit / 2).await?;
+        // What is left after the turn has come.
+        let limit = self.limit(begun);
+        let call = within(self.engine.inner.clock.as_ref(), limit, call);
+        let answer = meter::request(&self.target.settings.name, self.engine, call).await;
+        if let Err(error) = &answer
+            && let (ErrorKind::RateLimited, retry) = (error.kind(), error.retry())
+        {
+            self.told_to_pause(asked_for(retry)).await;
+        }
+        answer
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -372,6 +393,42 @@ impl<'a> Lane<'a> {
     /// The target asked for a pause: nobody on this lane calls it before that.
     pub(super) fn pace(&self, after: Duration) {
         self.not_before.fetch_max(self.engine.now().plus(after).as_micros(), Ordering::Relaxed);
+    }
+
+    /// Waits until the target may have one call more.
+    pub(super) async fn call_turn(&self) -> Option<SemaphorePermit<'_>> {
+        let waiting = meter::waiting(&self.target.settings.name);
+        // It does not matter to a turn that nobody gives any more.
+        let turn = self.calls.acquire().await.ok();
+        drop(waiting);
+        turn
+    }
+
+    /// Nothing more is begun: the operation was stopped, or the target was.
+    pub(super) fn ends(&self) -> bool {
+        self.progress.is_stopped() || self.halted.load(Ordering::Relaxed)
+    }
+
+    /// Looks, from time to time, whether another process or a person has stopped the target, or it asked for a pause.
+    pub(super) async fn look_around(&self) -> Result<()> {
+        if !self.looks() {
+            return Ok(());
+        }
+        self.hear_of_pauses().await?;
+        let name = &self.target.settings.name;
+        let stopped = match self.engine.target(name).await {
+            Ok(Stored { value, .. }) => {
+                let now = self.engine.now();
+                let quarantined = value.quarantine.as_ref().is_some_and(|quarantine| quarantine.until > now);
+                value.paused || quarantined || value.settings.drive == Drive::Observe
+            }
+            Err(error) if error.is_not_found() => true,
+            Err(error) => return Err(error),
+        };
+        if stopped && !self.halted.swap(true, Ordering::Relaxed) {
+            tracing::info!(target = name.as_str(), "the target was stopped: its lane ends");
+        }
+        Ok(())
     }
 
     /// Takes note of how a call ended, for the breaker.
@@ -410,6 +467,7 @@ impl<'a> Lane<'a> {
         entry.plan = Some(self.header.id);
         changes.append.push(entry.append()?);
         self.engine.store().commit(changes).await?;
+        meter::quarantined(name);
         tracing::warn!(target = name.as_str(), "target in quarantine");
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::id::IdentityId;
 use crate::model::{Identity, Link, Name, Work};
 use crate::plan::BudgetKind;
 use crate::planted::{self, Defect};
+use crate::runtime::meter;
 use crate::store::{self, Changes, Commit, Conflict, Expect, Record, Stored, Table};
 use crate::value::Timestamp;
 
@@ -66,6 +67,7 @@ impl Lane<'_> {
                 Commit::Committed => {
                     self.progress.ended(batch.ended, batch.failed);
                     self.done.fetch_add(batch.ended - batch.failed, Ordering::Relaxed);
+                    meter::steps(batch.ended - batch.failed, batch.failed);
                     self.wake_late(&ended).await?;
                     return Ok(entries);
                 }
@@ -195,5 +197,80 @@ impl Lane<'_> {
             Work::mark(&mut batch.changes, work, identity, false, batch.now)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StepState;
+    use super::super::workbench::{Workbench, jane};
+    use super::*;
+    use crate::connector::ObjectKey;
+    use crate::id::IdentityId;
+    use crate::plan::Action;
+    use crate::value::{Attributes, Zone};
+
+    async fn commit(bench: &Workbench, changes: Changes) {
+        assert_eq!(bench.engine.store().commit(changes).await.unwrap(), Commit::Committed);
+    }
+
+    async fn stored<R: Record>(bench: &Workbench, key: &str) -> Stored<R> {
+        store::get::<R>(bench.engine.store(), bench.engine.realm(), key).await.unwrap().unwrap()
+    }
+
+    fn changes(bench: &Workbench) -> Changes {
+        Changes::in_realm(bench.engine.realm())
+    }
+
+    fn done() -> Ended {
+        Ended::done(Some(ObjectKey::id("object-1")), None)
+    }
+
+    #[tokio::test]
+    async fn a_link_that_somebody_else_wrote_meanwhile_is_read_again() {
+        let bench = Workbench::new().await;
+        let begun = bench.begun(Action::Disable);
+        let mut first = changes(&bench);
+        first.insert(&begun.entry).unwrap();
+        first.insert(&bench.link()).unwrap();
+        commit(&bench, first).await;
+        let mut second = changes(&bench);
+        second.put(&Link { missing: true, ..bench.link() }).unwrap();
+        commit(&bench, second).await;
+        let entries = bench.lane().settle(vec![(begun.clone(), done())]).await.unwrap();
+        let link: Stored<Link> = stored(&bench, &link_key(&begun.step)).await;
+        assert_eq!((link.value.enabled, link.value.missing), (Some(false), true), "both changes are there");
+        let entry: Stored<JournalEntry> = stored(&bench, &begun.entry.key()).await;
+        assert_eq!(entry.value.state, StepState::Done);
+        assert_eq!(entries.get(&begun.step.id), Some(&entry), "with the version to write over");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_account_is_told_that_it_is_there() {
+        for (there, told) in [(true, 1), (false, 0)] {
+            let bench = Workbench::new().await;
+            let waits = Identity {
+                id: IdentityId::from_uuid(uuid::Uuid::from_u128(9)),
+                realm: bench.engine.realm().clone(),
+                attributes: Attributes::new(),
+                provenance: BTreeMap::new(),
+                employment: Default::default(),
+                zone: Zone::utc(),
+                source: "hr".into(),
+                key: "9".to_owned(),
+                version: 1,
+                next_change_at: None,
+            };
+            let mut rows = changes(&bench);
+            rows.insert(&waits).unwrap();
+            rows.insert(&Waiting { identity: waits.id, waits_for: jane() }).unwrap();
+            commit(&bench, rows).await;
+            let failed = Ended::Failed(Error::new(ErrorKind::Conflict, "it failed"));
+            let ended = if there { done() } else { failed };
+            bench.lane().wake_late(&[(bench.begun(Action::Enable), ended)]).await.unwrap();
+            let work =
+                store::get::<Work>(bench.engine.store(), bench.engine.realm(), &waits.order()).await.unwrap();
+            assert_eq!(usize::from(work.is_some()), told);
+        }
     }
 }

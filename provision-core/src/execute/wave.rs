@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use super::company::{Company, Stage};
@@ -86,7 +87,8 @@ impl Lane<'_> {
     ) -> Result<Entries> {
         // One after the other: they spend from the same budgets.
         let turn = self.begins.acquire().await;
-        let begun = self.begin(steps, entries).await?;
+        self.look_around().await?;
+        let begun = if self.ends() { Vec::new() } else { self.begin(steps, entries).await? };
         drop(turn);
         let mut settled = Entries::new();
         if begun.is_empty() {
@@ -106,12 +108,40 @@ impl Lane<'_> {
             let side_by_side = if waits { units.len().max(1) } else { concurrency };
             let stage = company.filter(|_| waits).map(|company| Stage::new(company, units.len()));
             let calls = units.into_iter().map(|unit: Unit| self.call(unit, stage.as_ref()));
-            let mut results =
-                futures_util::stream::iter(calls).buffer_unordered(side_by_side).ready_chunks(SETTLE);
-            while let Some(ended) = results.next().await {
-                let ended: Vec<(Begun, Ended)> = ended.into_iter().flatten().collect();
-                settled.append(&mut self.settle(ended).await?);
+            let calls = futures_util::stream::iter(calls).buffer_unordered(side_by_side).ready_chunks(SETTLE);
+            settled.append(
+                &mut self.settle_all(calls.map(|ended| ended.into_iter().flatten().collect())).await?,
+            );
+        }
+        Ok(settled)
+    }
+
+    /// Journals how calls end, as they end, while the others go on. What ends while a commit is under way goes into the
+    /// next one together: a slow store makes commits larger, and does not keep the target waiting.
+    async fn settle_all(&self, calls: impl Stream<Item = Vec<(Begun, Ended)>>) -> Result<Entries> {
+        let mut calls = pin!(calls);
+        let (mut settled, mut ended, mut calling) = (Entries::new(), Vec::new(), true);
+        while calling || !ended.is_empty() {
+            if ended.is_empty() {
+                match calls.next().await {
+                    Some(more) => ended = more,
+                    None => calling = false,
+                }
+                continue;
             }
+            let first = ended.len().min(SETTLE);
+            let mut settling = pin!(self.settle(ended.drain(..first).collect()));
+            let mut entries = loop {
+                tokio::select! {
+                    biased;
+                    entries = &mut settling => break entries?,
+                    more = calls.next(), if calling => match more {
+                        Some(more) => ended.extend(more),
+                        None => calling = false,
+                    },
+                }
+            };
+            settled.append(&mut entries);
         }
         Ok(settled)
     }
@@ -701,7 +731,7 @@ mod tests {
                 let value = Spending { realm, target, kind, hour: 7, spent, approved };
                 Stored { version: 2, value }
             });
-            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), before: Vec::new() };
+            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), beside: Vec::new() };
             let mut changes = Changes::in_realm(bench.engine.realm());
             lane.spend(&mut changes, buckets, &[(kind, 3)].into(), add).unwrap();
             let row: Spending = serde_json::from_str(&changes.put[0].body).unwrap();
@@ -717,13 +747,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn spending_expects_the_hour_before_to_be_as_it_was() {
+    async fn spending_expects_the_hours_beside_to_be_as_they_were() {
         let bench = Workbench::new().await;
         let kind = BudgetKind::Disable;
         let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
         let hour = hour_of(now());
-        let key = Spending::row_key(&"directory".into(), kind, hour - 1);
-        assert_eq!(buckets.before, [Expect::Absent { table: Spending::TABLE, key }]);
+        let beside = [hour - 1, hour + 1].map(|hour| Spending::row_key(&"directory".into(), kind, hour));
+        assert_eq!(buckets.beside, beside.map(|key| Expect::Absent { table: Spending::TABLE, key }));
         assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
     }
 

@@ -111,6 +111,7 @@ impl Workbench {
             link,
             link_version,
             after_unknown: false,
+            shown_at: None,
             ticket: None,
             resolve_only: None,
         }

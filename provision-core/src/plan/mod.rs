@@ -22,7 +22,7 @@ pub use names::{NameIndex, StemQuery};
 pub use planner::plan_identity;
 pub(crate) use render::render_derivation;
 pub use render::{render_header, render_skip, render_step};
-pub use settings::{ClassSettings, Drive, OnDelete, RetrySchedule, TargetSettings};
+pub use settings::{ClassSettings, Drive, OnDelete, PaceSettings, RetrySchedule, TargetSettings};
 pub use spending::Spending;
 pub use step::{Action, OutputRef, Precondition, Reason, Step};
 

@@ -66,6 +66,21 @@ impl Default for RetrySchedule {
     }
 }
 
+/// How fast a target may be called, by all processes that share the store together. Counted are the calls that change
+/// something there or look something up for it; listings are read a page at a time and are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PaceSettings {
+    /// Calls in `seconds`; 0: as fast as it answers.
+    pub requests: u32,
+    /// How many seconds these calls are for; 1 unless set.
+    pub seconds: u32,
+    /// Calls that may be made at once after a rest; 1 unless set.
+    pub burst: u32,
+    /// Targets of a realm that name the same credential share one pace, and its pauses.
+    pub credential: Option<String>,
+}
+
 /// A configured target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +119,9 @@ pub struct TargetSettings {
     /// When a failed step is tried again.
     #[serde(default)]
     pub retry: RetrySchedule,
+    /// How fast it may be called. Without one it is called as fast as it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<PaceSettings>,
 }
 
 impl TargetSettings {
@@ -122,6 +140,7 @@ impl TargetSettings {
             concurrency: default_concurrency(),
             timeout_seconds: default_timeout(),
             retry: RetrySchedule::default(),
+            pace: None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod authorizer;
 mod clock;
 mod deadline;
+pub(crate) mod meter;
 mod progress;
 #[allow(clippy::module_inception, reason = "the folder and its main noun share the name of the design")]
 mod runtime;

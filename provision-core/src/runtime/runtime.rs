@@ -14,7 +14,7 @@ use crate::connector::{Connector, Registry};
 use crate::engine::Engine;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::{Announced, EventSink, Events};
-use crate::execute::CredentialDelivery;
+use crate::execute::{CredentialDelivery, GroupLanes, Pacers};
 use crate::id::{RealmId, TargetName};
 use crate::plan::TargetSettings;
 use crate::policy::Policy;
@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) skew: Arc<Skew>,
     pub(crate) announced: Arc<Announced>,
     pub(crate) sinks: BTreeMap<String, Arc<dyn EventSink>>,
+    pub(crate) lanes: GroupLanes,
+    pub(crate) pacers: Pacers,
     /// The name of this process among those that share the store.
     pub(crate) node: Option<String>,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
@@ -174,6 +176,7 @@ impl Inner {
     pub(crate) fn give_up_connectors(&self, since: Timestamp) {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let before = connectors.len();
+        self.pacers.forget();
         connectors.retain(|_, built| built.used_at >= since);
         tracing::debug!(count = before.saturating_sub(connectors.len()), "idle connectors given up");
     }
@@ -267,6 +270,7 @@ impl RuntimeBuilder {
     /// The runtime. No I/O.
     pub fn build(self) -> Runtime {
         let wakes = Arc::new(Wakes::default());
+        super::meter::describe();
         let skew = Arc::new(Skew::default());
         let announced = Arc::new(Announced::new());
         let (store, clock) = (self.store, Arc::clone(&self.clock));
@@ -284,6 +288,8 @@ impl RuntimeBuilder {
             skew,
             announced,
             sinks: self.sinks,
+            lanes: GroupLanes::default(),
+            pacers: Pacers::default(),
             registry: self.registry,
             clock: self.clock,
             random: self.random,

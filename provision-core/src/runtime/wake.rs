@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 
 use super::Clock;
 use super::skew::Skew;
+use crate::engine::schedule;
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::event::{Announced, OutboxMark, is_own};
+use crate::event::{Announced, OutboxMark, common, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{
@@ -104,8 +105,8 @@ impl Wakes {
                 // How far the outbox is changes nothing of the realm itself.
                 Table::Meta if is_own(&put.key) => {}
                 Table::Meta => {
-                    wake.configured = true;
-                    wake.due |= column().is_some();
+                    wake.configured |= !put.key.starts_with(schedule::PREFIX);
+                    wake.due |= column().is_some_and(|at| *at <= now.sortable());
                 }
                 Table::Work => {
                     let leaver = |at: &String| at.starts_with("0|");
@@ -200,6 +201,7 @@ impl Store for WakingStore {
             changes.put.push(OutboxMark::unsent()?);
         }
         let commit = self.store.commit(changes).await?;
+        super::meter::commit(commit == Commit::Committed);
         if let (Some(realm), Commit::Committed) = (realm, &commit) {
             self.wakes.wake(&realm, wake);
         }
@@ -238,7 +240,7 @@ impl Store for WakingStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         let mut realms = self.store.realms().await?;
-        realms.retain(|realm| *realm != RealmId::nodes());
+        realms.retain(|realm| *realm != RealmId::nodes() && *realm != common());
         Ok(realms)
     }
 

@@ -114,6 +114,11 @@ async fn a_message_that_is_refused_stops_its_identity_and_is_named() {
     assert!(!numbers.contains(&5) && !numbers.contains(&7) && !numbers.contains(&9), "{numbers:?}");
 }
 
+/// A relay that ended with an error is not waited for.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(90), work).await.unwrap()
+}
+
 async fn until_sent(runtime: &Runtime, realm: &str) {
     let all = async {
         while runtime.realm(realm).status().await.unwrap().sinks.iter().any(|sink| sink.unsent > 0) {
@@ -147,7 +152,7 @@ async fn a_server_that_goes_and_comes_back_loses_nothing() {
         until_sent(&runtime, "acme").await;
         stop.stop();
     };
-    let (report, ()) = futures_util::future::join(runtime.relay(&forever), host).await;
+    let (report, ()) = in_time(futures_util::future::join(runtime.relay(&forever), host)).await;
     assert_eq!(report.unwrap().sent["bus"], 150);
     let messages = read(&url, "AWAY").await;
     assert_eq!(messages.len(), 150);
@@ -178,7 +183,7 @@ async fn lost_acknowledgements_and_cut_connections_double_nothing() {
         until_sent(&runtime, "acme").await;
         stop.stop();
     };
-    let (report, ()) = futures_util::future::join(runtime.relay(&forever), host).await;
+    let (report, ()) = in_time(futures_util::future::join(runtime.relay(&forever), host)).await;
     report.unwrap();
     assert!(proxy.connections().iter().filter(|connection| connection.acted).count() >= 2);
     let messages = read(&nats.url(), "CUT").await;
@@ -218,4 +223,16 @@ async fn two_relays_at_once_and_a_stop_in_the_middle_double_nothing() {
     let messages = read(&url, "PAIR").await;
     assert_eq!(messages.len(), 300);
     assert_once_and_in_order(&messages);
+}
+
+/// Nobody listens there.
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_in_time() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let sink = sink(&format!("nats://{address}"), "NOBODY");
+    let events = [message("acme", None, 1)];
+    let sent = tokio::time::timeout(Duration::from_secs(20), sink.send(&events)).await.unwrap();
+    assert_eq!((sent.count, sent.error.unwrap().kind()), (0, ErrorKind::Unavailable));
 }

@@ -143,7 +143,8 @@ async fn a_late_relay_moves_nothing() {
         assert_eq!(other.relay(&opts).await.unwrap().sent["kept"], 3);
         gate.open.notify_one();
     };
-    let (report, ()) = futures_util::future::join(sending, meanwhile).await;
+    let both = futures_util::future::join(sending, meanwhile);
+    let (report, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     assert_eq!(report.unwrap().problems.len(), 0);
     let status = other.realm("acme").status().await.unwrap();
     assert_eq!((status.sinks[0].unsent, heir.names().len()), (0, 3));

@@ -10,9 +10,15 @@
 mod answers;
 mod continuous;
 mod decisions;
+mod drain;
 mod leases;
+mod metrics;
+mod nodes;
+mod pacing;
 mod realm;
 mod realms;
 mod requests;
+mod schedules;
+mod skew;
 mod stops;
 mod test_time;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use provision_core::connector::{Connector, Registry};
 use provision_core::diagnostic::Diagnostic;
@@ -160,6 +161,9 @@ pub(crate) fn id(number: u128) -> IdentityId {
     IdentityId::from_uuid(Uuid::from_u128(number))
 }
 
+/// Each process has random numbers of its own.
+static PROCESSES: AtomicU64 = AtomicU64::new(100);
+
 /// A realm with its targets.
 pub(crate) struct Realm {
     pub(crate) engine: Engine,
@@ -256,6 +260,29 @@ impl Realm {
             realms.push(realm);
         }
         (runtime, realms)
+    }
+
+    /// Another process on the same store and the same targets, by its own clock and under its own name.
+    pub(crate) async fn another(&self, clock: Arc<dyn Clock>, node: Option<&str>) -> (Runtime, Engine) {
+        let registry = Registry::new()
+            .with_connector("directory", shared(&self.directory))
+            .with_connector("app", shared(&self.app))
+            .with_source("none", |_| Ok(Arc::new(crate::metrics::NoFeeds)));
+        let store: Arc<dyn Store> = self.store.clone();
+        let mut builder = Runtime::builder(store, registry)
+            .clock(clock)
+            .random(Arc::new(SeededRandom::new(PROCESSES.fetch_add(1, Ordering::SeqCst))))
+            .authorizer(Arc::new(AllowAll));
+        if let Some(node) = node {
+            builder = builder.node(node);
+        }
+        let runtime = builder.build();
+        let engine = runtime.realm(self.name());
+        engine
+            .set_policy(&self.robot, Arc::new(StaffPolicy { finance: self.finance.clone() }))
+            .await
+            .unwrap();
+        (runtime, engine)
     }
 
     pub(crate) async fn enforced() -> Self {

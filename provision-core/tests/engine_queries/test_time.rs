@@ -25,6 +25,21 @@ impl TestTime {
     }
 }
 
+/// A clock that is ahead of another, or behind it, by so many seconds.
+#[derive(Debug)]
+pub(crate) struct Skewed(pub(crate) Arc<TestTime>, pub(crate) i64);
+
+#[async_trait]
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.now().as_micros() + self.1 * 1_000_000)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+}
+
 #[async_trait]
 impl Clock for TestTime {
     fn now(&self) -> Timestamp {

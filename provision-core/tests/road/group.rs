@@ -75,21 +75,21 @@ async fn a_worker_alone_has_nobody_to_wait_for() {
 #[tokio::test]
 async fn edges_whose_time_passes_while_they_wait_for_company_have_not_failed() {
     let mut waited = 0;
-    for creates in 5..=9 {
+    for creates in (5..=29).step_by(4) {
         let mut settings = generous();
         settings.drive = Drive::Enforce;
         settings.concurrency = 1;
         settings.retry.attempts_max = 1;
         let world = Setup { settings, ..Setup::default() }.build().await;
-        // One worker has a single account to create, the other nine.
-        let people: Vec<_> = (0..10)
+        // One worker has a single account to create, the other 29.
+        let people: Vec<_> = (0..30)
             .map(|number| person(&number.to_string(), "Jo", &format!("Family{number}"), "Sales"))
             .collect();
         world.feed(&people).await;
         world.onboard().await;
         world.pace.stepwise();
         let lease = Duration::from_secs(86_400);
-        let options = RunOptions { workers: 2, batch: 9, lease, ..RunOptions::default() };
+        let options = RunOptions { workers: 2, batch: 29, lease, ..RunOptions::default() };
         let time = async {
             while world.directory.called(Operation::Create) < creates {
                 tokio::task::yield_now().await;

@@ -202,12 +202,12 @@ async fn a_commit_given_up_leaves_no_transaction_open() {
         }
         drop(commit);
     }
-    // Nobody holds the row: this would run into the lock timeout.
-    store.commit(Changes { put: vec![meta("k")], ..Changes::in_realm(&realm()) }).await.unwrap();
     let open = "select count(*) from pg_stat_activity where datname = current_database() \
                 and state like 'idle in transaction%'";
     let closed = (0..100).any(|_| crate::postgres_fixture::server().sql(&database, open).unwrap() == "0");
     assert!(closed, "a transaction stayed open");
+    // Nobody holds the row: this would run into the lock timeout.
+    store.commit(Changes { put: vec![meta("k")], ..Changes::in_realm(&realm()) }).await.unwrap();
     let row = store.get(&realm(), Table::Meta, &["k".into()]).await.unwrap().remove(0).unwrap();
     let events = store.read_stream(&realm(), Stream::Outbox, 0, 100).await.unwrap().len() as u64;
     assert_eq!(row.version, events + 2, "whole or not at all");

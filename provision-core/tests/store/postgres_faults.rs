@@ -1,8 +1,11 @@
 //! Connections that break, servers that go, and clients that stand still.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use provision_core::id::RealmId;
+use provision_core::runtime::{Clock, SystemClock};
 use provision_core::store::{
     Append, Changes, Claim, Commit, Expect, PostgresOptions, PostgresStore, Put, Row, Select, Store, Stream,
     Table,
@@ -10,6 +13,7 @@ use provision_core::store::{
 use provision_core::testkit::peer::{Postgres, PostgresSetup};
 use provision_core::testkit::proxy::{Direction, TcpFault, TcpOptions, TcpProxy, TcpRule};
 use provision_core::testkit::store::row;
+use provision_core::value::Timestamp;
 use provision_core::{Effect, Retry};
 
 use crate::fixture::realm;
@@ -197,7 +201,7 @@ async fn keep_writing(store: &PostgresStore, key: &str, until: &AtomicUsize) -> 
                 assert_ne!(error.retry(), Retry::Never, "it comes back: {error:?}");
                 told.unknown += u64::from(error.effect() == Effect::Unknown);
                 told.failed += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                SystemClock.sleep(Duration::from_millis(5)).await;
             }
         }
     }
@@ -213,9 +217,9 @@ async fn a_store_outlives_its_database() {
     let restarts = async {
         for _ in 0..2 {
             tokio::task::block_in_place(|| server.crash());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            SystemClock.sleep(Duration::from_millis(100)).await;
             tokio::task::block_in_place(|| server.restart()).unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            SystemClock.sleep(Duration::from_millis(200)).await;
         }
         ended.store(1, Ordering::SeqCst);
     };
@@ -262,4 +266,130 @@ async fn a_failover_that_lost_commits_is_another_epoch() {
     assert_eq!(there.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
     assert_ne!(store.epoch().await.unwrap(), epoch);
     assert_eq!(store.commit(put("on")).await.unwrap(), Commit::Committed);
+}
+
+/// A lock that somebody holds for long ends the commit, not the store; nothing was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_waits_for_a_lock_only_so_long() {
+    let (store, database) = fresh().await;
+    let put = |body: &str| Changes {
+        put: vec![row(Table::Work, "w", &[("due", "1")], body)],
+        ..Changes::in_realm(&realm())
+    };
+    store.commit(put("1")).await.unwrap();
+    let mut short = options(&server().url(&database));
+    short.lock_timeout = Duration::from_millis(150);
+    let waits = open(short).await.unwrap();
+    let claim = Claim {
+        realm: realm(),
+        table: Table::Work,
+        pages: vec![(Select::AtMost("due", "1".into()), None)],
+        limit: 1,
+    };
+    let (locked, unlock) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(std::sync::Barrier::new(2)));
+    let (tells, waits_for) = (Arc::clone(&locked), Arc::clone(&unlock));
+    let holder = tokio::spawn(async move {
+        let holds = |found: &Row| {
+            tells.add_permits(1);
+            tokio::task::block_in_place(|| waits_for.wait());
+            Ok::<Put, _>(row(Table::Work, &found.key, &[("due", "9")], "2"))
+        };
+        store.claim(&claim, &holds).await
+    });
+    let _held = locked.acquire().await.unwrap();
+    let error = waits.commit(put("3")).await.unwrap_err();
+    tokio::task::block_in_place(|| unlock.wait());
+    assert_eq!(holder.await.unwrap().unwrap().unwrap().len(), 1);
+    assert!(error.to_string().contains("lock timeout"), "{error:?}");
+    assert_eq!((error.effect(), error.retry() == Retry::Never), (Effect::None, false));
+    assert_eq!(waits.commit(put("4")).await.unwrap(), Commit::Committed);
+}
+
+/// A clock that is wrong by a minute.
+#[derive(Debug)]
+struct Wrong(i64);
+
+#[async_trait::async_trait]
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(SystemClock.now().as_micros() + self.0 * 1_000_000)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_databases() {
+    let database = server().database().unwrap();
+    for seconds in [-60, 60] {
+        let options = options(&server().url(&database));
+        let store = PostgresStore::open(options, Arc::new(Wrong(seconds))).await.unwrap();
+        let asked = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+        let mut last = Timestamp::EPOCH;
+        for _ in 0..3 {
+            let before: i64 = server().sql(&database, asked).unwrap().parse().unwrap();
+            let now = store.now().await.unwrap();
+            let after: i64 = server().sql(&database, asked).unwrap().parse().unwrap();
+            assert!(
+                before - 50_000 <= now.as_micros() && now.as_micros() <= after,
+                "{before} {now:?} {after}"
+            );
+            assert!(now >= last);
+            last = now;
+        }
+    }
+}
+
+/// A commit that has written everything, and whose end stays on the way to the server, until the proxy stops.
+async fn unfinished(database: &str, rehearsal: Changes, changes: Changes) -> TcpProxy {
+    let proxy = TcpProxy::start(server().address(), TcpOptions::default()).await.unwrap();
+    open(through(&proxy, database)).await.unwrap().commit(rehearsal).await.unwrap();
+    // The message that ends the transaction.
+    let after = proxy.connections()[0].to_server - 12;
+    proxy.set_rules([TcpRule::at([2], TcpFault::Stall { direction: Direction::ToServer, after })]);
+    let slow = open(through(&proxy, database)).await.unwrap();
+    tokio::spawn(async move { slow.commit(changes).await });
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() \
+                 and state = 'idle in transaction' and query ~ '^(insert|delete)'";
+    assert!((0..500).any(|_| server().sql(database, waits).unwrap() == "1"), "it has written");
+    proxy
+}
+
+/// The commit waits as long as the other is unfinished, and is made then.
+async fn waits_for(store: &PostgresStore, unfinished: TcpProxy, changes: Changes) {
+    let mut next = Box::pin(store.commit(changes));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut next).await.is_err(), "it did not wait");
+    unfinished.stop().await;
+    assert_eq!(next.await.unwrap(), Commit::Committed);
+}
+
+/// Whoever appends to a stream of a realm waits for whoever has appended and not yet committed: else a reader would see
+/// the higher number first, and pass over the lower one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn numbers_of_a_realm_are_given_in_the_order_of_commits() {
+    let (store, database) = fresh().await;
+    let append = |of: &str| {
+        let append = vec![Append { stream: Stream::Outbox, columns: Vec::new(), body: "e".into() }];
+        Changes { append, ..Changes::in_realm(&RealmId::new(of)) }
+    };
+    let unfinished = unfinished(&database, append("r"), append("r")).await;
+    store.commit(append("other")).await.unwrap();
+    waits_for(&store, unfinished, append("r")).await;
+    assert_eq!(store.read_stream(&RealmId::new("r"), Stream::Outbox, 0, 10).await.unwrap().len(), 2);
+}
+
+/// Whoever inserts a row waits for whoever relies on its absence, and has not yet committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_must_be_absent_is_not_inserted_meanwhile() {
+    let (store, database) = fresh().await;
+    let changes = |absent: &str, put: &str| Changes {
+        expect: vec![Expect::Absent { table: Table::Meta, key: absent.to_owned() }],
+        put: vec![row(Table::Meta, put, &[], "{}")],
+        ..Changes::in_realm(&realm())
+    };
+    let unfinished = unfinished(&database, changes("a1", "b1"), changes("a2", "b2")).await;
+    let insert = Changes { put: vec![row(Table::Meta, "a2", &[], "{}")], ..Changes::in_realm(&realm()) };
+    waits_for(&store, unfinished, insert).await;
 }

@@ -1,11 +1,13 @@
 //! Commands that the host hands over in a transaction of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use provision_core::ErrorKind;
 use provision_core::connector::Registry;
+use provision_core::engine::{RunOptions, RunUntil, Stop};
 use provision_core::id::{IdentityId, RealmId};
-use provision_core::model::{Employment, Identity, Status};
+use provision_core::model::{Actor, Employment, Identity, Status};
 use provision_core::runtime::Runtime;
 use provision_core::store::{Changes, PostgresStore, Store, Table};
 use provision_core::value::Zone;
@@ -114,4 +116,27 @@ async fn the_hosts_role_needs_little() {
     sql(&format!("set role host_of_enqueue; {}", terminate("k", ADA))).unwrap();
     assert!(sql("set role host_of_enqueue; select * from provision.link").is_err());
     assert_eq!(runtime.take_inbox().await.unwrap().taken, 1);
+}
+
+/// The drive hears of it at once, however seldom it looks by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drive_that_sleeps_hears_of_a_command() {
+    let (runtime, store, database) = world().await;
+    store.noticed(0).await;
+    let stop = Stop::new();
+    let options = RunOptions {
+        until: RunUntil::Forever,
+        poll: Duration::from_secs(3600),
+        stop: stop.clone(),
+        ..RunOptions::default()
+    };
+    let drive = tokio::spawn(async move { runtime.run(&Actor::engine(), &options).await });
+    // By then it has looked, and sleeps.
+    while version(&store).await == 1 {
+        server().sql(&database, &terminate("k", ADA)).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), store.noticed(1)).await.expect("told");
+        tokio::task::yield_now().await;
+    }
+    stop.stop();
+    drive.await.unwrap().unwrap();
 }

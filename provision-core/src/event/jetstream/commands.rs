@@ -27,6 +27,9 @@ const REST_MAX: Duration = Duration::from_secs(30);
 /// Bytes of all headers of a message that a rule is shown.
 const HEADERS_MAX: usize = 16 * 1024;
 
+/// Commands in a row: those of one identity of a realm; one that names none, by its number.
+type Lane = (Option<(String, String)>, u64);
+
 /// Where commands are read, and how.
 #[derive(Clone, Debug)]
 pub struct JetStreamCommandsOptions {
@@ -171,8 +174,7 @@ impl JetStreamCommands {
                 continue;
             }
             // Of one identity in their order, of several side by side; what names none is on its own.
-            let mut lanes: BTreeMap<(Option<(String, String)>, u64), Vec<(Message, CommandMessage)>> =
-                BTreeMap::new();
+            let mut lanes: BTreeMap<Lane, Vec<(Message, CommandMessage)>> = BTreeMap::new();
             for message in messages {
                 let Ok(command) = self.read(&message) else { continue };
                 let order = command.order();

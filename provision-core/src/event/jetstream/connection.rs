@@ -36,9 +36,10 @@ pub enum JetStreamLogin {
 }
 
 /// Where NATS is and how to reach it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JetStreamOptions {
-    /// Addresses of the servers, such as `tls://nats-1.example.org:4222`.
+    /// Addresses of the servers, such as `tls://nats-1.example.org:4222`. An address with a password in it is refused:
+    /// that goes into `login`.
     pub servers: Vec<String>,
     /// Who we are.
     pub login: JetStreamLogin,
@@ -66,6 +67,19 @@ impl JetStreamOptions {
             name: "provision".to_owned(),
             timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl fmt::Debug for JetStreamOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Somebody may have put a password before the `@`.
+        let servers: Vec<&str> = self.servers.iter().filter_map(|server| server.rsplit('@').next()).collect();
+        f.debug_struct("JetStreamOptions")
+            .field("servers", &servers)
+            .field("login", &self.login)
+            .field("require_tls", &self.require_tls)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,6 +114,10 @@ impl JetStream {
 
     async fn connect(&self) -> Result<Context> {
         let options = &self.0.options;
+        if options.servers.iter().any(|server| server.contains('@')) {
+            let message = "an address of NATS has a name or password in it: give them as `login`";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message).with_effect(Effect::None));
+        }
         let mut connect = ConnectOptions::new()
             .name(&options.name)
             .connection_timeout(options.timeout)
@@ -154,4 +172,21 @@ pub(super) fn unavailable(message: &str) -> Error {
 /// A call that JetStream refused or did not answer.
 pub(super) fn refused(message: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_neither_shown_nor_taken_from_an_address() {
+        let login = JetStreamLogin::Password { user: "relay".to_owned(), password: Secret::new("hunter2") };
+        let servers = ["nats://relay:hunter2@nats.example.org"];
+        let bus = JetStream::new(JetStreamOptions { login, ..JetStreamOptions::new(servers) });
+        let shown = format!("{bus:?}");
+        assert!(shown.contains("nats.example.org") && !shown.contains("hunter2"), "{shown}");
+        let error = bus.context().await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert!(!error.report().contains("hunter2"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,9 @@ use super::failure::misconfigured;
 use super::options::PostgresOptions;
 use crate::error::Result;
 use crate::value::Secret;
+
+/// A connection over which nothing comes for so long is looked after. The system counts whole seconds.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// An address that was understood.
 #[derive(Clone)]
@@ -62,7 +66,7 @@ impl Address {
             .ssl_mode(if tls { SslMode::Require } else { SslMode::Disable })
             .connect_timeout(options.connect_timeout)
             .tcp_user_timeout(options.statement_timeout)
-            .keepalives_idle(options.lock_timeout)
+            .keepalives_idle(KEEPALIVE)
             .target_session_attrs(TargetSessionAttrs::Any);
         if hosts_of(&config) > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);

@@ -64,6 +64,14 @@ fn unique(table: Table) -> impl Iterator<Item = &'static str> {
     table.indexes().iter().filter(|index| index.unique).map(|index| index.name)
 }
 
+/// True for a row of `meta` that is written whatever it is: that there are events to send, in nearly every commit of a
+/// realm. It is locked when it is written, last of all rows; before, the commits of a realm would wait for each other
+/// from the first statement on.
+fn is_mark(locks: &BTreeMap<Table, Lock<'_>>, put: &Put) -> bool {
+    put.table == Table::Meta
+        && !locks.get(&put.table).is_some_and(|lock| lock.keys.contains(put.key.as_str()))
+}
+
 fn column<'a>(put: &'a Put, name: &str) -> Option<&'a String> {
     put.columns.iter().find(|(column, _)| *column == name).map(|(_, value)| value)
 }
@@ -90,6 +98,9 @@ impl<'a> Batch<'a> {
             }
         }
         for put in &changes.put {
+            if is_mark(&locks, put) {
+                continue;
+            }
             let lock = locks.entry(put.table).or_default();
             lock.keys.insert(&put.key);
             lock.columns.extend(unique(put.table));

@@ -15,6 +15,8 @@ use crate::store::{Cursor, Due, DueRealms, Posted, Row, Rows, Scan, Select, Stre
 
 /// Due rows read to see whose they are. Where more are due, it is cheaper to ask for each realm that has rows.
 const ROWS_MAX: usize = 512;
+/// Values that one statement asks for, each with a page of its own.
+const VALUES_MAX: usize = 1_000;
 
 /// Reads through the connections of a store.
 pub(super) struct Reader<'a> {
@@ -94,17 +96,47 @@ impl Reader<'_> {
         found.iter().map(key_and_mark).collect()
     }
 
-    /// Several pages, asked together.
+    /// Several pages, asked together: those that differ in nothing but a value in one statement.
     pub(super) async fn scan_all(&self, scans: &[Scan]) -> Result<Vec<Rows>> {
         if scans.is_empty() {
             return Ok(Vec::new());
         }
-        let statements = scans.iter().map(|scan| {
-            let of = (&scan.select, scan.after.as_ref());
-            self.schema.scan(scan.realm.as_str(), scan.table, of, scan.limit)
+        let groups = alike(scans);
+        let statements = groups.iter().filter_map(|places| self.pages(scans, places));
+        let answers = self.connections.read_all(statements.collect(), "read a page of rows").await?;
+        let mut pages = vec![Rows::default(); scans.len()];
+        for (places, answer) in groups.iter().zip(&answers) {
+            let mut found: Vec<Vec<&Found>> = vec![Vec::new(); places.len()];
+            for row in answer {
+                let number = usize::try_from(unsigned(row, 4)?).unwrap_or(usize::MAX);
+                if let Some(found) = number.checked_sub(1).and_then(|number| found.get_mut(number)) {
+                    found.push(row);
+                }
+            }
+            for (place, found) in places.iter().zip(found) {
+                if let (Some(rows), Some(scan)) = (pages.get_mut(*place), scans.get(*place)) {
+                    *rows = page(scan.limit, &found)?;
+                }
+            }
+        }
+        Ok(pages)
+    }
+
+    /// Asks for the pages of scans that are alike, each row with the number of its scan, from 1.
+    fn pages<'s>(&self, scans: &'s [Scan], places: &[usize]) -> Option<Statement<'s>> {
+        let mut alike = places.iter().filter_map(|place| scans.get(*place));
+        let first = alike.next()?;
+        let (realm, table) = (first.realm.as_str(), first.table);
+        let values = std::iter::once(first).chain(alike).filter_map(|scan| match &scan.select {
+            Select::Equal(_, value) => Some(value.as_str()),
+            _ => None,
         });
-        let pages = self.connections.read_all(statements.collect(), "read a page of rows").await?;
-        scans.iter().zip(pages).map(|(scan, found)| page(scan.limit, &found)).collect()
+        Some(match &first.select {
+            Select::Equal(column, _) if places.len() > 1 => {
+                self.schema.scan_each(realm, table, (column, values), first.limit)
+            }
+            select => self.schema.scan(realm, table, (select, first.after.as_ref()), first.limit),
+        })
     }
 
     /// How many rows a select has.
@@ -229,14 +261,35 @@ impl Reader<'_> {
     }
 }
 
+/// The places of scans in groups of those that differ in nothing but the value they ask for.
+fn alike(scans: &[Scan]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut known: BTreeMap<(&RealmId, Table, &str, u32), usize> = BTreeMap::new();
+    for (place, scan) in scans.iter().enumerate() {
+        let (Select::Equal(column, _), None) = (&scan.select, &scan.after) else {
+            groups.push(vec![place]);
+            continue;
+        };
+        let group = (&scan.realm, scan.table, *column, scan.limit);
+        match known.get(&group).and_then(|number| groups.get_mut(*number)) {
+            Some(places) if places.len() < VALUES_MAX => places.push(place),
+            _ => {
+                known.insert(group, groups.len());
+                groups.push(vec![place]);
+            }
+        }
+    }
+    groups
+}
+
 fn key_and_mark(row: &Found) -> Result<(String, Option<String>)> {
     Ok((text(row, 0)?, value::<Option<String>>(row, 1)?.map(read)))
 }
 
 /// One row more than asked for tells that there is a next page.
-fn page(limit: u32, found: &[Found]) -> Result<Rows> {
+fn page(limit: u32, found: &[&Found]) -> Result<Rows> {
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let rows = found.iter().take(size).map(row).collect::<Result<Vec<_>>>()?;
+    let rows = found.iter().take(size).map(|found| row(found)).collect::<Result<Vec<_>>>()?;
     let next = match (found.len() > size, size.checked_sub(1).and_then(|last| found.get(last))) {
         (true, Some(last)) => Some(Cursor { column: text(last, 3)?, key: text(last, 0)? }),
         _ => None,

@@ -147,11 +147,31 @@ impl Schema {
         let column = column.map_or_else(|| "''".to_owned(), |column| format!("\"{column}\""));
         let name = self.of(table.name());
         page.sql = format!(
-            "select key, version, body, {column} from {name} where realm = $1 and {condition} order by {order} \
-             limit {}",
+            "select key, version, body, {column}, 1::bigint from {name} where realm = $1 and {condition} \
+             order by {order} limit {}",
             u64::from(limit) + 1
         );
         page
+    }
+
+    /// The same for each of several values of a column, and the number of the value, from 1. A statement for each value
+    /// would be parsed and planned for each.
+    pub(super) fn scan_each<'a>(
+        &self,
+        realm: &'a str,
+        table: Table,
+        (column, values): (&'static str, impl IntoIterator<Item = &'a str>),
+        limit: u32,
+    ) -> Statement<'a> {
+        let sql = format!(
+            "select found.key, found.version, found.body, '', wanted.number \
+             from unnest($2) with ordinality as wanted (value, number) cross join lateral \
+             (select key, version, body from {} where realm = $1 and \"{column}\" = wanted.value \
+             order by key limit {}) as found order by wanted.number, found.key",
+            self.of(table.name()),
+            u64::from(limit) + 1
+        );
+        Statement::new(sql).text(realm).texts(values)
     }
 
     /// How many rows a select has.

@@ -264,6 +264,37 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_an_older_process_leaves_behind_tells_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run(&mut connection, &MIGRATIONS[..3]).unwrap();
+        assert_eq!(stored_version(&connection).unwrap(), 3);
+        let body = r#"{"state":"present","ordinal":1,"fingerprint":"a","identity":"x"}"#;
+        let insert =
+            "INSERT INTO source_record (realm, key, version, mark, body) VALUES ('r', 'k', 1, 'one', ?)";
+        connection.execute(insert, [body]).unwrap();
+        run(&mut connection, MIGRATIONS).unwrap();
+        let mark = || text(&connection, "SELECT coalesce(mark, 'none') FROM source_record");
+        assert_eq!(mark(), "one", "rows of before are kept");
+        let set = |what: &str| connection.execute(&format!("UPDATE source_record SET {what}"), []).unwrap();
+        // As version 1 wrote a row that is there: without the column.
+        let old = |body: &str| {
+            let sql = "INSERT INTO source_record (realm, key, version, body) VALUES ('r', 'k', 1, ?)
+                       ON CONFLICT (realm, key) DO UPDATE SET version = version + 1, body = excluded.body";
+            connection.execute(sql, [body]).unwrap()
+        };
+        old(&body.replace("\"x\"", "\"y\""));
+        assert_eq!(mark(), "one", "what the mark tells of is as it was");
+        old(&body.replace("\"a\"", "\"b\""));
+        assert_eq!(mark(), "none");
+        set("mark = 'two', body = json_set(body, '$.fingerprint', 'c')");
+        assert_eq!(mark(), "two", "written together");
+        set("body = json_set(body, '$.state', json('{\"absent\":2}'))");
+        assert_eq!(mark(), "none");
+        assert_eq!(text(&connection, "SELECT count(*) || '' FROM node"), "0");
+        assert_eq!(text(&connection, "SELECT count(*) || '' FROM pace"), "0");
+    }
+
+    #[test]
     fn the_migrations_make_every_table_stream_and_column() {
         let mut connection = Connection::open_in_memory().unwrap();
         run(&mut connection, MIGRATIONS).unwrap();

@@ -174,6 +174,7 @@ impl World {
             .authorizer(Arc::new(AllowAll))
             // Clocks differ by more than that: who takes over goes by the store's.
             .settle(Duration::from_secs(1))
+            .node(format!("p{id}"))
             .build();
         let realms = self
             .realms

@@ -33,6 +33,7 @@ pub async fn run_all(store: &dyn Store) -> Result<()> {
     marks_are_read_by_key(store).await?;
     scan_selects_in_order(store).await?;
     scan_pages_without_gap_under_inserts(store).await?;
+    scans_asked_together_are_those_asked_alone(store).await?;
     scan_counts_what_it_reads(store).await?;
     stream_keeps_order(store).await?;
     stream_by_column_reads_its_rows(store).await?;

@@ -83,6 +83,38 @@ pub async fn scan_selects_in_order(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
+/// Scans asked together are answered as if each had been asked alone, whatever they have in common.
+pub async fn scans_asked_together_are_those_asked_alone(store: &dyn Store) -> Result<()> {
+    let realms = ["scan-together", "scan-together-2"].map(RealmId::new);
+    for realm in &realms {
+        let put = |n: u32| {
+            let target = format!("t{}", n % 5);
+            let columns = [("target", target.as_str()), ("identity", "i")];
+            row(Table::Link, &format!("k{:02}", 29 - n), &columns, &format!("{{\"n\":{n}}}"))
+        };
+        write(store, realm, (0..30).map(put).collect::<Vec<Put>>()).await?;
+    }
+    let mut scans = Vec::new();
+    for value in ["t3", "t0", "t3", "nobody", "", "t1\0", "t4"] {
+        for (realm, limit) in [(&realms[0], 2), (&realms[1], 2), (&realms[0], 6), (&realms[0], 100)] {
+            let select = Select::Equal("target", value.to_owned());
+            let first = Scan { realm: realm.clone(), table: Table::Link, select, after: None, limit };
+            let after = Some(Cursor { column: String::new(), key: "k12".to_owned() });
+            let select = Select::Equal("identity", "i".to_owned());
+            scans.push(Scan { select, ..first.clone() });
+            scans.push(Scan { after, ..first.clone() });
+            scans.push(first);
+        }
+    }
+    let together = store.scan_all(&scans).await?;
+    assert_eq!(together.len(), scans.len());
+    for (scan, page) in scans.iter().zip(together) {
+        assert_eq!(page, store.scan(scan).await?, "{scan:?}");
+    }
+    assert_eq!(store.scan_all(&[]).await?, []);
+    Ok(())
+}
+
 /// While rows are written before, at and after the cursor, a reader skips and repeats none of the rows that stay.
 pub async fn scan_pages_without_gap_under_inserts(store: &dyn Store) -> Result<()> {
     let realm = RealmId::new("scan-inserts");

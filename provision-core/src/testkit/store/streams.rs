@@ -55,24 +55,26 @@ pub async fn outbox_is_trimmed_and_counts_on(store: &dyn Store) -> Result<()> {
     }
     let all = store.read_stream(&realm, Stream::Outbox, 0, 9).await?;
     let numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
-    let [_, second, _, last] = numbers.as_slice() else { panic!("four rows: {numbers:?}") };
+    assert_eq!(numbers.len(), 4, "rows of another realm, or none: {numbers:?}");
+    let (second, last) = (numbers.get(1).copied().unwrap_or_default(), numbers.last().copied());
+    let last = last.unwrap_or_default();
     let trim = |number: u64| Changes { trim: vec![(Stream::Outbox, number)], ..Changes::in_realm(&realm) };
-    assert!(!trim(*second).is_empty());
+    assert!(!trim(second).is_empty());
     let refused = vec![Expect::Version { table: Table::Meta, key: "no".into(), version: 1 }];
-    let refused = Changes { expect: refused, ..trim(*last) };
+    let refused = Changes { expect: refused, ..trim(last) };
     assert!(matches!(store.commit(refused).await?, Commit::Conflict(_)));
     assert_eq!(store.read_stream(&realm, Stream::Outbox, 0, 9).await?, all, "nothing of a refused commit");
-    assert_eq!(store.commit(trim(*second)).await?, Commit::Committed);
+    assert_eq!(store.commit(trim(second)).await?, Commit::Committed);
     assert_eq!(bodies(&store.read_stream(&realm, Stream::Outbox, 0, 9).await?), ["3", "4"]);
     assert_eq!(
         bodies(&store.read_stream_by(&realm, Stream::Outbox, "identity", "a", 0, 9).await?),
         ["3", "4"]
     );
     let append = vec![append(Stream::Outbox, None, "5")];
-    assert_eq!(store.commit(Changes { append, ..trim(*last) }).await?, Commit::Committed);
+    assert_eq!(store.commit(Changes { append, ..trim(last) }).await?, Commit::Committed);
     let left = store.read_stream(&realm, Stream::Outbox, 0, 9).await?;
     assert_eq!(bodies(&left), ["5"], "what the same commit appends stays");
-    assert!(left.iter().all(|(number, _)| number > last));
+    assert!(left.iter().all(|(number, _)| *number > last));
     assert_eq!(store.commit(trim(u64::MAX)).await?, Commit::Committed);
     let append = vec![self::append(Stream::Outbox, None, "6")];
     assert_eq!(store.commit(Changes { append, ..Changes::in_realm(&realm) }).await?, Commit::Committed);

@@ -1,5 +1,7 @@
 //! Accounts: which of them are created, kept right, enabled, disabled or left alone, and why.
 
+use std::slice;
+
 use provision_core::connector::{DisableMeaning, ObjectKey};
 use provision_core::id::{LinkId, PolicyRef, Tag};
 use provision_core::model::{Lifecycle, LinkState};
@@ -84,7 +86,7 @@ fn a_create_spends_and_says_why() {
     assert_eq!(create.budgets, [BudgetKind::Create]);
     assert_eq!(create.reasons[0].derivation, case.wanted.because[0]);
     assert_eq!(create.needs, []);
-    assert_eq!(member.needs, [create.id.clone()]);
+    assert_eq!(member.needs, slice::from_ref(&create.id));
     assert_eq!(member.key, None);
 }
 

@@ -1,5 +1,7 @@
 //! Values: what a create carries, and when an existing value is written.
 
+use std::slice;
+
 use provision_core::connector::ObjectKey;
 use provision_core::delta::Change;
 use provision_core::id::IdentityId;
@@ -149,7 +151,7 @@ fn a_name_is_changed_by_a_rename_and_the_rest_by_an_update() {
     assert_eq!(written(update), ["title"]);
     assert_eq!(update.reasons.len(), 1);
     assert_eq!(update.budgets, []);
-    assert_eq!(update.needs, [rename.id.clone()]);
+    assert_eq!(update.needs, slice::from_ref(&rename.id));
     assert_eq!((update.precondition.identity_version, update.precondition.link_revision), (7, Some(4)));
 }
 
@@ -173,7 +175,7 @@ fn a_reference_is_the_key_of_the_account_it_means() {
     let there = || Some(Resolved::Key(ObjectKey::id("object-2")));
     let reference = Value::Reference(ObjectRef { class: "user".into(), key: "object-2".to_owned() });
     let created = refers("boss", there(), Case::new()).created();
-    assert_eq!(created.values("boss"), [reference.clone()]);
+    assert_eq!(created.values("boss"), slice::from_ref(&reference));
     let change = refers("boss", there(), Case::linked()).change("boss");
     assert_eq!(change, Some(Change::Replace(vec![reference])));
     let text = refers("bossId", there(), Case::linked()).change("bossId");
