@@ -30,7 +30,6 @@ pub(super) struct Migration {
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", usable_from: 1, sql: include_str!("schema/0001_tables.sql") },
     Migration { version: 2, name: "enqueue", usable_from: 1, sql: include_str!("schema/0002_enqueue.sql") },
-    Migration { version: 3, name: "nodes", usable_from: 1, sql: include_str!("schema/0003_nodes.sql") },
 ];
 
 /// What was applied.

@@ -197,12 +197,16 @@ impl Inspector {
         }
     }
 
-    /// A membership request: each edge with the step whose intent it has, whoever sends it.
+    /// A membership request: each edge with the step whose intent it has, whoever sends it. The first one is the one
+    /// that its correlation names: two plans may have begun the same edge at once.
     pub(super) fn edges(&self, network: &Network, cx: &Context, request: &MembershipRequest) -> Sent {
         let group = request.group.name.clone().unwrap_or_else(|| request.group.id.clone());
         let mut sent = Sent::new(cx, &request.class, None, Vec::new());
         for edge in &request.edges {
-            let of = self.intent_of(network, &request.member_class, &edge.member, (&group, edge.add));
+            let first = sent.plan.filter(|_| sent.asks.is_empty()).map(|plan| (plan, sent.step.clone()));
+            let named = first.filter(|(_, step)| is_named(step, &group, edge.add));
+            let found = || self.intent_of(network, &request.member_class, &edge.member, (&group, edge.add));
+            let of = named.or_else(found);
             let ask = Ask::Edge { group: group.clone(), add: edge.add };
             sent.asks.push(Asked { key: Some(edge.member.clone()), ask, of });
         }
@@ -295,6 +299,12 @@ struct Arrival {
     changed: bool,
     told_failed: bool,
     known: bool,
+}
+
+/// Whether a step is about this edge of a group.
+fn is_named(step: &StepId, group: &str, add: bool) -> bool {
+    let what = if add { "/add_member/" } else { "/remove_member/" };
+    step.as_str().contains(what) && step.as_str().ends_with(&format!("/{group}"))
 }
 
 /// Whether an account is in a group.
