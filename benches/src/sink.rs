@@ -10,7 +10,7 @@ use provision_core::connector::{
     Listing, Object, ObjectKey, Outcome, RenameRequest, UpdateRequest, Writer,
 };
 use provision_core::memory::MemoryConnector;
-use provision_core::runtime::{Clock, SystemClock};
+use provision_core::runtime::{Clock as _, SystemClock};
 use provision_core::{Effect, Error, ErrorKind, Result};
 
 /// Looks like the directory it is given, and stays as empty as that one.

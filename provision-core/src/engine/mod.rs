@@ -120,8 +120,7 @@ impl Engine {
 
     /// When, by our clock, an open intent may be taken over.
     pub(crate) fn takeover_at(&self, deadline: Timestamp) -> Timestamp {
-        let at = deadline.plus(self.inner.settle);
-        self.now().plus(at.since(self.stored_at_least()))
+        self.inner.skew.when_at_least(deadline.plus(self.inner.settle))
     }
 
     pub(crate) fn authorize(&self, actor: &Actor, operation: Operation) -> Result<()> {
@@ -154,5 +153,40 @@ pub(crate) fn conflict_error(conflict: &Conflict) -> crate::Error {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("realm", &self.realm).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::connector::Registry;
+    use crate::runtime::{Clock, Runtime};
+    use crate::store::MemoryStore;
+
+    /// A clock that goes on whenever somebody looks at it, as real ones do.
+    #[derive(Debug, Default)]
+    struct Ticking(AtomicI64);
+
+    #[async_trait::async_trait]
+    impl Clock for Ticking {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(10_000_000 + self.0.fetch_add(1, Ordering::SeqCst))
+        }
+
+        async fn sleep(&self, _duration: Duration) {}
+    }
+
+    #[test]
+    fn an_intent_may_be_taken_over_when_its_time_was_over_before_somebody_looks() {
+        let clock: Arc<dyn Clock> = Arc::new(Ticking::default());
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let engine = Runtime::builder(store, Registry::new()).clock(clock).build().realm("main");
+        let now = engine.now();
+        // Whoever looks for such intents takes the time first, and then asks for each.
+        assert!(engine.takeover_at(now.minus(Duration::from_secs(5))) < now);
+        assert!(engine.takeover_at(now) > now, "it settles first");
     }
 }

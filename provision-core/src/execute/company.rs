@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use super::lane::Lane;
 use crate::connector::{Edge, ObjectKey};
@@ -56,8 +56,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Company {
     state: Mutex<State>,
-    /// Nobody is left who may bring edges.
-    all_wait: watch::Sender<bool>,
+    /// Rings when nobody is left who may bring edges. Whoever came first hears it first: a simulation replays.
+    all_wait: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +76,23 @@ impl Company {
         let mut state = self.state();
         state.bringing =
             if more { state.bringing.saturating_add(1) } else { state.bringing.saturating_sub(1) };
-        self.all_wait.send_replace(state.bringing == 0);
+        if state.bringing == 0 {
+            self.all_wait.notify_waiters();
+        }
+    }
+
+    /// Returns when nobody may bring edges.
+    async fn nobody_brings(&self) {
+        loop {
+            let rung = self.all_wait.notified();
+            let mut rung = pin!(rung);
+            // It listens before it looks.
+            rung.as_mut().enable();
+            if self.state().bringing == 0 {
+                return;
+            }
+            rung.await;
+        }
     }
 
     /// Somebody may bring edges, until the answer is dropped.
@@ -107,9 +123,8 @@ impl Company {
         let answers = join_all(self.join(group, edges));
         drop(arrival);
         self.carry(lane, group, size, full, false).await;
-        let mut all_wait = self.all_wait.subscribe();
         let alone = pin!(async {
-            let nobody_comes = pin!(all_wait.wait_for(|all| *all));
+            let nobody_comes = pin!(self.nobody_brings());
             // Half of the time that is left is for the call.
             let patience = PATIENCE.min(until.since(lane.engine.stored_at_most()) / 2);
             select(nobody_comes, lane.engine.inner.clock.deadline(patience)).await;
@@ -264,6 +279,8 @@ impl Drop for Arrival<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn group(name: &str) -> Group {
@@ -327,30 +344,32 @@ mod tests {
     #[test]
     fn it_is_known_when_nobody_may_bring_edges_any_more() {
         let company = Company::default();
-        let all_wait = company.all_wait.subscribe();
+        let all_wait = || company.nobody_brings().now_or_never().is_some();
         let (one, other) = (company.bring(), company.bring());
-        assert!(!*all_wait.borrow());
+        assert!(!all_wait());
         let rest = company.rest();
         drop(one);
-        assert!(*all_wait.borrow(), "one is gone, the other one rests");
+        assert!(all_wait(), "one is gone, the other one rests");
         drop(rest);
-        assert!(!*all_wait.borrow());
+        assert!(!all_wait());
+        let mut waits = Box::pin(company.nobody_brings());
+        assert!(waits.as_mut().now_or_never().is_none());
         drop(other);
-        assert!(*all_wait.borrow());
+        assert!(waits.now_or_never().is_some(), "whoever waits is told");
     }
 
     #[test]
     fn a_lane_rests_when_the_last_of_its_requests_has_joined() {
         let company = Company::default();
-        let all_wait = company.all_wait.subscribe();
+        let all_wait = || company.nobody_brings().now_or_never().is_some();
         let lane = company.bring();
         let stage = Stage::new(&company, 2);
         drop(stage.arrival());
-        assert!(!*all_wait.borrow(), "another request is to come");
+        assert!(!all_wait(), "another request is to come");
         drop(stage.arrival());
-        assert!(*all_wait.borrow());
+        assert!(all_wait());
         drop(stage);
-        assert!(!*all_wait.borrow(), "it goes on");
+        assert!(!all_wait(), "it goes on");
         drop(lane);
     }
 }

@@ -46,6 +46,11 @@ impl Skew {
         self.last().map_or(at, |last| moved(at, last.after, last.stored))
     }
 
+    /// What our clock shows when the store's shows at least `stored`. It does not depend on when it is asked.
+    pub(crate) fn when_at_least(&self, stored: Timestamp) -> Timestamp {
+        self.last().map_or(stored, |last| moved(stored, last.stored, last.after))
+    }
+
     /// The store's clock shows at most this when ours shows `at`: nothing is late by it.
     pub(crate) fn at_most(&self, at: Timestamp) -> Timestamp {
         self.last().map_or(at, |last| moved(at, last.before, last.stored))
@@ -74,6 +79,7 @@ mod tests {
                 for ours in [50, 104, 1_000] {
                     let stored = at(ours + true_offset);
                     assert!(skew.at_least(at(ours)) <= stored && stored <= skew.at_most(at(ours)));
+                    assert_eq!(skew.at_least(skew.when_at_least(stored)), stored);
                 }
                 assert!(!skew.is_old(at(104)) && skew.is_old(at(105)) && skew.is_old(at(103)));
             }

@@ -168,6 +168,11 @@ impl Record {
             .filter(claims)
             .filter_map(|put| serde_json::from_str::<Work>(&put.body).ok())
             .filter(|work| work.lease.as_ref().is_some_and(|lease| lease.owner.starts_with("run/")))
+            // Whoever marks an identity that somebody has claimed writes its row with the claim in it.
+            .filter(|work| {
+                let known = Depot::at_once(store::get::<Work>(store, realm, &work.key())).ok().flatten();
+                known.is_none_or(|known| known.value.fence != work.fence)
+            })
             .collect();
         if claimed.is_empty() || claimed.iter().any(|work| work.urgent) {
             return;
