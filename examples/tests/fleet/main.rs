@@ -14,6 +14,7 @@ mod connector;
 mod host;
 mod kill;
 mod limit;
+mod nodes;
 mod point;
 mod process;
 mod restore;
@@ -22,6 +23,7 @@ mod site;
 mod start;
 mod stop;
 mod store;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 mod two_processes;
