@@ -1,7 +1,7 @@
-//! Four real processes on one PostgreSQL and one target, through whatever a data centre does to them: killed and started
-//! again, stopped for longer than their leases, cut off from the database at any byte, the database restarted and
-//! crashed, one of them with a clock that is a minute off. What they come to is compared, by SQL, with one process that
-//! nobody disturbed.
+//! Four real processes on one PostgreSQL and one target, through whatever a data centre does to them: killed and
+//! started again, stopped for longer than their leases, cut off from the database at any byte, the database restarted
+//! and crashed, two of them with a clock that is a minute off. What they come to is compared, by SQL, with one process
+//! that nobody disturbed.
 //!
 //! `NODES_SEED` replays the choices, `NODES_ROUNDS` makes more of them.
 
@@ -87,7 +87,7 @@ impl Seat {
         self.proxy.address()
     }
 
-    /// Starts a process; every other one has a clock that is a minute off, at the last two seats.
+    /// Starts a process; at the last two seats with a clock that is a minute off.
     fn start(&mut self, cluster: &Cluster) {
         let name = format!("n{}-{}", self.number, self.starts);
         self.starts += 1;
