@@ -11,6 +11,7 @@
 mod boundary;
 mod cluster;
 mod connector;
+mod failover;
 mod host;
 mod kill;
 mod limit;
