@@ -50,7 +50,7 @@ targets:
     drive: enforce
     timeout_seconds: TIMEOUT
     retry: { attempts_max: 60, first_seconds: 1, longest_seconds: 1 }
-    concurrency: 16
+    concurrency: CONCURRENCY
     classes: { account: { marker: number, on_delete: delete } }
     budgets:
       create: { always: 5000, percent: 0 }
@@ -69,9 +69,9 @@ roles:
   staff:
     grants:
       - { account: staff/account }
-      - { group: everybody, on: staff/account }
+      - { group: everybody, on: staff/account, group_class: team }
   pilots:
-    grants: [{ group: pilots, on: staff/account }]
+    grants: [{ group: pilots, on: staff/account, group_class: team }]
 rules:
   - { id: all, when: 'lifecycle != "terminated"', roles: [staff] }
   - { id: pilots, when: 'lifecycle != "terminated" && user.title == "Pilot"', roles: [pilots] }
@@ -114,13 +114,20 @@ pub(crate) struct Setup {
     pub(crate) latency: Duration,
     /// How long it may take.
     pub(crate) timeout: Duration,
+    /// Calls side by side of a worker.
+    pub(crate) concurrency: u32,
     /// Deletes in a day.
     pub(crate) deletes: u32,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { latency: Duration::from_millis(30), timeout: Duration::from_secs(2), deletes: 5_000 }
+        Self {
+            latency: Duration::from_millis(30),
+            timeout: Duration::from_secs(2),
+            concurrency: 16,
+            deletes: 5_000,
+        }
     }
 }
 
@@ -142,6 +149,7 @@ impl Cluster {
             .replace("PREFIX", &target)
             .replace("LATENCY", &setup.latency.as_millis().to_string())
             .replace("TIMEOUT", &setup.timeout.as_secs().to_string())
+            .replace("CONCURRENCY", &setup.concurrency.to_string())
             .replace("DELETES", &setup.deletes.to_string());
         let site = Site::of(&configuration, BUNDLE);
         Self { site, store: server.database().unwrap(), stream: target.to_uppercase(), target }
@@ -158,7 +166,8 @@ impl Cluster {
         command
             .env("STORE_URL", self.url(at))
             .env("TARGET_URL", shared_postgres().unwrap().url(&self.target))
-            .env("BUS_URL", shared_nats().unwrap().url());
+            .env("BUS_URL", shared_nats().unwrap().url())
+            .env("RUST_LOG", std::env::var("NODES_LOG").unwrap_or_else(|_| "provision_core=warn".to_owned()));
         command
     }
 
@@ -215,7 +224,7 @@ impl Cluster {
         let asked = ["journal where open is not null", "work", "dispute", "hold"];
         let rows =
             asked.map(|from| self.store(server, &format!("select key, body from provision.{from} limit 2")));
-        rows.join("\n")
+        format!("{}\n{}", rows.join("\n"), self.expect(server.address(), 0, &["status"]))
     }
 
     /// Waits until every feed is taken over and nothing waits for anybody but a person.

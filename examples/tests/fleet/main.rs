@@ -11,9 +11,11 @@
 mod boundary;
 mod cluster;
 mod connector;
+mod failover;
 mod host;
 mod kill;
 mod limit;
+mod nodes;
 mod point;
 mod process;
 mod restore;
@@ -22,6 +24,7 @@ mod site;
 mod start;
 mod stop;
 mod store;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 mod two_processes;

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest that anything is waited for.
 pub(crate) const BOUND: Duration = Duration::from_secs(100);
+/// Lines of a process that are shown when a test fails.
+const SHOWN: usize = 60;
 /// Between two looks at a process.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -153,6 +155,11 @@ impl Drop for Process {
         if !self.gone {
             let _ = self.child.kill();
             let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            self.said.extend(self.lines.try_iter());
+            let from = self.said.len().saturating_sub(SHOWN);
+            println!("process {} said: {:#?}", self.child.id(), &self.said[from..]);
         }
     }
 }

@@ -36,6 +36,12 @@ fn ten_nodes_that_start_at_once_make_one_store_and_one_configuration() {
             if made { cluster.store(server(), "select count(*) from provision.node") } else { String::new() };
         if running == 1 && rows == NODES.to_string() { Ok(()) } else { Err(format!("{rows} nodes")) }
     });
+    let status = cluster.expect(at, 0, &["status"]);
+    assert!(status.contains("10 nodes at ") && status.contains("  n7 running, process "), "{status}");
+    let status: serde_json::Value =
+        serde_json::from_str(&cluster.expect(at, 0, &["status", "--json"])).unwrap();
+    assert_eq!(status["overview"]["nodes"].as_array().unwrap().len(), NODES, "{status:#}");
+    assert_eq!(status["realm"], "corp");
     let count = |event: &str| {
         cluster.store(
             server(),
@@ -66,9 +72,9 @@ fn ten_nodes_that_start_at_once_make_one_store_and_one_configuration() {
 }
 
 /// A cluster with people who have no account yet.
-fn waiting(setup: Setup) -> Cluster {
+fn waiting(people: usize, setup: Setup) -> Cluster {
     let cluster = Cluster::new(server(), setup);
-    cluster.feed(0, (0..PEOPLE).map(|number| (1_000 + number, "Pilot")));
+    cluster.feed(0, (0..people).map(|number| (1_000 + number, "Pilot")));
     cluster.expect(server().address(), 0, &["ingest"]);
     cluster.expect(server().address(), 0, &["onboard"]);
     cluster
@@ -76,7 +82,7 @@ fn waiting(setup: Setup) -> Cluster {
 
 #[test]
 fn node_that_is_asked_to_end_finishes_what_it_has_and_leaves_the_rest_to_others_at_once() {
-    let cluster = waiting(Setup { latency: Duration::from_millis(400), ..Setup::default() });
+    let cluster = waiting(PEOPLE, Setup { latency: Duration::from_millis(400), ..Setup::default() });
     let at = server().address();
     let mut node = cluster.node(at, "first", &[]);
     under_way(&cluster);
@@ -103,7 +109,7 @@ fn node_that_is_asked_to_end_finishes_what_it_has_and_leaves_the_rest_to_others_
 fn second_signal_ends_a_node_at_once_and_others_find_out_what_it_had() {
     let slow =
         Setup { latency: Duration::from_secs(6), timeout: Duration::from_secs(20), ..Setup::default() };
-    let cluster = waiting(slow);
+    let cluster = waiting(2, slow);
     let at = server().address();
     let mut node = cluster.node(at, "first", &["--drain", "60", "--lease", "30"]);
     let open = "select count(*) from provision.journal where open like 'intent/%'";

@@ -2,16 +2,43 @@
 
 use std::path::Path;
 
+use provision_core::event::SinkStatus;
 use provision_core::text::escape;
 use serde_json::json;
 
 use crate::answer::{Answer, Exit, Failure};
 use crate::host::Host;
 
-/// Where everything stands.
+/// Where everything stands: the realm, its events, and the processes that share the store.
 pub(crate) async fn status(host: &Host) -> Result<Answer, Failure> {
     let status = host.engine.status().await?;
-    Answer::new(status.render(), &status, Exit::Clean)
+    let overview = host.runtime.status().await?;
+    let mut text = status.render();
+    text.extend(status.sinks.iter().map(sink));
+    let shared = !overview.nodes.is_empty()
+        || overview.realms.iter().any(|realm| !realm.leases.is_empty() || !realm.pauses.is_empty());
+    if shared {
+        text.push_str(&overview.render());
+    }
+    let mut answer = Answer::new(text, &status, Exit::Clean)?;
+    if let Some(fields) = answer.json.as_object_mut() {
+        fields.insert("overview".to_owned(), json!(overview));
+    }
+    Ok(answer)
+}
+
+/// How far events have come.
+fn sink(sink: &SinkStatus) -> String {
+    let mut text =
+        format!("events to {}: sent up to {}, {} wait", escape(&sink.sink), sink.sent, sink.unsent);
+    if let Some(since) = sink.unsent_since {
+        text.push_str(&format!(", the oldest since {since}"));
+    }
+    if let Some(error) = &sink.error {
+        text.push_str(&format!("; failed {} times: {}", sink.failures, escape(&error.message)));
+    }
+    text.push('\n');
+    text
 }
 
 /// Whether the history is whole.
