@@ -145,8 +145,8 @@ impl Engine {
             if known.len() == names.len() && known.iter().all(is_known) {
                 return Ok(());
             }
-            // The marking is noted with the version, so that no plan of another one takes a mark away, and whoever comes
-            // next finishes it after a crash. Of processes that set the same policy at once one is first.
+            // The marking is noted with the version, so that no plan of another one takes a mark away, and whoever
+            // comes next finishes it after a crash. Of processes that set the same policy at once one is first.
             let mut changes = Changes::in_realm(&self.realm);
             for (name, known) in names.iter().zip(&known) {
                 let row = Meta { name: name.clone(), value: version.clone() };

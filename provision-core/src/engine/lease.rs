@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::connector::Registry;
-    use crate::runtime::{Clock, FixedClock, Runtime};
+    use crate::runtime::{Clock, FixedClock, Runtime, SystemClock};
     use crate::store::{MemoryStore, Store};
 
     const LASTS: Duration = Duration::from_secs(60);
@@ -254,13 +254,13 @@ mod tests {
         let (clock, one, two) = two();
         let long = one.under_lease("seal", LASTS, |_| async {
             for turn in 1..=5 {
-                tokio::time::sleep(LASTS).await;
+                SystemClock.sleep(LASTS).await;
                 assert!(two.take_lease("seal", LASTS).await.unwrap().is_none(), "turn {turn}");
             }
         });
         let moving = async {
             loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                SystemClock.sleep(Duration::from_secs(1)).await;
                 clock.set(clock.now().plus(Duration::from_secs(1)));
             }
         };
@@ -274,7 +274,7 @@ mod tests {
         let paused = one.under_lease("seal", LASTS, |_| async {
             clock.set(clock.now().plus(LASTS));
             assert!(two.take_lease("seal", LASTS).await.unwrap().is_some());
-            tokio::time::sleep(LASTS).await;
+            SystemClock.sleep(LASTS).await;
             panic!("goes on without its lease");
         });
         assert!(paused.await.unwrap().is_none());

@@ -225,7 +225,7 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let at = lines.find_map(|line| line.strip_prefix("at ").map(str::to_owned));
         if !stands_still {
-            tokio::time::sleep(Duration::from_micros(draw(3_000))).await;
+            SystemClock.sleep(Duration::from_micros(draw(3_000))).await;
         }
         child.kill().unwrap();
         assert!(!child.wait().unwrap().success());

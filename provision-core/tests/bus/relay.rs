@@ -241,7 +241,8 @@ async fn events_after_a_restore_have_ids_of_their_own() {
     restored.relay(&options()).await.unwrap();
     let got = sink.got.lock().unwrap().clone();
     assert_eq!(got.len(), 4, "what was sent before the backup is not sent again");
-    assert_eq!((got[2].number, &got[2].id == &got[3].id), (got[3].number, false));
+    assert_eq!(got[2].number, got[3].number);
+    assert_ne!(got[2].id, got[3].id);
     assert_eq!(got[3].epoch, "restored");
 }
 
