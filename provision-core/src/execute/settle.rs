@@ -94,7 +94,7 @@ impl Lane<'_> {
     async fn wake_late(&self, ended: &[(Begun, Ended)]) -> Result<()> {
         let there = ended
             .iter()
-            .filter(|(begun, ended)| matches!(ended, Ended::Done { .. }) && is_referable(&begun.step))
+            .filter(|(begun, ended)| matches!(ended, Ended::Done { .. }) && is_referable(begun))
             .map(|(begun, _)| begun.step.identity)
             .collect();
         let late = self.engine.waiting_for(&there).await?;
@@ -167,10 +167,11 @@ impl Lane<'_> {
         }
         let done = || {
             let done = ended.iter().filter(|(_, ended)| matches!(ended, Ended::Done { .. }));
-            done.map(|(begun, _)| &begun.step)
+            done.map(|(begun, _)| begun)
         };
-        let named = done().filter(|step| settles_names(step)).map(|step| step.identity).collect();
-        let there = done().filter(|step| is_referable(step)).map(|step| step.identity).collect();
+        let identity = |begun: &Begun| begun.step.identity;
+        let named = done().filter(|begun| settles_names(&begun.step)).map(identity).collect();
+        let there = done().filter(|begun| is_referable(begun)).map(identity).collect();
         Ok(Batch {
             now: self.engine.now(),
             links,
