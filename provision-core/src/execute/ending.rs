@@ -227,7 +227,9 @@ impl Lane<'_> {
                 }
                 link.observed_at = Some(now);
             }
-            if enabled.is_some() {
+            // Nor is it what a step that says nothing of it meets: a reconcile finds that, and has it mended.
+            let decides = matches!(step.action, Action::Create { .. } | Action::Enable | Action::Disable);
+            if enabled.is_some() && (decides || *found || link.enabled.is_none()) {
                 link.enabled = *enabled;
             }
             if matches!(step.action, Action::Delete) {
@@ -496,6 +498,26 @@ mod tests {
         let link = settled(&bench, known, create(title("Clerk")), shows());
         assert_eq!(link.observed, shows(), "of a new object, all is");
         assert_eq!(settled(&bench, bench.link(), Action::Delete, Attributes::new()).key, None);
+    }
+
+    #[tokio::test]
+    async fn an_account_that_somebody_disabled_is_left_to_a_reconcile_by_steps_that_say_nothing_of_it() {
+        let bench = Workbench::new().await;
+        let shown = |action: Action, known: Option<bool>| {
+            let mut begun = bench.begun(Action::Enable);
+            begun.link = Some(Link { enabled: known, ..bench.link() });
+            begun.step = step(action);
+            let mut ended = Ended::done(Some(ObjectKey::id("object-1")), Some(title("Clerk")));
+            let Ended::Done { enabled, .. } = &mut ended else { panic!("it is done") };
+            *enabled = Some(false);
+            let mut batch = bench.batch(&begun);
+            bench.lane().done_to_link(&mut batch, &begun, &ended);
+            batch.links.remove(&link_key(&begun.step)).unwrap().1.enabled
+        };
+        let write = || update(Change::Replace(texts(["Clerk"])));
+        assert_eq!(shown(write(), Some(true)), Some(true), "or nobody would see that it differs");
+        assert_eq!(shown(write(), None), Some(false));
+        assert_eq!(shown(Action::Enable, Some(true)), Some(false));
     }
 
     #[tokio::test]
