@@ -109,6 +109,7 @@ pub enum CommandOutcome {
 
 impl CommandMessage {
     /// Whose order the command is part of; `None` where that cannot be read.
+    #[cfg(feature = "nats")]
     pub(crate) fn order(&self) -> Option<(String, String)> {
         let command = self.command().ok()?;
         Some((command.realm.as_str().to_owned(), command.change.identity().to_string()))
