@@ -6,6 +6,7 @@ use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
 use super::{Ingest, settle};
 use crate::audit::AuditEntry;
+use crate::engine::Waiting;
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{
@@ -343,7 +344,7 @@ impl<'a> Batch<'a> {
     async fn identities(&mut self) -> Result<()> {
         let ids: Vec<String> = self.touched.iter().map(ToString::to_string).collect();
         let before = store::get_many::<Identity>(self.road.store, self.road.realm, &ids).await?;
-        let mut dirtied = Vec::new();
+        let (mut dirtied, mut returned) = (Vec::new(), Vec::new());
         let mut keys_changed = !self.minted.is_empty();
         let rules: Vec<_> = correlate::rules(&self.sources).into_iter().cloned().collect();
         let rules: Vec<_> = rules.iter().collect();
@@ -362,10 +363,18 @@ impl<'a> Batch<'a> {
                 Some(before) => self.changes.replace(before.version, &after)?,
                 None => self.changes.insert(&after)?,
             }
+            let now = self.now;
+            let gone = |identity: &Identity| {
+                identity.lifecycle(now).map(|(lifecycle, _)| lifecycle == Lifecycle::Terminated)
+            };
+            if known.map(gone).transpose()?.unwrap_or(false) && !gone(&after)? {
+                returned.push(id);
+            }
             if overdue || known.is_none_or(|known| known.version != after.version) {
                 dirtied.push(after);
             }
         }
+        self.wake_waiting(&returned, &mut dirtied).await?;
         if let (true, Some(index)) = (keys_changed, &self.index) {
             index.lock(&mut self.changes)?;
         }
@@ -374,6 +383,35 @@ impl<'a> Batch<'a> {
         for (identity, work) in dirtied.iter().zip(works) {
             let urgent = identity.lifecycle(self.now)?.0 == Lifecycle::Terminated;
             Work::mark(&mut self.changes, work, identity, urgent, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// Adds those who wait for somebody who is back: an account that was not taken away yet may need no step that would
+    /// tell them. Whoever has to wait on says so in the next plan.
+    async fn wake_waiting(&mut self, returned: &[IdentityId], dirtied: &mut Vec<Identity>) -> Result<()> {
+        let (store, realm) = (self.road.store, self.road.realm);
+        for id in returned {
+            let mut cursor = None;
+            loop {
+                let select = Select::Equal("waits_for", id.to_string());
+                let (page, next) = store::list_by::<Waiting>(store, realm, select, cursor, 1_000).await?;
+                let who: Vec<String> =
+                    page.iter().map(|waiting| waiting.value.identity.to_string()).collect();
+                let found = store::get_many::<Identity>(store, realm, &who).await?;
+                for identity in found.into_iter().flatten().map(|found| found.value) {
+                    if dirtied.iter().all(|known| known.id != identity.id) {
+                        dirtied.push(identity);
+                    }
+                }
+                for waiting in page {
+                    self.changes.delete::<Waiting>(waiting.value.key());
+                }
+                cursor = next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::PlanOptions;
 use provision_core::id::TargetName;
 use provision_core::model::{ConfiguredTarget, Quarantine, Status};
-use provision_core::plan::{PlanHeader, PlanState, Scope};
+use provision_core::plan::{OnDelete, PlanHeader, PlanState, Scope};
 use provision_core::policy::{Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion};
 use provision_core::runtime::Clock;
 use provision_core::schema::Schema;
@@ -226,6 +226,35 @@ async fn reports_of_somebody_who_left_rest_until_the_return() {
         assert!(world.dirty().await.is_empty());
         assert!(world.plan(Scope::All).await.is_empty(), "{status:?}");
     }
+    let users = world.directory.dump("user").unwrap();
+    let jane = users.iter().find(|user| user.attributes.text("employeeNumber") == Some("1")).unwrap();
+    assert_eq!(jane.attributes.values("manager").len(), 1);
+}
+
+#[tokio::test]
+async fn reports_of_somebody_who_is_back_before_the_account_was_taken_away_are_told() {
+    let mut settings = generous();
+    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+    let world = Setup { settings, ..Setup::default() }.build().await;
+    let mut boss = person("2", "Mary", "Boss", "Sales");
+    world.feed(&[boss.clone()]).await;
+    world.onboard().await;
+    world.converge(5).await;
+    // Nobody carries the offboarding out; the account will be deleted, so that a newcomer is not pointed at it.
+    boss.status = Status::Terminated;
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    jane.manager = Some("2".to_owned());
+    world.feed(&[jane.clone(), boss.clone()]).await;
+    let scope = Scope::Identities(vec![world.engine.find("1").await.unwrap().id]);
+    let plan = world.plan(scope).await;
+    assert!(world.apply(plan.id).await.is_clean());
+    boss.status = Status::Active;
+    world.feed(&[jane, boss]).await;
+    for _ in 0..2 {
+        let plan = world.plan(Scope::Changed).await;
+        assert!(world.apply(plan.id).await.is_clean());
+    }
+    assert!(world.plan(Scope::All).await.is_empty(), "the reference is written");
     let users = world.directory.dump("user").unwrap();
     let jane = users.iter().find(|user| user.attributes.text("employeeNumber") == Some("1")).unwrap();
     assert_eq!(jane.attributes.values("manager").len(), 1);
