@@ -46,7 +46,7 @@ impl Lane<'_> {
                     });
                     called.push(begun);
                 }
-                Err(error) => ended.push((begun, Ended::Failed(error))),
+                Err(error) => ended.push(failed(begun, error)),
             }
         }
         let Some(first) = called.first() else { return ended };
@@ -58,9 +58,7 @@ impl Lane<'_> {
             }
             Err(error) => {
                 let record = error.record();
-                ended.extend(
-                    called.into_iter().map(|begun| (begun, Ended::Failed(Error::from(record.clone())))),
-                );
+                ended.extend(called.into_iter().map(|begun| failed(begun, Error::from(record.clone()))));
                 return ended;
             }
         };
@@ -76,9 +74,7 @@ impl Lane<'_> {
         // Adding and removing a single edge may be repeated: no read-back is needed before the next attempt.
         ended.extend(called.into_iter().zip(outcomes).map(|(begun, outcome)| match outcome {
             Ok(()) => (begun, Ended::done(None, None)),
-            // What an earlier attempt did is still not known.
-            Err(error) if begun.is_open() => (begun, Ended::Failed(error.with_effect(Effect::Unknown))),
-            Err(error) => (begun, Ended::Failed(error)),
+            Err(error) => failed(begun, error),
         }));
         ended
     }
@@ -200,6 +196,12 @@ fn no_group(name: &str) -> Error {
         .with_effect(Effect::None)
 }
 
+/// An attempt that failed. What an earlier one did is still not known, whatever kept this one from being sent.
+fn failed(begun: Begun, error: Error) -> (Begun, Ended) {
+    let error = if begun.is_open() { error.with_effect(Effect::Unknown) } else { error };
+    (begun, Ended::Failed(error))
+}
+
 /// An edge of a group that is gone: there is nothing to be taken out of, and nothing to be put in.
 fn without_group(begun: Begun, group: &str) -> (Begun, Ended) {
     let ended = match &begun.step.action {
@@ -278,9 +280,13 @@ mod tests {
         let bench = Workbench::new().await;
         let group = crate::value::Attributes::new().with("cn", "Staff").with("dn", "CN=Staff,DC=test");
         bench.connector.seed("group", [(group, None)]).unwrap();
-        let refuse = FaultRule::always(Operation::Membership, Fault::Refuse);
-        bench.connector.set_faults(Faults { seed: 0, rules: vec![refuse] });
-        for (after_unknown, effect) in [(false, Effect::None), (true, Effect::Unknown)] {
+        let cases = [(false, Effect::None), (true, Effect::Unknown)];
+        // The request is refused, or the group cannot be looked up before it.
+        let refused =
+            [Operation::Membership, Operation::List].map(|operation| cases.map(|case| (operation, case)));
+        for (operation, (after_unknown, effect)) in refused.into_iter().flatten() {
+            let refuse = FaultRule::always(operation, Fault::Refuse);
+            bench.connector.set_faults(Faults { seed: 0, rules: vec![refuse] });
             let mut begun = bench.begun(add_member("CN=Staff,DC=test"));
             begun.after_unknown = after_unknown;
             let group = "CN=Staff,DC=test".to_owned();
