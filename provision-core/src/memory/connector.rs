@@ -36,6 +36,7 @@ impl Connector for MemoryConnector {
                     "filter": { "type": ["object", "null"] },
                     "delete_window_s": { "type": "integer", "minimum": 0 },
                     "pending_polls": { "type": "integer", "minimum": 0 },
+                    "visible_after_s": { "type": "integer", "minimum": 0 },
                     "password_length_min": { "type": "integer", "minimum": 0 },
                     "changes_kept": { "type": "integer", "minimum": 1 },
                     "faults": { "type": "object" },
