@@ -12,7 +12,7 @@ use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
-use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Lifecycle, Link, LinkState, Work};
+use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Link, LinkState, Work};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
@@ -192,7 +192,7 @@ impl Engine {
         let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
         let now = self.now();
         for (identity, known) in found.iter().zip(known) {
-            let urgent = matches!(identity.lifecycle(now), Ok((Lifecycle::Terminated, _)));
+            let urgent = identity.has_left(now).unwrap_or(false);
             Work::mark(changes, known, identity, urgent, now)?;
         }
         Ok(())

@@ -228,7 +228,7 @@ impl Engine {
         let found = store::get_many::<Identity>(self.store(), &self.realm, &keys).await?;
         let mut left = BTreeSet::new();
         for identity in found.into_iter().flatten() {
-            if identity.value.lifecycle(now)?.0 == Lifecycle::Terminated {
+            if identity.value.has_left(now)? {
                 left.insert(identity.value.id);
             }
         }

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::error::Result;
 use crate::id::IdentityId;
-use crate::model::{Identity, Lifecycle, Work};
+use crate::model::{Identity, Work};
 use crate::plan::Planned;
 use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Cursor, Expect, Select, Stored, Table};
@@ -51,7 +51,7 @@ impl Engine {
             let keys: Vec<String> = identities.iter().map(Identity::order).collect();
             let known = store::get_many::<Work>(self.store(), &self.realm, &keys).await?;
             for (identity, known) in identities.iter().zip(known) {
-                let urgent = matches!(identity.lifecycle(self.now()), Ok((Lifecycle::Terminated, _)));
+                let urgent = identity.has_left(self.now()).unwrap_or(false);
                 Work::mark(&mut changes, known, identity, urgent, due_at)?;
             }
             if self.store().commit(changes).await? == Commit::Committed {

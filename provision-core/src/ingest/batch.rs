@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{
     ConfiguredSource, Dispute, DisputeAbout, FeedChange, FeedChangeKind, FeedReport, FeedState, Identity,
-    Lifecycle, RecordState, SourceRecord, Work,
+    RecordState, SourceRecord, Work,
 };
 use crate::runtime::mint;
 use crate::source::FeedRecord;
@@ -363,11 +363,8 @@ impl<'a> Batch<'a> {
                 Some(before) => self.changes.replace(before.version, &after)?,
                 None => self.changes.insert(&after)?,
             }
-            let now = self.now;
-            let gone = |identity: &Identity| {
-                identity.lifecycle(now).map(|(lifecycle, _)| lifecycle == Lifecycle::Terminated)
-            };
-            if known.map(gone).transpose()?.unwrap_or(false) && !gone(&after)? {
+            let had_left = known.map(|known| known.has_left(self.now)).transpose()?.unwrap_or(false);
+            if had_left && !after.has_left(self.now)? {
                 returned.push(id);
             }
             if overdue || known.is_none_or(|known| known.version != after.version) {
@@ -381,7 +378,7 @@ impl<'a> Batch<'a> {
         let orders: Vec<String> = dirtied.iter().map(|identity| identity.order()).collect();
         let works = store::get_many::<Work>(self.road.store, self.road.realm, &orders).await?;
         for (identity, work) in dirtied.iter().zip(works) {
-            let urgent = identity.lifecycle(self.now)?.0 == Lifecycle::Terminated;
+            let urgent = identity.has_left(self.now)?;
             Work::mark(&mut self.changes, work, identity, urgent, self.now)?;
         }
         Ok(())
@@ -458,12 +455,9 @@ impl<'a> Batch<'a> {
         if differences.is_empty() {
             return Ok(());
         }
-        let gone = |identity: &Identity| {
-            identity.lifecycle(self.now).map(|(lifecycle, _)| lifecycle == Lifecycle::Terminated)
-        };
         let event = match before {
             None => "identity.created",
-            Some(before) if gone(after)? && !gone(before)? => "identity.terminated",
+            Some(before) if after.has_left(self.now)? && !before.has_left(self.now)? => "identity.terminated",
             Some(_) => "identity.changed",
         };
         let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, event);

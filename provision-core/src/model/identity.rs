@@ -37,6 +37,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Whether the person has left, at an instant.
+    pub(crate) fn has_left(&self, now: Timestamp) -> Result<bool> {
+        Ok(self.lifecycle(now)?.0 == Lifecycle::Terminated)
+    }
+
     /// Where the identity stands at `now`, and when that changes by itself.
     pub fn lifecycle(&self, now: Timestamp) -> Result<(Lifecycle, Option<Timestamp>)> {
         self.employment.at(now, &self.zone)
