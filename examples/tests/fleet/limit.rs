@@ -148,7 +148,10 @@ fn run(end: &str, kills: usize) {
         }
         std::thread::sleep(Duration::from_millis(draw.below(20)));
         let running = both.each_mut().map(Process::kill);
-        println!("kill {number} of both after {} of {more} deletes, running: {running:?}", before - rows(&site));
+        println!(
+            "kill {number} of both after {} of {more} deletes, running: {running:?}",
+            before - rows(&site)
+        );
         struck += usize::from(running[0] || running[1]);
         // Leases and deadlines of the dead end; the day of the budget does not.
         site.pass(Duration::from_secs(1_200));

@@ -18,7 +18,7 @@ use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
     Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
-    WaitingReference, digest_steps, may_take, over_budget, plan_identity,
+    WaitingReference, digest_steps, in_use, may_take, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -298,13 +298,19 @@ impl Engine {
                 drafted.draft.steps.iter().any(|step| name.purpose.starts_with(&purpose_of(step)))
             };
             names.extend(drafted.names.iter().filter(|name| acts(name)).cloned());
-            // A reservation of an earlier plan that was not applied passes to this one.
-            names.extend(drafted.known.names.iter().filter(|name| acts(name)).filter_map(|name| {
+            // A reservation of an earlier plan that was not applied passes to this one, if it is what this one writes.
+            let known = &drafted.known.names;
+            names.extend(known.iter().filter(|name| acts(name)).filter_map(|name| {
+                let alike = known.iter().filter(|other| name.is_for_the_same(other));
                 match &name.state {
-                    NameState::Reserved { plan, .. } if *plan != run.id => Some(Name {
-                        state: NameState::Reserved { plan: run.id, until: run.until },
-                        ..name.clone()
-                    }),
+                    NameState::Reserved { plan, .. }
+                        if *plan != run.id && in_use(alike, run.id, run.now) == Some(name) =>
+                    {
+                        Some(Name {
+                            state: NameState::Reserved { plan: run.id, until: run.until },
+                            ..name.clone()
+                        })
+                    }
                     _ => None,
                 }
             }));

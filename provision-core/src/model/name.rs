@@ -49,6 +49,12 @@ pub struct Name {
 }
 
 impl Name {
+    /// Whether both are names of one account for one attribute, of which one is in use.
+    pub(crate) fn is_for_the_same(&self, other: &Self) -> bool {
+        (&self.namespace, &self.purpose) == (&other.namespace, &other.purpose)
+            && self.scope.to_lowercase() == other.scope.to_lowercase()
+    }
+
     /// The row's key.
     pub fn row_key(namespace: &NamespaceName, scope: &str, folded: &str) -> String {
         format!(

@@ -27,7 +27,7 @@ pub use spending::Spending;
 pub use step::{Action, OutputRef, Precondition, Reason, Step};
 
 pub(crate) use draft::step_id;
-pub(crate) use names::may_take;
+pub(crate) use names::{in_use, may_take};
 pub(crate) use pass::attributes_reference as reference_action;
 pub(crate) use pass::protected as is_protected;
 pub(crate) use planner::digest_steps;

@@ -99,19 +99,8 @@ impl NameIndex {
             name.namespace == request.namespace
                 && name.scope.to_lowercase() == scope
                 && name.purpose == request.purpose
-                && !matches!(name.state, NameState::Foreign)
-                && self.is_current(name)
         });
-        // A name in use comes before one that was given up.
-        names.min_by_key(|name| matches!(name.state, NameState::Tombstone { .. }))
-    }
-
-    /// A reservation of another plan that has expired holds nothing.
-    fn is_current(&self, name: &Name) -> bool {
-        match &name.state {
-            NameState::Reserved { plan, until } => *plan == self.plan || *until > self.now,
-            _ => true,
-        }
+        in_use(names, self.plan, self.now)
     }
 
     fn is_free(&self, request: &NameRequest, folded: &str) -> bool {
@@ -140,6 +129,22 @@ impl NameIndex {
         self.mine.push(name.clone());
         self.allotted.push(name);
     }
+}
+
+/// Which of the names that one identity has for one purpose is the one in use: the one its account has, before one that
+/// a plan keeps for it, before one that was given up. A reservation of another plan that has expired holds nothing.
+pub(crate) fn in_use<'a>(
+    names: impl Iterator<Item = &'a Name>,
+    plan: PlanId,
+    now: Timestamp,
+) -> Option<&'a Name> {
+    let ranked = names.filter_map(|name| match &name.state {
+        NameState::Held => Some((0, name)),
+        NameState::Reserved { plan: of, until } if *of == plan || *until > now => Some((1, name)),
+        NameState::Tombstone { .. } => Some((2, name)),
+        NameState::Reserved { .. } | NameState::Foreign => None,
+    });
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
 /// Whether a name that somebody else has had may be given to another now.

@@ -7,14 +7,16 @@ use std::time::Duration;
 use provision_core::connector::FilterSupport;
 use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::PlanOptions;
-use provision_core::id::TargetName;
+use provision_core::id::{PlanId, TargetName};
 use provision_core::memory::MemoryConfig;
-use provision_core::model::{NameState, Status};
+use provision_core::model::{Name, NameState, Status};
 use provision_core::plan::{Action, OnDelete, PlanHeader, Scope};
 use provision_core::policy::{
     Evaluation, NameAllocator, NameRequest, Namespace, Policy, PolicyInput, PolicyVersion,
 };
+use provision_core::runtime::Clock as _;
 use provision_core::schema::Schema;
+use provision_core::store::{Changes, Commit};
 use provision_core::value::Attributes;
 
 use crate::world::{Person, Setup, TestPolicy, World, person, settings};
@@ -188,6 +190,35 @@ async fn the_reservation_of_a_stale_plan_passes_to_the_next() {
     assert!(matches!(state, NameState::Reserved { plan, .. } if plan == fresh.id), "{state:?}");
     assert!(world.apply(fresh.id).await.is_clean());
     assert_eq!(logins(&world), ["smithj"]);
+}
+
+#[tokio::test]
+async fn a_name_that_a_plan_left_over_never_takes_the_place_of_the_one_in_use() {
+    // Before and after it in the order of the index.
+    for left_over in ["aaa", "zzz"] {
+        let world = World::new(1).await;
+        let mut people = smiths(1);
+        world.feed(&people).await;
+        world.onboard().await;
+        world.converge(2).await;
+        let held = world.names().await.remove(0);
+        let until = world.clock.now().plus(Duration::from_secs(3_600));
+        // Of a plan that was made beside the one that was applied.
+        let state = NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(7)), until };
+        let other = Name { name: left_over.to_owned(), folded: left_over.to_owned(), state, ..held };
+        let mut changes = Changes::in_realm(world.engine.realm());
+        changes.insert(&other).unwrap();
+        assert_eq!(world.store.commit(changes).await.unwrap(), Commit::Committed);
+        people[0].department = "Finance".to_owned();
+        people[0].family = "Smythe".to_owned();
+        world.feed(&people).await;
+        assert_eq!(world.converge(3).await, 1, "one round, and no other follows");
+        assert_eq!(logins(&world), ["smithj"]);
+        let states: BTreeMap<String, NameState> =
+            world.names().await.into_iter().map(|name| (name.name, name.state)).collect();
+        assert_eq!(states["smithj"], NameState::Held);
+        assert_eq!(states[left_over], other.state, "it expires by itself");
+    }
 }
 
 #[tokio::test]
