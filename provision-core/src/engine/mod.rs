@@ -34,6 +34,7 @@ pub(crate) mod schedule;
 mod snapshot;
 mod status;
 mod stop;
+mod stranger;
 mod submit;
 mod taken;
 mod turns;

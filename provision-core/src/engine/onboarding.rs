@@ -4,30 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pages::Pages;
 use super::reconcile::Listed;
+use super::stranger::Lookup;
 use super::{Engine, ReconcileReport};
 use crate::audit::AuditEntry;
 use crate::connector::{Completeness, Connector, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::execute::find_group;
-use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
-use crate::model::{
-    Actor, ConfiguredTarget, Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord,
-    Subject,
-};
-use crate::onboard::{Match, OnboardingReport, OnboardingRow, Situation, correlate};
-use crate::plan::{TargetSettings, is_protected};
-use crate::policy::Namespace;
+use crate::id::{ClassName, TargetName};
+use crate::model::{Actor, ConfiguredTarget};
+use crate::onboard::{OnboardingReport, OnboardingRow, Situation};
+use crate::plan::TargetSettings;
 use crate::runtime::{Operation, within};
-use crate::store::{self, Changes, Commit, Record, Select, Stored};
-use crate::value::Timestamp;
+use crate::store::{Changes, Commit, Stored};
 
 /// Rows of a report.
 const ROWS_MAX: usize = 1_000;
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
-
-/// What an object is to us, the identities it belongs or may belong to, and why.
-type Told = (Situation, Vec<IdentityId>, String);
 
 /// What an onboarding read.
 struct Onboarded {
@@ -37,15 +29,6 @@ struct Onboarded {
     classes: BTreeSet<ClassName>,
     /// Objects that are linked.
     managed: u64,
-}
-
-/// Identities by the attributes that a target's classes correlate by. Only built where a class has such attributes;
-/// grows with the population.
-#[derive(Default)]
-struct Finder {
-    by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
-    /// Names and ids of privileged groups.
-    privileged: BTreeSet<String>,
 }
 
 impl Engine {
@@ -112,18 +95,25 @@ impl Engine {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
             let listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let lookup = Lookup {
+                settings: &target.settings,
+                class,
+                finder: &finder,
+                namespaces: &namespaces,
+                at,
+                onboarding: true,
+                restored,
+            };
             let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
             let mut crowded = false;
             while let Some(objects) = pages.next().await {
-                let taken =
-                    self.take_in(&target.settings, class, &objects, &finder, &namespaces, &mut report);
-                onboarded.managed += taken.await?;
+                onboarded.managed += self.take_in(&lookup, &objects, &mut report).await?;
                 if restored {
                     // What the store says of its links may be older than the objects.
                     let mut seen = ReconcileReport::begun(name, at);
                     crowded |= !self.doubt_edges(name, class, &objects).await?;
                     crowded |= !self
-                        .compare(&Listed::of(name, class, &discovery, schema), objects, &mut seen)
+                        .compare(&Listed::of(&target.settings, class, &discovery, schema), objects, &mut seen)
                         .await?;
                 }
             }
@@ -162,28 +152,19 @@ impl Engine {
     /// Records what one page of a listing holds. Returns how many of its objects are linked.
     async fn take_in(
         &self,
-        settings: &TargetSettings,
-        class: &ClassName,
+        lookup: &Lookup<'_>,
         objects: &[Object],
-        finder: &Finder,
-        namespaces: &[Namespace],
         report: &mut OnboardingReport,
     ) -> Result<u64> {
         let mut linked = 0;
         for object in objects {
-            let mut taken = None;
-            for _ in 0..TRIES_MAX {
-                taken = self.take_one(settings, class, object, finder, namespaces, report.at).await?;
-                if taken.is_some() {
-                    break;
-                }
-            }
             // Neither linked nor disputed: the target is not known yet.
-            let Some((situation, identities, detail)) = taken else {
+            let Some((situation, identities, detail)) = self.take_with_patience(lookup, object).await? else {
                 let reason = format!("others kept changing what concerns `{}`; onboard again", object.key.id);
                 report.completeness = Completeness::Partial { reason };
                 continue;
             };
+            let class = lookup.class;
             *report.counts.entry(class.clone()).or_default().entry(situation).or_default() += 1;
             linked += u64::from(matches!(situation, Situation::Linked | Situation::Known));
             if !matches!(situation, Situation::Linked | Situation::Known) && report.rows.len() < ROWS_MAX {
@@ -198,223 +179,6 @@ impl Engine {
             }
         }
         Ok(linked)
-    }
-
-    /// One object, in one commit. `None`: somebody else wrote one of its rows at the same time.
-    async fn take_one(
-        &self,
-        settings: &TargetSettings,
-        class: &ClassName,
-        object: &Object,
-        finder: &Finder,
-        namespaces: &[Namespace],
-        at: Timestamp,
-    ) -> Result<Option<Told>> {
-        let (situation, identities, detail) = self.situation(settings, class, object, finder).await?;
-        let mut changes = Changes::in_realm(&self.realm);
-        let mut owner = None;
-        match situation {
-            Situation::Linked => {
-                if let Some(id) = identities.first() {
-                    self.link(&mut changes, settings, class, object, *id, at).await?;
-                    owner = Some(*id);
-                }
-            }
-            Situation::Known => owner = identities.first().copied(),
-            Situation::Disputed => changes.put(&Dispute {
-                realm: self.realm.clone(),
-                about: DisputeAbout::Match {
-                    target: settings.name.clone(),
-                    class: class.clone(),
-                    object: object.key.id.clone(),
-                    candidates: identities.clone(),
-                },
-                detail: detail.clone(),
-                open: true,
-                at,
-                decision: None,
-            })?,
-            Situation::Unmatched | Situation::Protected => {}
-        }
-        self.take_names(&mut changes, settings, class, object, owner, namespaces).await?;
-        if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
-            tracing::debug!(?conflict, "onboarding met another writer");
-            return Ok(None);
-        }
-        Ok(Some((situation, identities, detail)))
-    }
-
-    async fn situation(
-        &self,
-        settings: &TargetSettings,
-        class: &ClassName,
-        object: &Object,
-        finder: &Finder,
-    ) -> Result<Told> {
-        let row = format!("{}/{}/{}", settings.name.as_str(), class.as_str(), object.key.id);
-        let (known, _) =
-            store::list_by::<Link>(self.store(), &self.realm, Select::Equal("object", row), None, 1).await?;
-        if let Some(link) = known.first() {
-            let identity = link.value.subject.identity();
-            return Ok((Situation::Known, identity.into_iter().collect(), String::new()));
-        }
-        if is_protected(&settings.protected, &object.key) {
-            return Ok((Situation::Protected, Vec::new(), "named in the target's `protected`".to_owned()));
-        }
-        let rules = settings.class(class);
-        let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
-        let by_marker = match marker {
-            Some(value) => self.by_key(&value.to_plain()).await?,
-            None => Vec::new(),
-        };
-        let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
-        for (native, attribute) in &rules.correlate {
-            for value in object.attributes.values(native.as_str()) {
-                by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
-            }
-        }
-        let by_name: Vec<IdentityId> = by_name.into_iter().collect();
-        let privileged = object
-            .attributes
-            .values("memberOf")
-            .iter()
-            .any(|group| finder.privileged.contains(&group.to_plain()));
-        Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
-            Match::Definite(id) => {
-                let link = self.main_link(settings, class, id).await?.map(|stored| stored.value);
-                match link.as_ref().map(|link| (&link.key, link.revision)) {
-                    _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => {
-                        let detail =
-                            "the person's account was seen off; taking this one is for a person to say";
-                        (Situation::Disputed, vec![id], detail.to_owned())
-                    }
-                    // A link whose object is gone takes the one that is there.
-                    None | Some((None, 1..)) => (Situation::Linked, vec![id], String::new()),
-                    // A create of ours has begun, and its own road finds the object.
-                    Some((None, 0)) => (Situation::Known, vec![id], String::new()),
-                    // Linked by somebody else a moment ago.
-                    Some((Some(key), _)) if key.id == object.key.id => {
-                        (Situation::Known, vec![id], String::new())
-                    }
-                    Some((Some(_), _)) => {
-                        let detail = "the person has another account there already".to_owned();
-                        (Situation::Disputed, vec![id], detail)
-                    }
-                }
-            }
-            Match::Disputed(..) if self.is_decided(settings, class, object).await? => {
-                (Situation::Unmatched, Vec::new(), "a person has decided that it is nobody's".to_owned())
-            }
-            Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
-            Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
-        })
-    }
-
-    /// Whether a person has decided the dispute about an object: a decision is not asked for twice.
-    async fn is_decided(
-        &self,
-        settings: &TargetSettings,
-        class: &ClassName,
-        object: &Object,
-    ) -> Result<bool> {
-        let about = DisputeAbout::Match {
-            target: settings.name.clone(),
-            class: class.clone(),
-            object: object.key.id.clone(),
-            candidates: Vec::new(),
-        };
-        let key = Dispute::row_key(&about);
-        let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
-        Ok(known.is_some_and(|known| !known.value.open))
-    }
-
-    async fn main_link(
-        &self,
-        settings: &TargetSettings,
-        class: &ClassName,
-        id: IdentityId,
-    ) -> Result<Option<Stored<Link>>> {
-        let key = Link::row_key(&settings.name, class, &Tag::main(), &Subject::Identity(id));
-        store::get::<Link>(self.store(), &self.realm, &key).await
-    }
-
-    /// Links an object: by a new link, or by one whose object is gone.
-    async fn link(
-        &self,
-        changes: &mut Changes,
-        settings: &TargetSettings,
-        class: &ClassName,
-        object: &Object,
-        identity: IdentityId,
-        at: Timestamp,
-    ) -> Result<()> {
-        let known = self.main_link(settings, class, identity).await?;
-        let (id, revision) = match &known {
-            Some(known) => (known.value.id, known.value.revision + 1),
-            None => (LinkId::from_uuid(self.inner.mint()?), 1),
-        };
-        let subject = Subject::Identity(identity);
-        let mut link =
-            Link::new(id, self.realm.clone(), settings.name.clone(), class.clone(), Tag::main(), subject);
-        link.key = Some(object.key.clone());
-        link.enabled = object.enabled;
-        link.observed = object.attributes.clone();
-        link.observed_at = Some(at);
-        link.revision = revision;
-        match known {
-            Some(known) => changes.replace(known.version, &link),
-            None => changes.insert(&link),
-        }
-    }
-
-    /// The names an object takes: held by its owner, or foreign.
-    async fn take_names(
-        &self,
-        changes: &mut Changes,
-        settings: &TargetSettings,
-        class: &ClassName,
-        object: &Object,
-        owner: Option<IdentityId>,
-        namespaces: &[Namespace],
-    ) -> Result<()> {
-        let mut names: Vec<Name> = Vec::new();
-        // A scoped name means nothing without its scope, which only the policy knows: the create's refusal covers it.
-        for namespace in namespaces.iter().filter(|namespace| !namespace.scoped) {
-            let here = |member: &&crate::policy::NamespaceMember| {
-                member.target == settings.name && member.class == *class
-            };
-            for member in namespace.members.iter().filter(here) {
-                for value in object.attributes.values(member.attribute.as_str()) {
-                    let name = value.to_plain();
-                    let purpose = format!(
-                        "{}/{}/main/{}",
-                        settings.name.as_str(),
-                        class.as_str(),
-                        member.attribute.as_str()
-                    );
-                    names.push(Name {
-                        realm: self.realm.clone(),
-                        namespace: namespace.name.clone(),
-                        scope: String::new(),
-                        folded: namespace.case.fold(&name),
-                        name,
-                        owner,
-                        purpose: if owner.is_some() { purpose } else { String::new() },
-                        state: if owner.is_some() { NameState::Held } else { NameState::Foreign },
-                    });
-                }
-            }
-        }
-        let keys: Vec<String> = names.iter().map(Record::key).collect();
-        let known = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
-        for (name, known) in names.iter().zip(known) {
-            if known.is_none()
-                && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key())
-            {
-                changes.insert(name)?;
-            }
-        }
-        Ok(())
     }
 
     async fn finish_onboarding(
@@ -448,79 +212,5 @@ impl Engine {
         }
         Err(Error::new(ErrorKind::Conflict, "others keep changing the target's row")
             .with_effect(Effect::None))
-    }
-
-    /// The privileged groups by name and by id.
-    async fn privileged(
-        &self,
-        settings: &TargetSettings,
-        connector: &dyn Connector,
-        discovery: &Discovery,
-    ) -> Result<BTreeSet<String>> {
-        let mut known = settings.privileged_groups.clone();
-        let classes = discovery.capabilities.classes.iter().filter(|(_, class)| class.members);
-        let cx = Context::new(self.realm.clone(), format!("onboard/{}", settings.name.as_str()));
-        let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
-        for (class, _) in classes {
-            for name in &settings.privileged_groups {
-                let found = find_group(connector, discovery, &cx, class, name);
-                match within(self.inner.clock.as_ref(), limit, found).await {
-                    Ok(key) => known.extend([key.id]),
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    /// The identities whose record in any source has this key.
-    async fn by_key(&self, key: &str) -> Result<Vec<IdentityId>> {
-        let sources = self.sources().await?;
-        let keys: Vec<String> =
-            sources.iter().map(|source| SourceRecord::row_key(&source.settings.name, key)).collect();
-        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &keys).await?;
-        let mut found: Vec<IdentityId> =
-            records.into_iter().flatten().map(|record| record.value.identity).collect();
-        found.sort();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// Reads the attributes that the target's classes correlate by.
-    async fn finder(&self, settings: &TargetSettings) -> Result<Finder> {
-        let attributes: BTreeSet<String> = settings
-            .classes
-            .values()
-            .flat_map(|class| class.correlate.values().map(|name| name.as_str().to_owned()))
-            .collect();
-        let mut finder = Finder::default();
-        if attributes.is_empty() {
-            return Ok(finder);
-        }
-        let mut cursor = None;
-        loop {
-            let select = Select::KeyPrefix(String::new());
-            let (page, next) =
-                store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
-            for identity in page.into_iter().map(|stored| stored.value) {
-                for attribute in &attributes {
-                    for value in identity.attributes.values(attribute) {
-                        let key = (attribute.clone(), value.to_plain().to_lowercase());
-                        finder.by_attribute.entry(key).or_default().push(identity.id);
-                    }
-                }
-            }
-            cursor = next;
-            if cursor.is_none() {
-                return Ok(finder);
-            }
-        }
-    }
-}
-
-impl Finder {
-    fn by_attribute(&self, attribute: &str, value: &str) -> Vec<IdentityId> {
-        self.by_attribute.get(&(attribute.to_owned(), value.to_lowercase())).cloned().unwrap_or_default()
     }
 }

@@ -13,6 +13,7 @@ use crate::connector::{Completeness, Context, Discovery, ListRequest, Object};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Link, LinkState, Work};
+use crate::plan::{OnDelete, TargetSettings};
 use crate::runtime::Operation;
 use crate::schema::{Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
@@ -46,11 +47,15 @@ pub struct ReconcileReport {
     pub missing: u64,
     /// Absences that were not believed: too many at once.
     pub doubted: u64,
+    /// Accounts that were nobody's when the target was onboarded and carry the immutable id of somebody who has become
+    /// known since: linked now.
+    #[serde(default)]
+    pub found: u64,
 }
 
 /// A class that is listed whole.
 pub(super) struct Listed<'a> {
-    pub(super) target: &'a TargetName,
+    pub(super) settings: &'a TargetSettings,
     pub(super) class: &'a ClassName,
     pub(super) schema: &'a ObjectClass,
     /// How old what is listed may be.
@@ -60,12 +65,23 @@ pub(super) struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// A class as its target describes it.
     pub(super) fn of(
-        target: &'a TargetName,
+        settings: &'a TargetSettings,
         class: &'a ClassName,
         discovery: &Discovery,
         schema: &'a ObjectClass,
     ) -> Self {
-        Self { target, class, schema, visible_after: discovery.capabilities.class(class).visible_after }
+        Self { settings, class, schema, visible_after: discovery.capabilities.class(class).visible_after }
+    }
+}
+
+impl Listed<'_> {
+    /// Those that carry an immutable id.
+    fn marked(&self, mut objects: Vec<Object>) -> Vec<Object> {
+        let marker = self.settings.class(self.class).marker;
+        objects.retain(|object| {
+            marker.as_ref().is_some_and(|name| object.attributes.first(name.as_str()).is_some())
+        });
+        objects
     }
 }
 
@@ -81,6 +97,7 @@ impl ReconcileReport {
             drifted: 0,
             missing: 0,
             doubted: 0,
+            found: 0,
         }
     }
 }
@@ -88,7 +105,8 @@ impl ReconcileReport {
 impl Engine {
     /// Lists a target whole and compares it with our links. Nothing is written to the target; what drifted becomes
     /// dirty, and the next plan says what is done about it. An account that is gone is noted, never created anew by
-    /// itself.
+    /// itself. An account that was seen off and is there again, or enabled again, is seen off once more. An account that
+    /// carries the immutable id of somebody who became known after the onboarding is linked.
     ///
     /// A store restored from a backup does not know the accounts created since: there the report says what was seen,
     /// and the target stays stopped until it has been onboarded again.
@@ -102,10 +120,13 @@ impl Engine {
         let target = self.target(name).await?.value;
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let mut report = ReconcileReport::begun(name, self.now());
+        let epoch = self.store().epoch().await?;
+        let known = target.epoch.as_ref().is_none_or(|known| *known == epoch);
+        let mut finder = None;
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
-            let listed = Listed::of(name, class, &discovery, schema);
+            let listed = Listed::of(&target.settings, class, &discovery, schema);
             // Written before the listing: what is ours only since then is no concern of this reading.
             let mut roll = self.roll(name, class).await?;
             let mut prints = Fingerprinter::new(schema)?;
@@ -113,8 +134,19 @@ impl Engine {
             let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
             let mut crowded = false;
             while let Some(objects) = pages.next().await {
-                let objects = call(&mut roll, &mut prints, objects, &mut report)?;
-                crowded |= !self.compare(&listed, objects, &mut report).await?;
+                let called = call(&mut roll, &mut prints, objects, &mut report)?;
+                crowded |= !self.compare(&listed, called.ours, &mut report).await?;
+                if known && target.onboarded.contains(class) {
+                    let strangers = listed.marked(called.strangers);
+                    if finder.is_none() && !strangers.is_empty() {
+                        finder = Some(
+                            self.finder_of_marked(&target.settings, connector.as_ref(), &discovery).await?,
+                        );
+                    }
+                    if let Some(finder) = &finder {
+                        report.found += self.take_strangers(&listed, finder, &strangers, report.at).await?;
+                    }
+                }
             }
             let mut end = pages.end();
             if crowded {
@@ -155,7 +187,7 @@ impl Engine {
     ) -> Result<bool> {
         let mut prints = Fingerprinter::new(listed.schema)?;
         for _ in 0..TRIES_MAX {
-            let found = self.links_of(listed.target, listed.class, objects).await?;
+            let found = self.links_of(&listed.settings.name, listed.class, objects).await?;
             let mut changes = Changes::in_realm(&self.realm);
             let mut drifted: Vec<IdentityId> = Vec::new();
             for object in objects {
@@ -167,7 +199,10 @@ impl Engine {
                 let (mut link, drifts) = seen(listed.schema, &stored.value, object, report.at);
                 let fingerprint = prints.of(object)?.to_text();
                 link.compared = Some(Compared { fingerprint, revision: link.revision });
-                if drifts && link.state == LinkState::Active {
+                if is_undone(listed, &stored.value, &link) {
+                    link.state = LinkState::Leaving;
+                }
+                if drifts && link.state != LinkState::Inactive {
                     drifted.extend(link.subject.identity());
                 }
                 changes.replace(stored.version, &link)?;
@@ -182,7 +217,7 @@ impl Engine {
     }
 
     /// Adds dirty marks to the commit that makes the change they are about: one is not there without the other.
-    async fn mark_in(&self, changes: &mut Changes, identities: &[IdentityId]) -> Result<()> {
+    pub(super) async fn mark_in(&self, changes: &mut Changes, identities: &[IdentityId]) -> Result<()> {
         let mut keys: Vec<String> = identities.iter().map(ToString::to_string).collect();
         keys.sort();
         keys.dedup();
@@ -231,7 +266,7 @@ impl Engine {
         if roll.is_full() {
             return Ok(());
         }
-        let (name, class) = (listed.target, listed.class);
+        let (name, class) = (&listed.settings.name, listed.class);
         let (mut missing, active, mut cursor) = (0, roll.active, None);
         let select = Select::Equal("target", format!("{}/{}", name.as_str(), class.as_str()));
         let at = report.at;
@@ -322,8 +357,8 @@ impl Engine {
             let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.reconciled");
             entry.target = Some(report.target.clone());
             entry.note = format!(
-                "{} objects, {} linked, {} drifted, {} missing, {} doubted",
-                report.objects, report.linked, report.drifted, report.missing, report.doubted
+                "{} objects, {} linked, {} found, {} drifted, {} missing, {} doubted",
+                report.objects, report.linked, report.found, report.drifted, report.missing, report.doubted
             );
             changes.append.push(entry.append()?);
             if self.store().commit(changes).await? == Commit::Committed {
@@ -335,23 +370,44 @@ impl Engine {
     }
 }
 
-/// Calls a page: leaves the objects that are to be compared.
+/// A page after the call.
+struct Called {
+    /// Ours, to be compared.
+    ours: Vec<Object>,
+    strangers: Vec<Object>,
+}
+
+/// Calls a page: leaves the objects that are to be compared, and those that are not ours.
 fn call(
     roll: &mut Roll,
     prints: &mut Fingerprinter<'_>,
     mut objects: Vec<Object>,
     report: &mut ReconcileReport,
-) -> Result<Vec<Object>> {
+) -> Result<Called> {
     report.objects += objects.len() as u64;
-    let mut kept = Vec::new();
+    let mut called = Called { ours: Vec::new(), strangers: Vec::new() };
     for object in objects.drain(..) {
         let answer = roll.call(&object.key.id, prints.of(&object)?);
         report.linked += u64::from(answer != Answer::Stranger);
-        if answer == Answer::Other {
-            kept.push(object);
+        match answer {
+            Answer::Same => {}
+            Answer::Other => called.ours.push(object),
+            Answer::Stranger => called.strangers.push(object),
         }
     }
-    Ok(kept)
+    Ok(called)
+}
+
+/// Whether somebody has undone how an account was seen off: it is there again, it is enabled again, or has not what
+/// `on_delete` gave it.
+fn is_undone(listed: &Listed<'_>, before: &Link, now: &Link) -> bool {
+    let changed = match &listed.settings.class(listed.class).on_delete {
+        OnDelete::Update(given) => given.iter().any(|(name, _)| now.drift.get(name.as_str()).is_some()),
+        OnDelete::Disable | OnDelete::Delete => false,
+    };
+    let is_back = before.missing && now.enabled != Some(false);
+    let is_enabled = before.enabled != Some(true) && now.enabled == Some(true);
+    before.state == LinkState::Inactive && (is_back || is_enabled || changed)
 }
 
 /// When what a link says of its object was last known to be so, as far as reads may show it: what we wrote is shown

@@ -139,7 +139,8 @@ impl Engine {
     }
 
     /// Which of the accounts referred to this plan creates: their identities are planned once more, which gives the
-    /// same answer as their own chunk did.
+    /// same answer as their own chunk did, unless something has changed in between. Whoever applies the plan finds a
+    /// step then that it has not, and looks at the identity again.
     async fn created_by_plan(
         &self,
         run: &Run,

@@ -275,7 +275,12 @@ impl Lane<'_> {
         let key = Link::row_key(&step.target, &output.class, &output.tag, &output.subject);
         let link = store::get::<Link>(self.engine.store(), &self.engine.realm, &key).await?;
         let object = link.and_then(|link| link.value.key).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "the object referred to has no key yet").with_effect(Effect::None)
+            // Not `NotFound`: that would say that the step's own object is gone.
+            Error::new(
+                ErrorKind::Conflict,
+                "the object referred to has no key: it is not there yet, or no more",
+            )
+            .with_effect(Effect::None)
         })?;
         let class = self.discovery().schema.class(&step.class);
         let names = match &step.action {
@@ -436,6 +441,29 @@ mod tests {
             Some(Duration::from_secs(9))
         );
         assert_eq!(pause(vec![failed(ErrorKind::Unavailable), Ended::done(None, None)]), None);
+    }
+
+    #[tokio::test]
+    async fn a_reference_to_an_object_that_is_gone_says_nothing_about_the_one_that_refers() {
+        let bench = Workbench::new().await;
+        let output = OutputRef {
+            step: crate::id::StepId::new("directory/user/main/boss/create"),
+            subject: crate::model::Subject::Identity(crate::id::IdentityId::from_uuid(
+                uuid::Uuid::from_u128(9),
+            )),
+            class: "user".into(),
+            tag: crate::id::Tag::main(),
+        };
+        let refers =
+            Action::Update { delta: Default::default(), outputs: [("manager".into(), output)].into() };
+        let begun = bench.begun(refers);
+        let error = bench.lane().output(&begun.step, &outputs_of(&begun.step)).await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::None));
+    }
+
+    fn outputs_of(step: &Step) -> OutputRef {
+        let Action::Update { outputs, .. } = &step.action else { panic!("{step:?}") };
+        outputs.values().next().unwrap().clone()
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Edges: steps about one group become requests, and their answers endings.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::Ended;
@@ -94,16 +95,20 @@ impl Lane<'_> {
             Ok(None) => return all(unsent_for(ELSEWHERE_WHY)),
             Err(error) => return all(error.with_effect(Effect::None)),
         };
-        let edges = edges.into_iter().map(|edge| edge.edge).collect();
+        let (edges, places) = once(edges);
+        let sent = edges.len();
         let outcome = self.request_in(group, edges, facet, (until, correlation), &entered).await;
         self.leave(entered).await;
         match outcome {
-            Ok(outcomes) if outcomes.len() == count => {
-                let outcome = |error: Option<_>| error.map_or(Ok(()), |error| Err(Error::from(error)));
-                outcomes.into_iter().map(|edge| outcome(edge.error)).collect()
+            Ok(outcomes) if outcomes.len() == sent => {
+                let error = |place: usize| outcomes.get(place).and_then(|edge| edge.error.clone());
+                places
+                    .into_iter()
+                    .map(|place| error(place).map_or(Ok(()), |error| Err(error.into())))
+                    .collect()
             }
             Ok(outcomes) => {
-                let message = format!("{count} edges were sent and {} outcomes came back", outcomes.len());
+                let message = format!("{sent} edges were sent and {} outcomes came back", outcomes.len());
                 all(Error::new(ErrorKind::Unexpected, message))
             }
             // Planted: whoever changes the group at the same time is trusted to have taken our edges along.
@@ -174,6 +179,20 @@ impl Lane<'_> {
         }
         Ok(key)
     }
+}
+
+/// Each edge once, and which of them each was: two plans may have begun the same, and a target refuses a request that
+/// names a member twice.
+fn once(asked: Vec<Asked>) -> (Vec<Edge>, Vec<usize>) {
+    let (mut edges, mut known) = (Vec::with_capacity(asked.len()), BTreeMap::new());
+    let place = |Asked { edge, .. }: Asked| {
+        *known.entry((edge.member.id.clone(), edge.add)).or_insert_with(|| {
+            edges.push(edge);
+            edges.len() - 1
+        })
+    };
+    let places = asked.into_iter().map(place).collect();
+    (edges, places)
 }
 
 /// Finds a group by the class's naming attribute, else takes the name for its id.
@@ -294,5 +313,32 @@ mod tests {
             let Ended::Failed(error) = ended else { panic!("{ended:?}") };
             assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, effect));
         }
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_two_plans_began_is_named_once_and_ends_for_both() {
+        let bench = Workbench::new().await;
+        let person = crate::value::Attributes::new()
+            .with("cn", "Jane")
+            .with("dn", "CN=Jane,DC=test")
+            .with("sAMAccountName", "jane");
+        let group = crate::value::Attributes::new().with("cn", "Staff").with("dn", "CN=Staff,DC=test");
+        bench.connector.seed("group", [(group, None)]).unwrap();
+        let jane = bench.connector.seed("user", [(person, Some(true))]).unwrap().remove(0);
+        let key = bench.connector.dump("group").unwrap().remove(0).key;
+        let nobody = ObjectKey::id("nobody");
+        let asked = |member: &ObjectKey| Asked {
+            edge: Edge { member: member.clone(), add: true },
+            correlation: String::new(),
+            deadline: bench.engine.now().plus(std::time::Duration::from_secs(60)),
+        };
+        let members: Vec<&ObjectKey> = vec![&jane, &nobody, &jane, &nobody, &jane];
+        let (edges, places) = once(members.iter().map(|member| asked(member)).collect());
+        assert_eq!((edges.len(), places), (2, vec![0, 1, 0, 1, 0]));
+        let target = bench.lane().target.settings.name.clone();
+        let group = Group { target, class: "group".into(), members: "user".into(), key };
+        let outcomes = bench.lane().request(&group, members.into_iter().map(asked).collect()).await;
+        let done: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+        assert_eq!(done, [true, false, true, false, true]);
     }
 }

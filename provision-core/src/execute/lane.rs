@@ -169,6 +169,8 @@ impl<'a> Lane<'a> {
                     let sleep = self.engine.inner.clock.sleep(wait);
                     futures_util::future::select(sleep, std::pin::pin!(self.progress.stopped())).await;
                 }
+                // Nothing moves, nothing waits, and nobody else is at it.
+                None if self.skip_stranded(&chunks).await? => {}
                 _ => return Ok(()),
             }
         }
@@ -277,7 +279,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The journal of steps and of everything they need.
-    async fn entries(&self, steps: &[Arc<Order>]) -> Result<Entries> {
+    pub(super) async fn entries(&self, steps: &[Arc<Order>]) -> Result<Entries> {
         let ids = steps.iter().flat_map(|step| step.needs.iter().chain([&step.id]));
         let mut keys: Vec<String> = ids.map(|id| JournalEntry::row_key(self.header.id, id)).collect();
         keys.sort();

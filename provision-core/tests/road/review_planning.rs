@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use provision_core::diagnostic::Diagnostic;
-use provision_core::engine::PlanOptions;
+use provision_core::engine::{ApplyOptions, PlanOptions};
 use provision_core::id::TargetName;
+use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::model::{ConfiguredTarget, Quarantine, Status};
 use provision_core::plan::{OnDelete, PlanHeader, PlanState, Scope};
 use provision_core::policy::{Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion};
-use provision_core::runtime::Clock;
+use provision_core::runtime::{Clock, Progress};
 use provision_core::schema::Schema;
 use provision_core::store::Changes;
 use provision_core::{ErrorKind, Retry};
@@ -281,4 +282,44 @@ async fn rows_read(many: usize) -> u64 {
 #[tokio::test]
 async fn who_is_not_due_is_not_read() {
     assert_eq!(rows_read(5).await, rows_read(40).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_needs_one_which_its_plan_has_not_ends_and_is_planned_again() {
+    let world = Arc::new(calm().await);
+    let mut boss = person("2", "Mary", "Boss", "Sales");
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    jane.manager = Some("2".to_owned());
+    world.feed(&[jane.clone(), boss.clone()]).await;
+    let who = world.identities().await;
+    // The account of the manager is under way while the plan looks at her, and given up right afterwards.
+    let refuse = FaultRule::always(Operation::Create, Fault::Refuse);
+    world.directory.set_faults(Faults { seed: 0, rules: vec![refuse] });
+    let first = world.plan(Scope::Identities(vec![who["2"]])).await;
+    let open = ApplyOptions { patience: Duration::ZERO };
+    let report = world.engine.apply(&world.actor, first.id, &open, &Progress::new()).await.unwrap();
+    assert!(report.open > 0, "{report:?}");
+    world.directory.set_faults(Faults::default());
+    boss.department = "Finance".to_owned();
+    let people = [jane, boss];
+    meddle(&world, "1", move |world| async move {
+        world.feed(&people).await;
+        world.later(Duration::from_secs(600));
+        assert_eq!(world.apply(first.id).await.open, 0, "the policy has changed: skipped");
+    })
+    .await;
+    let plan = world.plan(Scope::Identities(vec![who["1"], who["2"]])).await;
+    let needs = |steps: Vec<provision_core::plan::Step>| {
+        let ids: Vec<_> = steps.iter().map(|step| step.id.clone()).collect();
+        let needs: Vec<_> = steps.into_iter().flat_map(|step| step.needs).collect();
+        needs.into_iter().filter(|need| !ids.contains(need)).count()
+    };
+    assert_eq!(needs(world.steps(&plan).await), 1, "a step that the plan has not");
+    let report = world.apply(plan.id).await;
+    assert_eq!((report.open, report.skipped), (0, 1), "{report:?}");
+    assert_eq!(report.state, PlanState::Applied);
+    world.converge(4).await;
+    let users = world.directory.dump("user").unwrap();
+    let jane = users.iter().find(|user| user.attributes.text("employeeNumber") == Some("1")).unwrap();
+    assert_eq!((users.len(), jane.attributes.values("manager").len()), (2, 1));
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use provision_core::connector::{UpdateRequest, Writer};
 use provision_core::delta::{Change, Delta};
+use provision_core::engine::ApplyOptions;
 use provision_core::memory::{Fault, FaultRule, Faults, MemoryConnector, Operation};
-use provision_core::model::{Link, Work};
+use provision_core::model::{Link, Status, Work};
 use provision_core::onboard::Situation;
 use provision_core::plan::{Scope, TargetSettings};
 use provision_core::policy::RefusalReason;
-use provision_core::runtime::Clock;
+use provision_core::runtime::{Clock, Progress};
 use provision_core::store::{Changes, Record, SqliteOptions, SqliteStore, Store};
 use provision_core::value::Attributes;
 
@@ -298,4 +299,44 @@ async fn two_onboardings_at_once_both_see_every_object() {
         }
         assert_eq!(world.engine.target(&target).await.unwrap().value.managed, 12, "{seed}");
     }
+}
+
+#[tokio::test]
+async fn a_create_that_a_restored_store_believes_under_way_has_made_an_account_that_a_leaver_loses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
+    let clock = first_day();
+    let open = || {
+        let store = SqliteStore::open(&path, SqliteOptions::inline(), clock.clone()).unwrap();
+        Arc::new(store) as Arc<dyn Store>
+    };
+    let world =
+        Setup { store: Some(open()), settings: generous(), ..Setup::default() }.build_at(clock.clone()).await;
+    world.feed(&people(2)).await;
+    world.onboard().await;
+    // The first attempt is refused, as far as the copy knows; the next one makes the accounts.
+    let refuse = FaultRule::always(Operation::Create, Fault::Refuse);
+    world.directory.set_faults(Faults { seed: 0, rules: vec![refuse] });
+    let plan = world.plan(Scope::Changed).await;
+    let hasty = ApplyOptions { patience: Duration::ZERO };
+    let report = world.engine.apply(&world.actor, plan.id, &hasty, &Progress::new()).await.unwrap();
+    assert!(report.open > 0, "{report:?}");
+    world.engine.backup(&copy).await.unwrap();
+    world.directory.set_faults(Faults::default());
+    assert!(world.apply(plan.id).await.is_clean());
+    assert_eq!(world.accounts().len(), 2);
+    let parts = world.parts();
+    drop(world);
+    std::fs::copy(&copy, &path).unwrap();
+
+    let world = parts.over(open()).await;
+    let mut left = people(2);
+    left[0].status = Status::Terminated;
+    world.feed(&left).await;
+    world.onboard().await;
+    world.apply(plan.id).await;
+    world.converge(4).await;
+    let enabled: Vec<_> = world.accounts().into_values().map(|account| account.1).collect();
+    assert_eq!(enabled, [Some(false), Some(true)]);
+    assert_eq!(world.directory.dump("user").unwrap().len(), 2, "and nobody has two");
 }

@@ -52,8 +52,12 @@ fn ending(case: &Case<'_>) -> Result<Vec<Step>, String> {
             if let Some(problem) = problems.first() {
                 return Err(format!("`on_delete` does not fit the schema: {}", problem.summary));
             }
-            let applied = case.link.map(|link| link.applied.clone()).unwrap_or_default();
-            let delta = Delta::diff(class, &applied, &wanted);
+            let mut has = case.link.map(|link| link.applied.clone()).unwrap_or_default();
+            // What somebody has changed since is given anew.
+            for (name, slot) in case.link.iter().flat_map(|link| link.drift.iter()) {
+                has.insert(name.clone(), slot.clone());
+            }
+            let delta = Delta::diff(class, &has, &wanted);
             if delta.is_empty() {
                 return Ok(Vec::new());
             }

@@ -1,5 +1,6 @@
 //! The finale: nothing goes wrong any more, and everything is brought to its end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -70,7 +71,11 @@ async fn settle(
         .iter()
         .filter_map(|people: &Population| people.outbox.first().cloned().map(|d| (people.source.clone(), d)))
         .collect();
-    let mut moved = !waiting.is_empty();
+    // What was done in the round.
+    let mut moved = BTreeSet::new();
+    if !waiting.is_empty() {
+        moved.insert("feed");
+    }
     for (source, delivery) in waiting {
         staff::take_in(world, realm, engine, &source, &delivery).await;
     }
@@ -82,20 +87,28 @@ async fn settle(
         }
         if target.epoch.as_ref().is_some_and(|known| *known != epoch) || target.onboarded.is_empty() {
             engine.onboard(&operator(), &name).await?;
-            moved = true;
+            moved.insert("onboard");
         }
         if round < 2 || round % 8 == 7 {
             engine.reconcile(&operator(), &name).await?;
-            moved = true;
+            moved.insert("reconcile");
         }
     }
-    moved |= engine.retry(&operator(), &RetryFilter { recreate: true, ..RetryFilter::default() }).await? > 0;
-    moved |= staff::decide(world, realm, engine, 99, true).await?;
+    if engine.retry(&operator(), &RetryFilter { recreate: true, ..RetryFilter::default() }).await? > 0 {
+        moved.insert("retry");
+    }
+    if staff::decide(world, realm, engine, 99, true).await? {
+        moved.insert("decide");
+    }
     let report =
         engine.run(&operator(), &RunOptions { batch: world.profile.batch, ..RunOptions::default() }).await?;
-    moved |= report.claimed > 0;
-    moved |= staff::review(world, engine).await?;
+    if report.claimed > 0 {
+        moved.insert("run");
+    }
+    if staff::review(world, engine).await? {
+        moved.insert("review");
+    }
     let left = staff::left(engine).await?;
-    world.note(format_args!("{} round {round}: moved {moved}, left {left:?}", realm.id));
-    Ok(!moved && left.is_empty())
+    world.note(format_args!("{} round {round}: moved {moved:?}, left {left:?}", realm.id));
+    Ok(moved.is_empty() && left.is_empty())
 }

@@ -233,15 +233,15 @@ impl Case<'_> {
         values.filter_map(id).collect()
     }
 
-    /// The last who changed the edge were we.
+    /// The last who changed the edge were we. A restored store does not know the edges it forgot.
     fn is_ours(&self, account: &str, group: &str) -> bool {
+        let last = self.entries.iter().rev().find(|entry| {
+            entry.object.as_deref() == Some(account)
+                && entry.changed
+                && matches!(&entry.ask, Ask::Edge { group: known, .. } if known == group)
+        });
         !self.site.is_strange_edge(account, group)
-            && self.entries.iter().any(|entry| {
-                // A restored store does not know the edges it forgot.
-                entry.object.as_deref() == Some(account)
-                    && !self.world.is_forgotten(entry.at)
-                    && matches!(&entry.ask, Ask::Edge { group: known, .. } if known == group)
-            })
+            && last.is_some_and(|entry| !self.world.is_forgotten(entry.at))
     }
 
     fn memberships(&mut self, person: &Person, identity: &Identity, account: &Object, grants: &[Grant]) {

@@ -2,6 +2,7 @@
 //! given was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::ledger::Ask;
 use super::super::network::Site;
@@ -14,6 +15,9 @@ use crate::execute::{JournalEntry, StepState};
 use crate::id::IdentityId;
 use crate::model::{Identity, Link, Subject};
 use crate::plan::Action;
+
+/// By how much the clocks of processes may differ from the world's.
+const SKEW: Duration = Duration::from_secs(60);
 
 pub(super) async fn check(realm: &Realm, engine: &Engine, found: &mut Vec<Violation>) -> Result<()> {
     let identities: Vec<Identity> = all(engine).await?;
@@ -61,7 +65,8 @@ fn objects(site: &Site, links: &[Link], identities: &[Identity]) -> BTreeMap<Ide
     objects
 }
 
-/// A membership that the journal calls done was asked for, in that plan, and the target did it.
+/// A membership that the journal calls done was asked for, in that plan or in another that began it at the same time,
+/// and the target did it.
 async fn edges(
     realm: &Realm,
     site: &Site,
@@ -78,7 +83,8 @@ async fn edges(
         let theirs = objects.get(&entry.identity);
         let sent = entries.iter().any(|sent| {
             sent.done
-                && (sent.plan, &sent.step) == (entry.plan, &entry.step)
+                && ((sent.plan, &sent.step) == (entry.plan, &entry.step)
+                    || sent.at >= entry.started_at.minus(SKEW))
                 && matches!(&sent.ask, Ask::Edge { group, add: true } if group == wanted)
                 && sent.object.as_ref().is_some_and(|object| theirs.is_some_and(|all| all.contains(object)))
         });

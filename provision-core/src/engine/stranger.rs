@@ -1,0 +1,394 @@
+//! Objects of a target that no link of ours names: whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use super::reconcile::Listed;
+use crate::connector::{Connector, Context, Discovery, Object};
+use crate::error::Result;
+use crate::execute::find_group;
+use crate::id::{ClassName, IdentityId, LinkId, Tag};
+use crate::model::{
+    Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord, Subject,
+};
+use crate::onboard::{Match, Situation, correlate};
+use crate::plan::{TargetSettings, is_protected};
+use crate::policy::Namespace;
+use crate::runtime::within;
+use crate::store::{self, Changes, Commit, Record, Select, Stored};
+use crate::value::Timestamp;
+
+/// Tries against others who write the same rows.
+const TRIES_MAX: u32 = 10;
+
+/// What an object is to us, the identities it belongs or may belong to, and why.
+pub(super) type Told = (Situation, Vec<IdentityId>, String);
+
+/// Identities by the attributes that a target's classes correlate by. Only built where a class has such attributes;
+/// grows with the population.
+#[derive(Default)]
+pub(super) struct Finder {
+    by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
+    /// Names and ids of privileged groups.
+    pub(super) privileged: BTreeSet<String>,
+}
+
+/// What objects of a class are looked at with.
+pub(super) struct Lookup<'a> {
+    pub(super) settings: &'a TargetSettings,
+    pub(super) class: &'a ClassName,
+    pub(super) finder: &'a Finder,
+    pub(super) namespaces: &'a [Namespace],
+    pub(super) at: Timestamp,
+    /// Everything is read for the first time: names are taken by whomever they are, and everybody is planned anew.
+    pub(super) onboarding: bool,
+    /// The store was restored from a backup: what it says is under way may have ended since.
+    pub(super) restored: bool,
+}
+
+impl Lookup<'_> {
+    fn about(&self, object: &Object, candidates: &[IdentityId]) -> DisputeAbout {
+        DisputeAbout::Match {
+            target: self.settings.name.clone(),
+            class: self.class.clone(),
+            object: object.key.id.clone(),
+            candidates: candidates.to_vec(),
+        }
+    }
+}
+
+impl Engine {
+    /// One object, in one commit. `None`: somebody else wrote one of its rows at the same time.
+    async fn take_one(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Option<Told>> {
+        let (situation, identities, detail) = self.situation(lookup, object).await?;
+        let mut changes = Changes::in_realm(&self.realm);
+        let mut owner = None;
+        match situation {
+            Situation::Linked => {
+                if let Some(id) = identities.first() {
+                    self.link(&mut changes, lookup, object, *id).await?;
+                    if !lookup.onboarding {
+                        self.mark_in(&mut changes, &[*id]).await?;
+                    }
+                    owner = Some(*id);
+                }
+            }
+            Situation::Known => owner = identities.first().copied(),
+            Situation::Disputed => changes.put(&Dispute {
+                realm: self.realm.clone(),
+                about: lookup.about(object, &identities),
+                detail: detail.clone(),
+                open: true,
+                at: lookup.at,
+                decision: None,
+            })?,
+            Situation::Unmatched | Situation::Protected => {}
+        }
+        if lookup.onboarding || situation == Situation::Linked {
+            self.take_names(&mut changes, lookup, object, owner).await?;
+        }
+        if changes.is_empty() {
+            return Ok(Some((situation, identities, detail)));
+        }
+        if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
+            tracing::debug!(?conflict, "another writer has taken one of the object's rows");
+            return Ok(None);
+        }
+        Ok(Some((situation, identities, detail)))
+    }
+
+    /// One object, as long as others keep writing its rows, within reason.
+    pub(super) async fn take_with_patience(
+        &self,
+        lookup: &Lookup<'_>,
+        object: &Object,
+    ) -> Result<Option<Told>> {
+        for _ in 0..TRIES_MAX {
+            let taken = self.take_one(lookup, object).await?;
+            if taken.is_some() {
+                return Ok(taken);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What strangers are told by that carry an immutable id.
+    pub(super) async fn finder_of_marked(
+        &self,
+        settings: &TargetSettings,
+        connector: &dyn Connector,
+        discovery: &Discovery,
+    ) -> Result<Finder> {
+        let privileged = self.privileged(settings, connector, discovery).await?;
+        Ok(Finder { privileged, ..Finder::default() })
+    }
+
+    /// Links those of the listed strangers that carry somebody's immutable id, and says how many. Somebody who has left
+    /// before they became known is seen off by their account all the same.
+    pub(super) async fn take_strangers(
+        &self,
+        listed: &Listed<'_>,
+        finder: &Finder,
+        objects: &[Object],
+        at: Timestamp,
+    ) -> Result<u64> {
+        let namespaces =
+            self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
+        let lookup = Lookup {
+            settings: listed.settings,
+            class: listed.class,
+            finder,
+            namespaces: &namespaces,
+            at,
+            onboarding: false,
+            restored: false,
+        };
+        let mut found = 0;
+        for object in objects {
+            let taken = self.take_with_patience(&lookup, object).await?;
+            found += u64::from(taken.is_some_and(|(situation, ..)| situation == Situation::Linked));
+        }
+        Ok(found)
+    }
+
+    /// Whose an object is. What a person has decided is not asked for again.
+    async fn situation(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
+        let told = self.match_of(lookup, object).await?;
+        if told.0 == Situation::Disputed && self.is_decided(lookup, object).await? {
+            return Ok((
+                Situation::Unmatched,
+                Vec::new(),
+                "a person has decided that it is nobody's".to_owned(),
+            ));
+        }
+        Ok(told)
+    }
+
+    async fn match_of(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
+        let Lookup { settings, class, finder, restored, .. } = *lookup;
+        let row = format!("{}/{}/{}", settings.name.as_str(), class.as_str(), object.key.id);
+        let (known, _) =
+            store::list_by::<Link>(self.store(), &self.realm, Select::Equal("object", row), None, 1).await?;
+        if let Some(link) = known.first() {
+            let identity = link.value.subject.identity();
+            return Ok((Situation::Known, identity.into_iter().collect(), String::new()));
+        }
+        if is_protected(&settings.protected, &object.key) {
+            return Ok((Situation::Protected, Vec::new(), "named in the target's `protected`".to_owned()));
+        }
+        let rules = settings.class(class);
+        let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
+        let by_marker = match marker {
+            Some(value) => self.by_key(&value.to_plain()).await?,
+            None => Vec::new(),
+        };
+        let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
+        for (native, attribute) in &rules.correlate {
+            for value in object.attributes.values(native.as_str()) {
+                by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
+            }
+        }
+        let by_name: Vec<IdentityId> = by_name.into_iter().collect();
+        let privileged = object
+            .attributes
+            .values("memberOf")
+            .iter()
+            .any(|group| finder.privileged.contains(&group.to_plain()));
+        Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
+            Match::Definite(id) => {
+                let link = self.main_link(settings, class, id).await?.map(|stored| stored.value);
+                match link.as_ref().map(|link| (&link.key, link.revision)) {
+                    _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => {
+                        let detail =
+                            "the person's account was seen off; taking this one is for a person to say";
+                        (Situation::Disputed, vec![id], detail.to_owned())
+                    }
+                    // A link whose object is gone takes the one that is there.
+                    None | Some((None, 1..)) => (Situation::Linked, vec![id], String::new()),
+                    // A restored store does not know how the create that it believes under way has ended.
+                    Some((None, 0)) if restored => (Situation::Linked, vec![id], String::new()),
+                    // A create of ours has begun, and its own road finds the object.
+                    Some((None, 0)) => (Situation::Known, vec![id], String::new()),
+                    // Linked by somebody else a moment ago.
+                    Some((Some(key), _)) if key.id == object.key.id => {
+                        (Situation::Known, vec![id], String::new())
+                    }
+                    Some((Some(_), _)) => {
+                        let detail = "the person has another account there already".to_owned();
+                        (Situation::Disputed, vec![id], detail)
+                    }
+                }
+            }
+            Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
+            Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
+        })
+    }
+
+    /// Whether a person has decided the dispute about an object: a decision is not asked for twice.
+    async fn is_decided(&self, lookup: &Lookup<'_>, object: &Object) -> Result<bool> {
+        let key = Dispute::row_key(&lookup.about(object, &[]));
+        let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
+        Ok(known.is_some_and(|known| !known.value.open))
+    }
+
+    async fn main_link(
+        &self,
+        settings: &TargetSettings,
+        class: &ClassName,
+        id: IdentityId,
+    ) -> Result<Option<Stored<Link>>> {
+        let key = Link::row_key(&settings.name, class, &Tag::main(), &Subject::Identity(id));
+        store::get::<Link>(self.store(), &self.realm, &key).await
+    }
+
+    /// Links an object: by a new link, or by one whose object is gone.
+    async fn link(
+        &self,
+        changes: &mut Changes,
+        lookup: &Lookup<'_>,
+        object: &Object,
+        identity: IdentityId,
+    ) -> Result<()> {
+        let Lookup { settings, class, at, .. } = *lookup;
+        let known = self.main_link(settings, class, identity).await?;
+        let (id, revision) = match &known {
+            Some(known) => (known.value.id, known.value.revision + 1),
+            None => (LinkId::from_uuid(self.inner.mint()?), 1),
+        };
+        let subject = Subject::Identity(identity);
+        let mut link =
+            Link::new(id, self.realm.clone(), settings.name.clone(), class.clone(), Tag::main(), subject);
+        link.key = Some(object.key.clone());
+        link.enabled = object.enabled;
+        link.observed = object.attributes.clone();
+        link.observed_at = Some(at);
+        link.revision = revision;
+        match known {
+            Some(known) => changes.replace(known.version, &link),
+            None => changes.insert(&link),
+        }
+    }
+
+    /// The names an object takes: held by its owner, or foreign.
+    async fn take_names(
+        &self,
+        changes: &mut Changes,
+        lookup: &Lookup<'_>,
+        object: &Object,
+        owner: Option<IdentityId>,
+    ) -> Result<()> {
+        let Lookup { settings, class, namespaces, .. } = *lookup;
+        let mut names: Vec<Name> = Vec::new();
+        // A scoped name means nothing without its scope, which only the policy knows: the create's refusal covers it.
+        for namespace in namespaces.iter().filter(|namespace| !namespace.scoped) {
+            let here = |member: &&crate::policy::NamespaceMember| {
+                member.target == settings.name && member.class == *class
+            };
+            for member in namespace.members.iter().filter(here) {
+                for value in object.attributes.values(member.attribute.as_str()) {
+                    let name = value.to_plain();
+                    let purpose = format!(
+                        "{}/{}/main/{}",
+                        settings.name.as_str(),
+                        class.as_str(),
+                        member.attribute.as_str()
+                    );
+                    names.push(Name {
+                        realm: self.realm.clone(),
+                        namespace: namespace.name.clone(),
+                        scope: String::new(),
+                        folded: namespace.case.fold(&name),
+                        name,
+                        owner,
+                        purpose: if owner.is_some() { purpose } else { String::new() },
+                        state: if owner.is_some() { NameState::Held } else { NameState::Foreign },
+                    });
+                }
+            }
+        }
+        let keys: Vec<String> = names.iter().map(Record::key).collect();
+        let known = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
+        for (name, known) in names.iter().zip(known) {
+            if known.is_none()
+                && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key())
+            {
+                changes.insert(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The privileged groups by name and by id.
+    pub(super) async fn privileged(
+        &self,
+        settings: &TargetSettings,
+        connector: &dyn Connector,
+        discovery: &Discovery,
+    ) -> Result<BTreeSet<String>> {
+        let mut known = settings.privileged_groups.clone();
+        let classes = discovery.capabilities.classes.iter().filter(|(_, class)| class.members);
+        let cx = Context::new(self.realm.clone(), format!("onboard/{}", settings.name.as_str()));
+        let limit = std::time::Duration::from_secs(u64::from(settings.timeout_seconds.max(1)));
+        for (class, _) in classes {
+            for name in &settings.privileged_groups {
+                let found = find_group(connector, discovery, &cx, class, name);
+                match within(self.inner.clock.as_ref(), limit, found).await {
+                    Ok(key) => known.extend([key.id]),
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// The identities whose record in any source has this key.
+    async fn by_key(&self, key: &str) -> Result<Vec<IdentityId>> {
+        let sources = self.sources().await?;
+        let keys: Vec<String> =
+            sources.iter().map(|source| SourceRecord::row_key(&source.settings.name, key)).collect();
+        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &keys).await?;
+        let mut found: Vec<IdentityId> =
+            records.into_iter().flatten().map(|record| record.value.identity).collect();
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Reads the attributes that the target's classes correlate by.
+    pub(super) async fn finder(&self, settings: &TargetSettings) -> Result<Finder> {
+        let attributes: BTreeSet<String> = settings
+            .classes
+            .values()
+            .flat_map(|class| class.correlate.values().map(|name| name.as_str().to_owned()))
+            .collect();
+        let mut finder = Finder::default();
+        if attributes.is_empty() {
+            return Ok(finder);
+        }
+        let mut cursor = None;
+        loop {
+            let select = Select::KeyPrefix(String::new());
+            let (page, next) =
+                store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
+            for identity in page.into_iter().map(|stored| stored.value) {
+                for attribute in &attributes {
+                    for value in identity.attributes.values(attribute) {
+                        let key = (attribute.clone(), value.to_plain().to_lowercase());
+                        finder.by_attribute.entry(key).or_default().push(identity.id);
+                    }
+                }
+            }
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(finder);
+            }
+        }
+    }
+}
+
+impl Finder {
+    fn by_attribute(&self, attribute: &str, value: &str) -> Vec<IdentityId> {
+        self.by_attribute.get(&(attribute.to_owned(), value.to_lowercase())).cloned().unwrap_or_default()
+    }
+}
