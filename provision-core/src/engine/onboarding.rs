@@ -113,7 +113,11 @@ impl Engine {
                     let mut seen = ReconcileReport::begun(name, at);
                     crowded |= !self.doubt_edges(name, class, &objects).await?;
                     crowded |= !self
-                        .compare(&Listed::of(&target.settings, class, &discovery, schema), objects, &mut seen)
+                        .compare(
+                            &Listed::of(&target.settings, class, &discovery, schema, restored),
+                            objects,
+                            &mut seen,
+                        )
                         .await?;
                 }
             }

@@ -51,6 +51,9 @@ pub struct ReconcileReport {
     /// known since: linked now.
     #[serde(default)]
     pub found: u64,
+    /// Accounts that were seen off and are there again, or enabled again: not ours any more, and for a person to look at.
+    #[serde(default)]
+    pub revived: u64,
 }
 
 /// A class that is listed whole.
@@ -60,6 +63,8 @@ pub(super) struct Listed<'a> {
     pub(super) schema: &'a ObjectClass,
     /// How old what is listed may be.
     pub(super) visible_after: Duration,
+    /// The store was restored from a backup, and the target not onboarded since.
+    pub(super) restored: bool,
 }
 
 impl<'a> Listed<'a> {
@@ -69,8 +74,10 @@ impl<'a> Listed<'a> {
         class: &'a ClassName,
         discovery: &Discovery,
         schema: &'a ObjectClass,
+        restored: bool,
     ) -> Self {
-        Self { settings, class, schema, visible_after: discovery.capabilities.class(class).visible_after }
+        let visible_after = discovery.capabilities.class(class).visible_after;
+        Self { settings, class, schema, visible_after, restored }
     }
 }
 
@@ -98,6 +105,7 @@ impl ReconcileReport {
             missing: 0,
             doubted: 0,
             found: 0,
+            revived: 0,
         }
     }
 }
@@ -105,7 +113,7 @@ impl ReconcileReport {
 impl Engine {
     /// Lists a target whole and compares it with our links. Nothing is written to the target; what drifted becomes
     /// dirty, and the next plan says what is done about it. An account that is gone is noted, never created anew by
-    /// itself. An account that was seen off and is there again, or enabled again, is seen off once more. An account that
+    /// itself. An account that was seen off and is there again, or enabled again, is told and left alone. An account that
     /// carries the immutable id of somebody who became known after the onboarding is linked.
     ///
     /// A store restored from a backup does not know the accounts created since: there the report says what was seen,
@@ -121,12 +129,12 @@ impl Engine {
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let mut report = ReconcileReport::begun(name, self.now());
         let epoch = self.store().epoch().await?;
-        let known = target.epoch.as_ref().is_none_or(|known| *known == epoch);
+        let restored = target.epoch.as_ref().is_some_and(|known| *known != epoch);
         let mut finder = None;
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
-            let listed = Listed::of(&target.settings, class, &discovery, schema);
+            let listed = Listed::of(&target.settings, class, &discovery, schema, restored);
             // Written before the listing: what is ours only since then is no concern of this reading.
             let mut roll = self.roll(name, class).await?;
             let mut prints = Fingerprinter::new(schema)?;
@@ -136,7 +144,7 @@ impl Engine {
             while let Some(objects) = pages.next().await {
                 let called = call(&mut roll, &mut prints, objects, &mut report)?;
                 crowded |= !self.compare(&listed, called.ours, &mut report).await?;
-                if known && target.onboarded.contains(class) {
+                if !restored && target.onboarded.contains(class) {
                     let strangers = listed.marked(called.strangers);
                     if finder.is_none() && !strangers.is_empty() {
                         finder = Some(
@@ -190,6 +198,7 @@ impl Engine {
             let found = self.links_of(&listed.settings.name, listed.class, objects).await?;
             let mut changes = Changes::in_realm(&self.realm);
             let mut drifted: Vec<IdentityId> = Vec::new();
+            let mut revived = 0;
             for object in objects {
                 let Some(stored) = found.get(&object.key.id) else { continue };
                 // The page may be older than our write.
@@ -199,8 +208,14 @@ impl Engine {
                 let (mut link, drifts) = seen(listed.schema, &stored.value, object, report.at);
                 let fingerprint = prints.of(object)?.to_text();
                 link.compared = Some(Compared { fingerprint, revision: link.revision });
-                if is_undone(listed, &stored.value, &link) {
-                    link.state = LinkState::Leaving;
+                match is_revived(listed, &stored.value, &link) {
+                    // What a restored store calls seen off may have come back and left once more since.
+                    true if listed.restored => link.state = LinkState::Leaving,
+                    true => {
+                        revived += 1;
+                        changes.append.push(told("account.revived", &link, report.at).append()?);
+                    }
+                    false => {}
                 }
                 if drifts && link.state != LinkState::Inactive {
                     drifted.extend(link.subject.identity());
@@ -210,6 +225,7 @@ impl Engine {
             self.mark_in(&mut changes, &drifted).await?;
             if self.store().commit(changes).await? == Commit::Committed {
                 report.drifted += drifted.len() as u64;
+                report.revived += revived;
                 return Ok(true);
             }
         }
@@ -321,11 +337,7 @@ impl Engine {
             let link = Link { missing: true, drift, revision, last_plan: None, ..stored.value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(stored.version, &link)?;
-            let mut entry = AuditEntry::new(&self.realm, at, &Actor::engine(), "account.missing");
-            entry.identity = identity;
-            entry.target = Some(link.target.clone());
-            entry.object = link.key.as_ref().map(|key| key.id.clone());
-            changes.append.push(entry.append()?);
+            changes.append.push(told("account.missing", &link, at).append()?);
             self.mark_in(&mut changes, identity.as_slice()).await?;
             if self.store().commit(changes).await? == Commit::Committed {
                 return Ok(true);
@@ -398,9 +410,17 @@ fn call(
     Ok(called)
 }
 
-/// Whether somebody has undone how an account was seen off: it is there again, it is enabled again, or has not what
-/// `on_delete` gave it.
-fn is_undone(listed: &Listed<'_>, before: &Link, now: &Link) -> bool {
+/// What the history is told of an account.
+fn told(event: &str, link: &Link, at: Timestamp) -> AuditEntry {
+    let mut entry = AuditEntry::new(&link.realm, at, &Actor::engine(), event);
+    entry.identity = link.subject.identity();
+    entry.target = Some(link.target.clone());
+    entry.object = link.key.as_ref().map(|key| key.id.clone());
+    entry
+}
+
+/// Whether an account that was seen off is there again, is enabled again, or has not what `on_delete` gave it.
+fn is_revived(listed: &Listed<'_>, before: &Link, now: &Link) -> bool {
     let changed = match &listed.settings.class(listed.class).on_delete {
         OnDelete::Update(given) => given.iter().any(|(name, _)| now.drift.get(name.as_str()).is_some()),
         OnDelete::Disable | OnDelete::Delete => false,

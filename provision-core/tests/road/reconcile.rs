@@ -8,7 +8,7 @@ use provision_core::connector::{
 use provision_core::delta::{Change, Delta};
 use provision_core::memory::{Fault, FaultRule, MemoryConnector, Operation};
 use provision_core::model::{Link, Status};
-use provision_core::plan::{OnDelete, Scope};
+use provision_core::plan::Scope;
 use provision_core::store::{Record, Table};
 use provision_core::value::{Attributes, Slot};
 
@@ -169,76 +169,24 @@ async fn enable(world: &World, number: &str) {
 }
 
 #[tokio::test]
-async fn a_leavers_account_that_is_enabled_again_is_seen_off_again() {
+async fn a_leavers_account_that_is_enabled_again_is_told_once_and_left_alone() {
     let world = read_once().await;
     let mut left = people(20);
     left[8].status = Status::Terminated;
     world.feed(&left).await;
     world.converge(3).await;
-    world.reconcile().await;
-    assert_eq!(account(&world, "08").enabled, Some(false));
+    assert_eq!(world.reconcile().await.revived, 0);
     // What a leaver's account says besides is nobody's concern any more.
     set_department(&world, "08", "Elsewhere").await;
-    world.reconcile().await;
-    assert!(world.dirty().await.is_empty());
+    assert_eq!(world.reconcile().await.revived, 0);
     enable(&world, "08").await;
-    assert_eq!(world.reconcile().await.drifted, 1);
-    assert_eq!(marked(&world).await, ["hr/08"]);
-    let plan = world.plan(Scope::Changed).await;
-    let words: Vec<_> = world.steps(&plan).await.iter().map(|step| step.action.word()).collect();
-    assert_eq!(words, ["disable", "release"]);
-    assert!(world.apply(plan.id).await.is_clean());
-    assert_eq!(account(&world, "08").enabled, Some(false));
-    assert_eq!(world.reconcile().await.drifted, 0);
-    assert!(world.plan(Scope::All).await.is_empty());
-}
-
-#[tokio::test]
-async fn what_on_delete_gave_a_leaver_is_given_again() {
-    let mut settings = generous();
-    let given = Attributes::new().with("department", "Left");
-    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Update(given);
-    let world = Setup { settings, ..Setup::default() }.build().await;
-    let mut all = people(3);
-    world.feed(&all).await;
-    world.onboard().await;
-    world.converge(2).await;
-    all[1].status = Status::Terminated;
-    world.feed(&all).await;
-    world.converge(3).await;
-    let department = |world: &World| account(world, "01").attributes.text("department").map(str::to_owned);
-    assert_eq!(department(&world).as_deref(), Some("Left"));
-    world.reconcile().await;
-    set_department(&world, "01", "Sales").await;
-    assert_eq!(world.reconcile().await.drifted, 1);
-    assert_eq!(world.converge(3).await, 1);
-    assert_eq!(department(&world).as_deref(), Some("Left"));
-}
-
-#[tokio::test]
-async fn a_leaver_whose_account_was_thought_gone_is_seen_off_when_it_is_found() {
-    let mut settings = generous();
-    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
-    let mut setup = Setup { settings, ..Setup::default() };
-    setup.config.delete_window_s = 86_400;
-    let world = setup.build().await;
-    let mut all = people(3);
-    world.feed(&all).await;
-    world.onboard().await;
-    world.converge(2).await;
-    let key = account(&world, "01").key;
-    let request = DeleteRequest { class: "user".into(), key: key.clone() };
-    Writer::delete(&world.directory, &MemoryConnector::context(), request).await.unwrap();
-    world.reconcile().await;
-    all[1].status = Status::Terminated;
-    world.feed(&all).await;
-    world.converge(3).await;
-    // Somebody brings it back from the bin.
-    world.directory.restore(&key).unwrap();
-    world.reconcile().await;
-    world.converge(3).await;
-    assert_eq!(world.directory.dump("user").unwrap().len(), 2, "deleted by us this time");
-    assert_eq!(world.reconcile().await.drifted, 0);
+    let report = world.reconcile().await;
+    assert_eq!((report.revived, report.drifted), (1, 0));
+    assert_eq!(world.reconcile().await.revived, 0, "told");
+    let who = world.engine.find("08").await.unwrap().id;
+    let history = world.engine.history(who).await.unwrap();
+    assert_eq!(history.iter().filter(|entry| entry.event == "account.revived").count(), 1);
+    assert!(marked(&world).await.is_empty() && world.plan(Scope::All).await.is_empty(), "law 8");
 }
 
 #[tokio::test]

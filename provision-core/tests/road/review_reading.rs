@@ -340,3 +340,40 @@ async fn a_create_that_a_restored_store_believes_under_way_has_made_an_account_t
     assert_eq!(enabled, [Some(false), Some(true)]);
     assert_eq!(world.directory.dump("user").unwrap().len(), 2, "and nobody has two");
 }
+
+#[tokio::test]
+async fn a_leaver_of_a_restored_store_who_came_back_and_left_again_is_seen_off_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
+    let clock = first_day();
+    let open = || {
+        let store = SqliteStore::open(&path, SqliteOptions::inline(), clock.clone()).unwrap();
+        Arc::new(store) as Arc<dyn Store>
+    };
+    let world =
+        Setup { store: Some(open()), settings: generous(), ..Setup::default() }.build_at(clock.clone()).await;
+    let (mut there, mut left) = (people(2), people(2));
+    left[0].status = Status::Terminated;
+    world.feed(&there).await;
+    world.onboard().await;
+    world.converge(2).await;
+    world.feed(&left).await;
+    world.converge(2).await;
+    world.engine.backup(&copy).await.unwrap();
+    there[0].department = "Finance".to_owned();
+    world.feed(&there).await;
+    world.converge(2).await;
+    assert_eq!(world.accounts()["00"].1, Some(true));
+    let parts = world.parts();
+    drop(world);
+    std::fs::copy(&copy, &path).unwrap();
+
+    let world = parts.over(open()).await;
+    world.feed(&left).await;
+    // A reconcile may come first, and is not what forgets it.
+    world.reconcile().await;
+    world.onboard().await;
+    world.converge(3).await;
+    assert_eq!(world.accounts()["00"].1, Some(false));
+    assert!(world.plan(Scope::All).await.is_empty());
+}
