@@ -26,7 +26,7 @@ pub use aside::SetAside;
 pub use command::{Command, CommandActor, CommandMessage, CommandOutcome};
 pub use inbox::InboxReport;
 pub use message::{EventMessage, token};
-pub(crate) use outbox::{OutboxMark, common, is_own};
+pub(crate) use outbox::{OutboxMark, is_own};
 pub use relay::{RelayOptions, RelayReport};
 pub use sink::{EventSink, Sent};
 pub use status::SinkStatus;

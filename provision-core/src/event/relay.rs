@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::outbox::{KnownSink, OutboxMark, SinkCursor, common};
+use super::outbox::{KnownSink, OutboxMark, SinkCursor};
 use super::retention;
 use super::turn::{Lane, Turn, TurnEnd};
 use crate::engine::{RunUntil, Stop};
@@ -108,13 +108,13 @@ impl Runtime {
     /// # Errors
     /// `PermissionDenied` without the right to configure.
     pub async fn forget_sink(&self, actor: &Actor, name: &str) -> Result<bool> {
-        self.0.authorizer.authorize(actor, &common(), Operation::Configure)?;
-        let store = self.0.store.as_ref();
+        self.0.authorizer.authorize(actor, &RealmId::reserved(), Operation::Configure)?;
+        let store = self.0.bare.as_ref();
         let key = KnownSink::row_key(name);
-        if store::get::<KnownSink>(store, &common(), &key).await?.is_none() {
+        if store::get::<KnownSink>(store, &RealmId::reserved(), &key).await?.is_none() {
             return Ok(false);
         }
-        let mut changes = Changes::in_realm(&common());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         changes.delete::<KnownSink>(key);
         store.commit(changes).await?;
         Ok(true)
@@ -255,9 +255,10 @@ impl Driven {
 
 /// Makes a sink known to the store. One that is new gets what every realm's outbox still has.
 async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
-    let store = inner.store.as_ref();
+    // Sinks are in no realm of the host.
+    let (store, bare) = (inner.store.as_ref(), inner.bare.as_ref());
     let key = KnownSink::row_key(name);
-    let known = store::get::<KnownSink>(store, &common(), &key).await?;
+    let known = store::get::<KnownSink>(bare, &RealmId::reserved(), &key).await?;
     if known.as_ref().is_some_and(|known| known.value.told) {
         return Ok(());
     }
@@ -268,9 +269,9 @@ async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
             version
         }
         None => {
-            let mut changes = Changes::in_realm(&common());
+            let mut changes = Changes::in_realm(&RealmId::reserved());
             changes.insert(&sink)?;
-            if store.commit(changes).await? != Commit::Committed {
+            if bare.commit(changes).await? != Commit::Committed {
                 return Err(overtaken());
             }
             1
@@ -285,10 +286,10 @@ async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
             store.commit(changes).await?;
         }
     }
-    let mut changes = Changes::in_realm(&common());
+    let mut changes = Changes::in_realm(&RealmId::reserved());
     changes.replace(version, &KnownSink { told: true, ..sink })?;
     // Where another process was faster, it has told everybody, too.
-    store.commit(changes).await.map(|_| ())
+    bare.commit(changes).await.map(|_| ())
 }
 
 fn overtaken() -> Error {
