@@ -12,6 +12,7 @@ mod command;
 mod inbox;
 #[cfg(feature = "nats")]
 pub mod jetstream;
+mod lag;
 mod message;
 mod outbox;
 mod relay;
@@ -25,6 +26,8 @@ pub use announced::{Events, Heard};
 pub use aside::SetAside;
 pub use command::{Command, CommandActor, CommandMessage, CommandOutcome};
 pub use inbox::InboxReport;
+pub use lag::SinkLag;
+pub(crate) use lag::lags_of;
 pub use message::{EventMessage, token};
 pub(crate) use outbox::{OutboxMark, is_own};
 pub use relay::{RelayOptions, RelayReport};

@@ -1,6 +1,6 @@
 //! The relay: drives all sinks of a runtime, for all realms of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::outbox::{KnownSink, OutboxMark, SinkCursor};
-use super::retention;
 use super::turn::{Lane, Turn, TurnEnd};
+use super::{lag, retention};
 use crate::engine::{RunUntil, Stop};
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord, Result, Retry};
 use crate::id::RealmId;
@@ -90,8 +90,10 @@ impl Runtime {
     /// report and in the status of their realms.
     pub async fn relay(&self, options: &RelayOptions) -> Result<RelayReport> {
         let lanes = self.0.sinks.iter().map(|(name, sink)| drive(&self.0, name, sink, options));
-        let (lanes, trimmed) =
-            futures_util::join!(futures_util::future::join_all(lanes), tidy(&self.0, options));
+        let lanes = futures_util::future::join_all(lanes);
+        let telling = lag::keep_telling(&self.0, options);
+        let (lanes, trimmed, ()) = futures_util::join!(lanes, tidy(&self.0, options), telling);
+        lag::tell(&self.0, &mut BTreeSet::new()).await;
         let mut report = RelayReport { trimmed: trimmed?, ..RelayReport::default() };
         for (name, lane) in self.0.sinks.keys().zip(lanes) {
             let lane = lane?;
