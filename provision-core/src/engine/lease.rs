@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::error::Result;
 use crate::model::Lease;
-use crate::store::{self, Changes, Commit, Expect, Record, Stored, Table};
+use crate::store::{self, Changes, Commit, Expect, Record, Store, Stored, Table};
 use crate::value::Timestamp;
 
 /// A lease is renewed so many times before it would end: one renewal may fail without harm.
@@ -78,7 +78,7 @@ impl Engine {
             // Before the store is asked: by our clock the lease ends no later than by the store's.
             let begun = self.now();
             let stored = self.store().now().await?;
-            let known = store::get::<Leased>(self.store(), &self.realm, name).await?;
+            let known = store::get::<Leased>(self.lease_store(), &self.realm, name).await?;
             if known.as_ref().is_some_and(|known| known.value.lease.until > stored) {
                 return Ok(None);
             }
@@ -90,7 +90,7 @@ impl Engine {
                 Some(Stored { version, .. }) => changes.replace(version, &leased)?,
                 None => changes.insert(&leased)?,
             }
-            if self.store().commit(changes).await? == Commit::Committed {
+            if self.lease_store().commit(changes).await? == Commit::Committed {
                 return Ok(Some(Held { leased, until: begun.plus(lasts) }));
             }
         }
@@ -111,16 +111,21 @@ impl Engine {
         Ok(self.write_lease(held, Timestamp::EPOCH).await?.is_some())
     }
 
+    /// Leases of what belongs to no realm of the host are kept beside the sinks and the nodes.
+    fn lease_store(&self) -> &dyn Store {
+        if self.realm.is_reserved() { self.inner.bare.as_ref() } else { self.store() }
+    }
+
     async fn write_lease(&self, held: &Held, until: Timestamp) -> Result<Option<Leased>> {
         for _ in 0..TRIES_MAX {
-            let known = store::get::<Leased>(self.store(), &self.realm, &held.leased.name).await?;
+            let known = store::get::<Leased>(self.lease_store(), &self.realm, &held.leased.name).await?;
             let Some(Stored { version, value }) = known.filter(|known| held.is(&known.value.lease)) else {
                 return Ok(None);
             };
             let leased = Leased { lease: Lease { until, ..value.lease }, ..value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(version, &leased)?;
-            if self.store().commit(changes).await? == Commit::Committed {
+            if self.lease_store().commit(changes).await? == Commit::Committed {
                 return Ok(Some(leased));
             }
         }
@@ -185,7 +190,7 @@ mod tests {
     use super::*;
     use crate::connector::Registry;
     use crate::runtime::{Clock, FixedClock, Runtime, SystemClock};
-    use crate::store::{MemoryStore, Store};
+    use crate::store::MemoryStore;
 
     const LASTS: Duration = Duration::from_secs(60);
     const START: Timestamp = Timestamp::EPOCH;

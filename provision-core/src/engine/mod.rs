@@ -125,6 +125,7 @@ impl Engine {
     }
 
     pub(crate) fn authorize(&self, actor: &Actor, operation: Operation) -> Result<()> {
+        self.realm.admit()?;
         self.inner.authorizer.authorize(actor, &self.realm, operation)
     }
 

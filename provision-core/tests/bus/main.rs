@@ -12,5 +12,6 @@ mod commands;
 mod fixture;
 mod jetstream;
 mod kill;
+mod lag;
 mod relay;
 mod stream;
