@@ -9,8 +9,10 @@
 
 mod broadcast;
 mod commands;
+mod connection;
 mod fixture;
 mod jetstream;
 mod kill;
 mod relay;
+mod storm;
 mod stream;
