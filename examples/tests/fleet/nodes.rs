@@ -1,7 +1,7 @@
 //! Four real processes on one PostgreSQL and one target, through whatever a data centre does to them: killed and
 //! started again, stopped for longer than their leases, cut off from the database at any byte, the database restarted
-//! and crashed, two of them with a clock that is a minute off. What they come to is compared, by SQL, with one process
-//! that nobody disturbed.
+//! and crashed, the bus killed and away for a while, two of them with a clock that is a minute off. What they come to is
+//! compared, by SQL, with one process that nobody disturbed; what they told, with what a plain consumer finds.
 //!
 //! `NODES_SEED` replays the choices, `NODES_ROUNDS` makes more of them.
 
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use provision_core::runtime::{Clock as _, SystemClock};
-use provision_core::testkit::peer::{Postgres, PostgresSetup, shared_nats};
+use provision_core::testkit::peer::{Nats, Postgres, PostgresSetup};
 use provision_core::testkit::proxy::{Direction, TcpFault, TcpOptions, TcpProxy, TcpRule};
 use provision_core::value::Timestamp;
 
@@ -131,12 +131,16 @@ struct Done {
     cuts: u64,
     restarts: u64,
     crashes: u64,
+    bus_kills: u64,
     feeds: usize,
 }
 
 struct Storm<'a> {
     cluster: &'a Cluster,
     server: &'a Postgres,
+    bus: &'a Nats,
+    /// The bus is away, until that round.
+    bus_away_until: Option<u64>,
     draw: Draw,
     seats: Vec<Seat>,
     done: Done,
@@ -169,13 +173,18 @@ impl Storm<'_> {
 
     fn round(&mut self, number: u64) {
         let seat = self.pick();
-        let act = match (number, self.draw.below(10)) {
+        let act = match (number, self.draw.below(11)) {
             // Each happens once in every run.
             (3, _) => 9,
             (7, _) => 4,
             (11, _) => 6,
+            (5, _) => 10,
             (_, act) => act,
         };
+        if self.bus_away_until.is_some_and(|until| until <= number) {
+            self.bus_away_until = None;
+            self.bus.restart().unwrap();
+        }
         match act {
             0..=3 => {
                 self.done.kills += u64::from(self.seats[seat].kill());
@@ -190,6 +199,11 @@ impl Storm<'_> {
                 let rule = self.cut();
                 self.seats[seat].proxy.set_rules([rule]);
                 self.done.cuts += 1;
+            }
+            10 => {
+                self.bus.kill();
+                self.bus_away_until = Some(number + 1 + self.draw.below(4));
+                self.done.bus_kills += 1;
             }
             _ if self.draw.below(2) == 0 => {
                 self.server.crash();
@@ -216,11 +230,15 @@ impl Storm<'_> {
 
     /// Everybody is well again, and ends when all is done.
     fn calm(mut self, feeds: usize) -> Done {
+        if self.bus_away_until.is_some() {
+            self.bus.restart().unwrap();
+        }
         for seat in &mut self.seats {
             seat.proxy.set_rules([]);
             seat.go_on(Timestamp::from_micros(i64::MAX));
         }
         self.cluster.settled(self.server, feeds);
+        self.cluster.told(self.server);
         for seat in &self.seats {
             seat.process.as_ref().unwrap().terminate();
         }
@@ -302,7 +320,7 @@ fn chain(cluster: &Cluster, server: &Postgres) {
 fn told(cluster: &Cluster, server: &Postgres) -> usize {
     let rows = cluster.store(server, "select number from provision.outbox order by number");
     let expected: BTreeSet<u64> = rows.lines().map(|number| number.parse().unwrap()).collect();
-    let messages = stream::read(&shared_nats().unwrap().url(), &cluster.stream);
+    let messages = stream::read(&cluster.bus, &cluster.stream);
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
     let mut ids = BTreeSet::new();
     for message in &messages {
@@ -323,7 +341,8 @@ fn four_nodes_in_a_storm_come_to_what_one_comes_to_that_is_not_disturbed() {
     let files = files(&draw, 1 + usize::try_from(rounds / FEED_EVERY).unwrap());
     // Commits need not survive the machine here.
     let server = Postgres::start(PostgresSetup::default()).unwrap();
-    let storm = Cluster::new(&server, Setup::default());
+    let bus = Nats::start().unwrap();
+    let storm = Cluster::on_bus(&server, Setup::default(), bus.url());
     let calm = Cluster::new(&server, Setup::default());
     let proxies = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let seats = (0..NODES).map(|number| {
@@ -333,7 +352,8 @@ fn four_nodes_in_a_storm_come_to_what_one_comes_to_that_is_not_disturbed() {
     });
     let done = {
         let (done, seats) = (Done::default(), seats.collect());
-        let mut run = Storm { cluster: &storm, server: &server, draw, seats, done };
+        let mut run =
+            Storm { cluster: &storm, server: &server, bus: &bus, bus_away_until: None, draw, seats, done };
         storm.feed(0, files[0].iter().copied());
         storm.expect(server.address(), 0, &["onboard"]);
         run.seats.iter_mut().for_each(|seat| seat.start(&storm));
@@ -352,7 +372,9 @@ fn four_nodes_in_a_storm_come_to_what_one_comes_to_that_is_not_disturbed() {
     let told = told(&storm, &server);
     println!("seed {seed}: {} changes, {told} events", storm.target("select count(*) from history"));
     assert!(
-        done.kills > 0 && done.pauses > 0 && done.cuts > 0 && done.crashes + done.restarts > 0,
+        [done.kills, done.pauses, done.cuts, done.crashes + done.restarts, done.bus_kills]
+            .iter()
+            .all(|n| *n > 0),
         "{done:?}"
     );
 
