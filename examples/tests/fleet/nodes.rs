@@ -139,6 +139,7 @@ struct Storm<'a> {
     cluster: &'a Cluster,
     server: &'a Postgres,
     bus: &'a Nats,
+    bus_draw: Draw,
     /// The bus is away, until that round.
     bus_away_until: Option<u64>,
     draw: Draw,
@@ -173,18 +174,13 @@ impl Storm<'_> {
 
     fn round(&mut self, number: u64) {
         let seat = self.pick();
-        let act = match (number, self.draw.below(11)) {
+        let act = match (number, self.draw.below(10)) {
             // Each happens once in every run.
             (3, _) => 9,
             (7, _) => 4,
             (11, _) => 6,
-            (5, _) => 10,
             (_, act) => act,
         };
-        if self.bus_away_until.is_some_and(|until| until <= number) {
-            self.bus_away_until = None;
-            self.bus.restart().unwrap();
-        }
         match act {
             0..=3 => {
                 self.done.kills += u64::from(self.seats[seat].kill());
@@ -199,11 +195,6 @@ impl Storm<'_> {
                 let rule = self.cut();
                 self.seats[seat].proxy.set_rules([rule]);
                 self.done.cuts += 1;
-            }
-            10 => {
-                self.bus.kill();
-                self.bus_away_until = Some(number + 1 + self.draw.below(4));
-                self.done.bus_kills += 1;
             }
             _ if self.draw.below(2) == 0 => {
                 self.server.crash();
@@ -225,6 +216,23 @@ impl Storm<'_> {
             // Nobody ends by itself.
             let process = seat.process.as_mut().unwrap();
             assert!(process.is_running(), "seat {}: {:#?}", seat.number, seat.process.take().unwrap().end());
+        }
+    }
+
+    /// Kills the bus, or starts it again when it was away for some rounds.
+    fn bus(&mut self, number: u64) {
+        match self.bus_away_until {
+            Some(until) if until > number => {}
+            Some(_) => {
+                self.bus.restart().unwrap();
+                self.bus_away_until = None;
+            }
+            None if number == 5 || self.bus_draw.below(6) == 0 => {
+                self.bus.kill();
+                self.bus_away_until = Some(number + 1 + self.bus_draw.below(4));
+                self.done.bus_kills += 1;
+            }
+            None => {}
         }
     }
 
@@ -352,8 +360,16 @@ fn four_nodes_in_a_storm_come_to_what_one_comes_to_that_is_not_disturbed() {
     });
     let done = {
         let (done, seats) = (Done::default(), seats.collect());
-        let mut run =
-            Storm { cluster: &storm, server: &server, bus: &bus, bus_away_until: None, draw, seats, done };
+        let mut run = Storm {
+            cluster: &storm,
+            server: &server,
+            bus: &bus,
+            bus_draw: Draw::new(seed.wrapping_add(1)),
+            bus_away_until: None,
+            draw,
+            seats,
+            done,
+        };
         storm.feed(0, files[0].iter().copied());
         storm.expect(server.address(), 0, &["onboard"]);
         run.seats.iter_mut().for_each(|seat| seat.start(&storm));
@@ -363,6 +379,7 @@ fn four_nodes_in_a_storm_come_to_what_one_comes_to_that_is_not_disturbed() {
                 let day = usize::try_from(round / FEED_EVERY + 1).unwrap();
                 storm.feed(day, files[day].iter().copied());
             }
+            run.bus(round);
             run.round(round);
         }
         run.calm(files.len())
