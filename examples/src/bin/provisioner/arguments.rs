@@ -123,6 +123,8 @@ pub(crate) enum Command {
         /// The hold.
         hold: String,
     },
+    /// Show commands from the bus that can never be accepted, and why; with an option decide one of them.
+    Commands(CommandsArguments),
     /// Show where everything stands.
     Status,
     /// Stop writing to a target.
@@ -220,6 +222,20 @@ pub(crate) struct Choice {
     /// The source's data has been put right.
     #[arg(long)]
     pub(crate) accept: bool,
+}
+
+/// Commands that were set aside.
+#[derive(Debug, Args)]
+pub(crate) struct CommandsArguments {
+    /// Try this one again, for you: what the message said of its sender counts for nothing.
+    #[arg(long, value_name = "ID", conflicts_with = "drop")]
+    pub(crate) retry: Option<String>,
+    /// Drop this one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) drop: Option<String>,
+    /// Commands to show.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) limit: u32,
 }
 
 /// The name of a node: a part of row keys and leases.

@@ -4,6 +4,7 @@ mod answer;
 mod arguments;
 mod bus;
 mod clock;
+mod commands;
 mod config;
 mod database;
 mod disputes;
@@ -82,6 +83,7 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
         Command::Holds => holds::list(&host).await,
         Command::Approve { hold, digest } => holds::approve(&host, &hold, &digest).await,
         Command::Reject { hold } => holds::reject(&host, &hold).await,
+        Command::Commands(options) => commands::commands(&host, &options).await,
         Command::Status => store::status(&host).await,
         Command::Verify => store::verify(&host).await,
         Command::Backup { file } => store::backup(&host, &file).await,
