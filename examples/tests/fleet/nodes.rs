@@ -1,7 +1,7 @@
 //! Four real processes on one PostgreSQL and one target, through whatever a data centre does to them: killed and
 //! started again, stopped for longer than their leases, cut off from the database at any byte, the database restarted
-//! and crashed, the bus killed and away for a while, two of them with a clock that is a minute off. What they come to is
-//! compared, by SQL, with one process that nobody disturbed; what they told, with what a plain consumer finds.
+//! and crashed, the bus killed and away for a while, two of them with a clock that is a minute off. What they come to
+//! is compared, by SQL, with one process that nobody disturbed; what they told, with what a plain consumer finds.
 //!
 //! `NODES_SEED` replays the choices, `NODES_ROUNDS` makes more of them.
 
