@@ -9,7 +9,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: nothing to do, or everything done
   1  error: nothing more was done than the message says
-  2  changes pending: a plan has steps, or an apply left steps waiting for their retry
+  2  changes pending: a plan has steps, an apply left steps waiting for their retry, or another
+     process reads a source
   3  held: something waits for approval (see `holds`)
   4  some steps failed, were skipped or are in dispute, or a feed was refused
   5  bad configuration, policy or usage
