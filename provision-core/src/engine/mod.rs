@@ -47,6 +47,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
+pub(crate) use configure::Meta;
 pub use disputes::Decision;
 pub use drive::{RunOptions, RunReport, RunUntil};
 pub use ensure::EnsureOutcome;
@@ -64,7 +65,7 @@ pub(crate) use planning::purpose_of;
 pub(crate) use reading::Readings;
 pub use realms::RealmsReport;
 pub use reconcile::ReconcileReport;
-pub(crate) use references::Waiting;
+pub(crate) use references::{Unknowns, Waiting};
 pub use retry::RetryFilter;
 pub use schedule::{Missed, Schedule, Scheduled};
 pub use status::{FeedStatus, LinkCounts, SourceStatus, Status, StepCounts, TargetStatus};

@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::batch::{Batch, BatchFacts};
+use super::configure::Meta;
 use super::configure::other_policy;
-use super::references::Waiting;
+use super::references::{Unknowns, Waiting};
 use super::snapshot::{Known, Matches};
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
-use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
+use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, SourceRecord, Work};
 use crate::plan::{
     Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
     WaitingReference, digest_steps, in_use, may_take, over_budget, plan_identity,
@@ -77,6 +78,8 @@ pub(super) struct Drafted {
     pub(super) names: Vec<Name>,
     /// Those it refers to who have left.
     pub(super) gone: Vec<IdentityId>,
+    /// The rows of records of those it refers to of whom nothing is known.
+    pub(super) unknown: Vec<String>,
 }
 
 impl Engine {
@@ -194,8 +197,9 @@ impl Engine {
                     continue;
                 }
                 for (drafted, to) in drafted.iter().flat_map(|of| of.gone.iter().map(move |to| (of, *to))) {
-                    changes.put(&Waiting { identity: drafted.known.identity.id, waits_for: to })?;
+                    changes.put(&Waiting::for_account(drafted.known.identity.id, to))?;
                 }
+                expect_unknown(&mut changes, &drafted)?;
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
                     if rests(drafted) {
                         Self::finish_work(&mut changes, work.as_ref(), planned, run.now)?;
@@ -271,6 +275,8 @@ impl Engine {
             let resolved = references.resolved.remove(&known.identity.id).unwrap_or_default();
             let gone = references.gone.iter().filter(|(from, _)| *from == known.identity.id);
             let gone = gone.map(|(_, to)| *to).collect();
+            let unknown = references.unknown.iter().filter(|(from, _)| *from == known.identity.id);
+            let unknown = unknown.map(|(_, row)| row.clone()).collect();
             let draft = plan_identity(&PlanInput {
                 now: run.now,
                 identity: &known.identity,
@@ -284,7 +290,7 @@ impl Engine {
                 open: &known.open,
                 preview: run.preview,
             });
-            drafted.push(Drafted { known, evaluation, draft, names, gone });
+            drafted.push(Drafted { known, evaluation, draft, names, gone, unknown });
         }
         Ok(drafted)
     }
@@ -416,6 +422,24 @@ fn is_policy(conflict: &Conflict) -> bool {
 /// The start of the purposes of a step's names.
 pub(crate) fn purpose_of(step: &Step) -> String {
     format!("{}/{}/{}/", step.target.as_str(), step.class.as_str(), step.tag.as_str())
+}
+
+/// Remembers who refers to somebody of whom nothing is known, and that this was so when the chunk was written: whoever
+/// makes that known afterwards finds the row, and wakes them.
+fn expect_unknown(changes: &mut Changes, drafted: &[Drafted]) -> Result<()> {
+    let mut absent = BTreeSet::new();
+    for drafted in drafted {
+        for row in &drafted.unknown {
+            changes.put(&Waiting::for_record(drafted.known.identity.id, row))?;
+            absent.insert(row);
+        }
+    }
+    if !absent.is_empty() {
+        changes.put(&Meta::<Unknowns>::noted())?;
+    }
+    let expect = |row: &String| Expect::Absent { table: SourceRecord::TABLE, key: row.clone() };
+    changes.expect.extend(absent.into_iter().map(expect));
+    Ok(())
 }
 
 /// True when the plan does nothing for the identity: what is left of its work can be said now.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::Engine;
+use super::configure::Meta;
 use super::planning::{CHUNK, Run, count};
 use crate::error::Result;
 use crate::id::{ClassName, IdentityId, Tag, TargetName};
@@ -17,11 +18,55 @@ use crate::plan::{
 use crate::store::{self, Changes, Record, Stored, Table};
 use crate::value::Timestamp;
 
-/// A reference that no plan can complete yet: the identity is planned again when the other's account appears.
+/// A reference that no plan can complete yet: the identity is planned again when the other's account appears, or when
+/// somebody of whom nothing is known becomes known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     pub(crate) identity: IdentityId,
-    pub(crate) waits_for: IdentityId,
+    waits_for: String,
+}
+
+/// Written with every row that waits for a record, so that whoever makes records known sees by its version whether all
+/// such rows were found: otherwise one written at the same moment would be waited on for ever.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Unknowns {}
+
+impl Meta<Unknowns> {
+    /// The row's key.
+    pub(crate) const KEY: &str = "unknowns";
+
+    pub(crate) fn noted() -> Self {
+        Self { name: Self::KEY.to_owned(), value: Unknowns::default() }
+    }
+}
+
+impl Record for Meta<Unknowns> {
+    const TABLE: Table = Table::Meta;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+impl Waiting {
+    /// Waits for the account of somebody.
+    pub(crate) fn for_account(identity: IdentityId, of: IdentityId) -> Self {
+        Self { identity, waits_for: of.to_string() }
+    }
+
+    /// Waits for a source record, by the key of its row.
+    pub(crate) fn for_record(identity: IdentityId, row: &str) -> Self {
+        Self { identity, waits_for: Self::record(row) }
+    }
+
+    /// What those wait for who wait for a source record.
+    pub(crate) fn record(row: &str) -> String {
+        format!("record/{row}")
+    }
 }
 
 impl Record for Waiting {
@@ -32,7 +77,7 @@ impl Record for Waiting {
     }
 
     fn columns(&self) -> Vec<(&'static str, String)> {
-        vec![("waits_for", self.waits_for.to_string())]
+        vec![("waits_for", self.waits_for.clone())]
     }
 }
 
@@ -58,9 +103,7 @@ impl Engine {
                     Some(creates) => {
                         steps.extend(self.reference_step(&chunk, *identity, waiting, creates).await?)
                     }
-                    None if !run.preview => {
-                        changes.put(&Waiting { identity: *identity, waits_for: waiting.to })?
-                    }
+                    None if !run.preview => changes.put(&Waiting::for_account(*identity, waiting.to))?,
                     None => {}
                 }
             }

@@ -42,6 +42,8 @@ pub(crate) struct References {
     pub(crate) resolved: BTreeMap<IdentityId, BTreeMap<ReferenceKey, Resolved>>,
     /// Who refers to somebody who has left: woken by the account of a return.
     pub(crate) gone: BTreeSet<(IdentityId, IdentityId)>,
+    /// Who refers to somebody of whom nothing is known, by the row that their record would have.
+    pub(crate) unknown: BTreeSet<(IdentityId, String)>,
 }
 
 impl Engine {
@@ -206,10 +208,13 @@ impl Engine {
             .filter_map(|((_, to), _)| *to);
         let left = self.left(may_have_left.collect(), now).await?;
         let mut references = References::default();
-        for (((identity, reference, _), to), key) in asked.into_iter().zip(to).zip(keys) {
+        for (((identity, reference, row), to), key) in asked.into_iter().zip(to).zip(keys) {
             let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| left.contains(&to));
             let value = match (to, key.filter(|_| !deleted)) {
-                (None, _) => Resolved::Unknown,
+                (None, _) => {
+                    references.unknown.insert((identity, row));
+                    Resolved::Unknown
+                }
                 (Some(_), Some(key)) => Resolved::Key(key),
                 (Some(to), None) if left.contains(&to) => {
                     references.gone.insert((identity, to));

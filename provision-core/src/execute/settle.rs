@@ -264,7 +264,7 @@ mod tests {
             };
             let mut rows = changes(&bench);
             rows.insert(&waits).unwrap();
-            rows.insert(&Waiting { identity: waits.id, waits_for: jane() }).unwrap();
+            rows.insert(&Waiting::for_account(waits.id, jane())).unwrap();
             commit(&bench, rows).await;
             let failed = Ended::Failed(Error::new(ErrorKind::Conflict, "it failed"));
             let ended = if there { done() } else { failed };

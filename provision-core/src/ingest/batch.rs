@@ -6,7 +6,7 @@ use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
 use super::{Ingest, settle};
 use crate::audit::AuditEntry;
-use crate::engine::Waiting;
+use crate::engine::{Meta, Unknowns, Waiting};
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::runtime::mint;
 use crate::source::FeedRecord;
-use crate::store::{self, Changes, Record, Select, Stored};
+use crate::store::{self, Changes, Expect, Record, Select, Stored};
 use crate::value::Timestamp;
 
 /// A source record as this batch leaves it.
@@ -365,12 +365,13 @@ impl<'a> Batch<'a> {
             }
             let had_left = known.map(|known| known.has_left(self.now)).transpose()?.unwrap_or(false);
             if had_left && !after.has_left(self.now)? {
-                returned.push(id);
+                returned.push(id.to_string());
             }
             if overdue || known.is_none_or(|known| known.version != after.version) {
                 dirtied.push(after);
             }
         }
+        returned.extend(self.made_known().await?);
         self.wake_waiting(&returned, &mut dirtied).await?;
         if let (true, Some(index)) = (keys_changed, &self.index) {
             index.lock(&mut self.changes)?;
@@ -384,14 +385,36 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Adds those who wait for somebody who is back: an account that was not taken away yet may need no step that would
-    /// tell them. Whoever has to wait on says so in the next plan.
-    async fn wake_waiting(&mut self, returned: &[IdentityId], dirtied: &mut Vec<Identity>) -> Result<()> {
+    /// What those wait for who refer to a record that is new; nothing where nobody ever referred to any. Nobody who
+    /// begins to wait in this moment is overlooked: the row that is read first is expected to be as it is.
+    async fn made_known(&mut self) -> Result<Vec<String>> {
+        let new = self.records.iter().filter(|(_, draft)| draft.version.is_none() && draft.changed);
+        let new: Vec<String> = new.map(|(row, _)| Waiting::record(row)).collect();
+        if new.is_empty() {
+            return Ok(new);
+        }
+        let (table, key) = (Meta::<Unknowns>::TABLE, Meta::<Unknowns>::KEY.to_owned());
+        let noted = store::get::<Meta<Unknowns>>(self.road.store, self.road.realm, &key).await?;
+        match noted {
+            Some(Stored { version, .. }) => {
+                self.changes.expect.push(Expect::Version { table, key, version });
+                Ok(new)
+            }
+            None => {
+                self.changes.expect.push(Expect::Absent { table, key });
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Adds those who wait for somebody who is back, or who becomes known: an account that was not taken away yet may
+    /// need no step that would tell them. Whoever has to wait on says so in the next plan.
+    async fn wake_waiting(&mut self, returned: &[String], dirtied: &mut Vec<Identity>) -> Result<()> {
         let (store, realm) = (self.road.store, self.road.realm);
-        for id in returned {
+        for what in returned {
             let mut cursor = None;
             loop {
-                let select = Select::Equal("waits_for", id.to_string());
+                let select = Select::Equal("waits_for", what.clone());
                 let (page, next) = store::list_by::<Waiting>(store, realm, select, cursor, 1_000).await?;
                 let who: Vec<String> =
                     page.iter().map(|waiting| waiting.value.identity.to_string()).collect();

@@ -204,6 +204,50 @@ async fn an_account_that_appears_while_its_reports_are_planned_wakes_them() {
 }
 
 #[tokio::test]
+async fn a_report_of_somebody_nobody_knows_yet_is_told_when_they_become_known() {
+    let world = calm().await;
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    jane.manager = Some("2".to_owned());
+    let al = person("3", "Al", "Kim", "Sales");
+    world.feed(&[jane.clone(), al.clone()]).await;
+    let plan = world.plan(Scope::Changed).await;
+    assert!(world.apply(plan.id).await.is_clean());
+    assert!(world.dirty().await.is_empty(), "nothing is left to do");
+    let boss = person("2", "Mary", "Boss", "Sales");
+    world.feed(&[jane, boss, al]).await;
+    let dirty: Vec<String> = world.dirty().await.into_iter().map(|work| work.order).collect();
+    assert_eq!(dirty, ["hr/1", "hr/2"], "and nobody else");
+    for _ in 0..2 {
+        let plan = world.plan(Scope::Changed).await;
+        assert!(world.apply(plan.id).await.is_clean());
+    }
+    assert!(world.dirty().await.is_empty());
+    assert!(world.plan(Scope::All).await.is_empty());
+    let users = world.directory.dump("user").unwrap();
+    let jane = users.iter().find(|user| user.attributes.text("employeeNumber") == Some("1")).unwrap();
+    assert_eq!(jane.attributes.values("manager").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_told_also_when_its_manager_becomes_known_while_it_is_planned() {
+    let world = Arc::new(calm().await);
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    jane.manager = Some("2".to_owned());
+    let boss = person("2", "Mary", "Boss", "Sales");
+    world.feed(&[jane.clone()]).await;
+    meddle(&world, "1", move |world| async move {
+        world.feed(&[jane, boss]).await;
+    })
+    .await;
+    for _ in 0..3 {
+        let plan = world.plan(Scope::Changed).await;
+        world.apply(plan.id).await;
+    }
+    assert!(world.dirty().await.is_empty());
+    assert!(world.plan(Scope::All).await.is_empty());
+}
+
+#[tokio::test]
 async fn reports_of_somebody_who_left_rest_until_the_return() {
     let world = calm().await;
     let mut boss = person("2", "Mary", "Boss", "Sales");
