@@ -2,6 +2,7 @@
 //! leaves to the next process.
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,7 +16,7 @@ use provision_core::model::{Link, Status, Work};
 use provision_core::onboard::Situation;
 use provision_core::plan::{Scope, TargetSettings};
 use provision_core::policy::RefusalReason;
-use provision_core::runtime::{Clock, Progress};
+use provision_core::runtime::{Clock, FixedClock, Progress};
 use provision_core::store::{Changes, Record, SqliteOptions, SqliteStore, Store};
 use provision_core::value::Attributes;
 
@@ -29,6 +30,44 @@ fn people(count: usize) -> Vec<Person> {
 
 async fn world() -> World {
     Setup { settings: generous(), ..Setup::default() }.build().await
+}
+
+/// A store in a file, and a copy of it that it may be restored from.
+struct StoreFile {
+    folder: tempfile::TempDir,
+    clock: Arc<FixedClock>,
+}
+
+impl StoreFile {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), clock: first_day() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        let store = SqliteStore::open(self.path("store.db"), SqliteOptions::inline(), self.clock.clone());
+        Arc::new(store.unwrap())
+    }
+
+    async fn world(&self) -> World {
+        let setup = Setup { store: Some(self.open()), settings: generous(), ..Setup::default() };
+        setup.build_at(self.clock.clone()).await
+    }
+
+    async fn back_up(&self, world: &World) {
+        world.engine.backup(&self.path("copy.db")).await.unwrap();
+    }
+
+    /// The world with the copy in the store's place.
+    async fn restore(&self, world: World) -> World {
+        let parts = world.parts();
+        drop(world);
+        std::fs::copy(self.path("copy.db"), self.path("store.db")).unwrap();
+        parts.over(self.open()).await
+    }
 }
 
 /// Runs a future for so many polls; `None` when it has not ended by then.
@@ -95,29 +134,18 @@ async fn an_account_written_while_a_listing_runs_is_neither_missing_nor_drifted(
 
 #[tokio::test]
 async fn a_restored_store_links_what_was_created_since_before_it_creates() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
-    let clock = first_day();
-    let open = || {
-        let store = SqliteStore::open(&path, SqliteOptions::inline(), clock.clone()).unwrap();
-        Arc::new(store) as Arc<dyn Store>
-    };
-    let world =
-        Setup { store: Some(open()), settings: generous(), ..Setup::default() }.build_at(clock.clone()).await;
+    let file = StoreFile::new();
+    let world = file.world().await;
     world.feed(&people(4)).await;
     world.onboard().await;
     world.converge(2).await;
-    world.engine.backup(&copy).await.unwrap();
+    file.back_up(&world).await;
     let mut later = people(6);
     later[0].department = "Finance".to_owned();
     world.feed(&later).await;
     world.converge(3).await;
     let expected = world.picture();
-    let parts = world.parts();
-    drop(world);
-    std::fs::copy(&copy, &path).unwrap();
-
-    let world = parts.over(open()).await;
+    let world = file.restore(world).await;
     world.feed(&people(6)).await;
     let report = world.reconcile().await;
     assert!(report.completeness.is_complete());
@@ -303,15 +331,8 @@ async fn two_onboardings_at_once_both_see_every_object() {
 
 #[tokio::test]
 async fn a_create_that_a_restored_store_believes_under_way_has_made_an_account_that_a_leaver_loses() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
-    let clock = first_day();
-    let open = || {
-        let store = SqliteStore::open(&path, SqliteOptions::inline(), clock.clone()).unwrap();
-        Arc::new(store) as Arc<dyn Store>
-    };
-    let world =
-        Setup { store: Some(open()), settings: generous(), ..Setup::default() }.build_at(clock.clone()).await;
+    let file = StoreFile::new();
+    let world = file.world().await;
     world.feed(&people(2)).await;
     world.onboard().await;
     // The first attempt is refused, as far as the copy knows; the next one makes the accounts.
@@ -321,15 +342,11 @@ async fn a_create_that_a_restored_store_believes_under_way_has_made_an_account_t
     let hasty = ApplyOptions { patience: Duration::ZERO };
     let report = world.engine.apply(&world.actor, plan.id, &hasty, &Progress::new()).await.unwrap();
     assert!(report.open > 0, "{report:?}");
-    world.engine.backup(&copy).await.unwrap();
+    file.back_up(&world).await;
     world.directory.set_faults(Faults::default());
     assert!(world.apply(plan.id).await.is_clean());
     assert_eq!(world.accounts().len(), 2);
-    let parts = world.parts();
-    drop(world);
-    std::fs::copy(&copy, &path).unwrap();
-
-    let world = parts.over(open()).await;
+    let world = file.restore(world).await;
     let mut left = people(2);
     left[0].status = Status::Terminated;
     world.feed(&left).await;
@@ -343,15 +360,8 @@ async fn a_create_that_a_restored_store_believes_under_way_has_made_an_account_t
 
 #[tokio::test]
 async fn a_leaver_of_a_restored_store_who_came_back_and_left_again_is_seen_off_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
-    let clock = first_day();
-    let open = || {
-        let store = SqliteStore::open(&path, SqliteOptions::inline(), clock.clone()).unwrap();
-        Arc::new(store) as Arc<dyn Store>
-    };
-    let world =
-        Setup { store: Some(open()), settings: generous(), ..Setup::default() }.build_at(clock.clone()).await;
+    let file = StoreFile::new();
+    let world = file.world().await;
     let (mut there, mut left) = (people(2), people(2));
     left[0].status = Status::Terminated;
     world.feed(&there).await;
@@ -359,16 +369,12 @@ async fn a_leaver_of_a_restored_store_who_came_back_and_left_again_is_seen_off_a
     world.converge(2).await;
     world.feed(&left).await;
     world.converge(2).await;
-    world.engine.backup(&copy).await.unwrap();
+    file.back_up(&world).await;
     there[0].department = "Finance".to_owned();
     world.feed(&there).await;
     world.converge(2).await;
     assert_eq!(world.accounts()["00"].1, Some(true));
-    let parts = world.parts();
-    drop(world);
-    std::fs::copy(&copy, &path).unwrap();
-
-    let world = parts.over(open()).await;
+    let world = file.restore(world).await;
     world.feed(&left).await;
     // A reconcile may come first, and is not what forgets it.
     world.reconcile().await;
