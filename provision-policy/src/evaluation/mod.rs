@@ -73,6 +73,7 @@ fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<'a> {
     let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
     let mut facts = Facts {
         identity: input.identity,
+        slots: content.slots(attributes),
         lifecycle: input.lifecycle,
         today: input.now.date_in(&input.identity.zone).ok(),
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),

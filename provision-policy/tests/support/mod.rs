@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub mod grammar;
+
 use provision_core::id::{IdentityId, RealmId, SourceName};
 use provision_core::model::{Employment, Identity, Lifecycle};
 use provision_core::policy::{
     DesiredAccount, DesiredSlot, Evaluation, NameAllocator, NameRequest, NameResult, Policy, PolicyInput,
 };
 use provision_core::value::{Attributes, Timestamp, Zone};
+use provision_policy::Bundle;
 
 /// Names in memory: who holds what, per namespace and scope.
 #[derive(Debug, Default)]
@@ -138,6 +141,43 @@ pub fn value(account: &DesiredAccount, attribute: &str) -> String {
         Some(DesiredSlot::Known(slot)) if slot.values().is_empty() => "(clear)".to_owned(),
         Some(DesiredSlot::Known(slot)) => {
             slot.values().iter().map(|value| value.to_plain()).collect::<Vec<_>>().join(" | ")
+        }
+    }
+}
+
+/// A bundle in which the attribute `aN` of the account `d/u` is the expression N; without the expressions that are
+/// larger than the limits or loop inside a loop, as their codes tell. Any other fault fails the test.
+pub fn attributes_of(expressions: &[String]) -> (Bundle, Vec<String>) {
+    let mut kept = expressions.to_vec();
+    loop {
+        let mut text = format!(
+            "bundle: 1\nversion: a\ninputs: {}\nlookups:\n  t: {{ map: {{ Zoë: one, a: two }} }}\n  \
+             d: {{ map: {{ Zoë: one }}, default: none }}\nroles:\n  r: {{ grants: [{{ account: d/u }}] }}\n\
+             rules:\n  - {{ id: all, when: 'true', roles: [r] }}\ntargets:\n  d:\n    u:\n      attributes:\n",
+            grammar::INPUTS
+        );
+        for (index, expression) in kept.iter().enumerate() {
+            text.push_str(&format!("        a{index}: |\n          {expression}\n"));
+        }
+        match Bundle::load(&[("policy.yaml", &text)]) {
+            Ok(bundle) => return (bundle, kept),
+            Err(problems) => {
+                let mut large = BTreeSet::new();
+                for problem in problems.iter().filter(|problem| problem.is_error()) {
+                    assert!(
+                        matches!(problem.code.as_str(), "P0000" | "P0020" | "P0025" | "P0028"),
+                        "{problem}"
+                    );
+                    let path = problem.path.as_deref().unwrap_or_default();
+                    large.extend(path.rsplit_once(".a").and_then(|(_, index)| index.parse::<usize>().ok()));
+                }
+                assert!(!large.is_empty());
+                let mut index = 0;
+                kept.retain(|_| {
+                    index += 1;
+                    !large.contains(&(index - 1))
+                });
+            }
         }
     }
 }
