@@ -53,6 +53,8 @@ pub(super) fn evaluate_in<'a>(
     locals: Option<&Locals<'a>>,
     traced: &mut Traced,
 ) -> Found<'a> {
+    #[cfg(test)]
+    super::soundness::step();
     part_of(term, facts, locals, traced).map_err(|mut failure| {
         failure.at.get_or_insert(term.at);
         failure
@@ -71,7 +73,10 @@ fn part_of<'a>(
         Op::Bool(value) => Datum::Bool(*value),
         Op::Int(value) => Datum::Int(*value),
         Op::Text(value) => Datum::text(value.as_str()),
-        Op::Attribute { slot, .. } => Datum::of_slot(facts.slots.get(*slot).copied().flatten()),
+        Op::Attribute { slot, list, .. } => match Datum::of_slot(facts.slots.get(*slot).copied().flatten()) {
+            single if *list && !matches!(single, Datum::Null | Datum::List(_)) => Datum::List(vec![single]),
+            found => found,
+        },
         Op::Part(whole, name) => part(at(whole)?, name)?,
         Op::Present(inner) => Datum::Bool(at(inner)? != Datum::Null),
         Op::Name(name) => match facts.names.get(name) {

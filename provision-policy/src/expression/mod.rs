@@ -19,6 +19,8 @@ mod presence;
 mod scan;
 mod shape;
 #[cfg(test)]
+mod soundness;
+#[cfg(test)]
 mod stack;
 mod term;
 

@@ -318,8 +318,10 @@ impl Lowering<'_> {
                 let attributes = &vocabulary.attributes;
                 let slot = attributes.keys().position(|name| name == field);
                 let found = slot.zip(attributes.get(field)).map(|(slot, shape)| {
-                    let many = matches!(shape.kind, Kind::Any | Kind::List);
-                    (Op::Attribute { slot, name: field.to_owned(), many }, shape.unless(self.absent(node)))
+                    let list = shape.kind == Kind::List;
+                    let many = list || shape.kind == Kind::Any;
+                    let op = Op::Attribute { slot, name: field.to_owned(), many, list };
+                    (op, shape.unless(self.absent(node)))
                 });
                 ("P0016", found, attributes.keys().map(String::as_str).collect())
             }

@@ -23,6 +23,8 @@ pub(crate) enum Op {
         name: String,
         /// It may have several values.
         many: bool,
+        /// It is declared as a list, and is one also with a single value.
+        list: bool,
     },
     /// `user.name.givenName`: a part of a structured value.
     Part(Box<Term>, String),

@@ -1,4 +1,7 @@
-//! Random expressions: the same seed gives the same ones.
+//! Random expressions and people: the same seed gives the same ones.
+
+use provision_core::model::Identity;
+use provision_core::value::{Date, Value, Zone};
 
 /// A small generator with a seed.
 #[derive(Debug)]
@@ -18,6 +21,73 @@ impl Dice {
 /// Attributes the expressions read, with the kinds they are declared with under `inputs`.
 pub const INPUTS: &str = "[count: number, flag: truth, list: list of text, numbers: list of number, start: date, \
                           seen: instant, loose]";
+
+/// A person with any data at all for the attributes that expressions read; declared kinds are kept.
+pub fn anybody(dice: &mut Dice) -> Identity {
+    let mut who = super::person("1", &[]);
+    let texts = [
+        "",
+        "a",
+        "Sales",
+        "Smith",
+        "Zoë",
+        "2026-11-20",
+        "1",
+        "e\u{301}\u{302}",
+        "王",
+        "a@x, b",
+        "İI",
+        "ß\u{0}",
+        "👩‍👩‍👧x",
+    ];
+    let numbers = [0, 1, -1, 7, i64::MIN, i64::MAX, 134_395_200_000_000_000, 4096];
+    let text = |dice: &mut Dice| match dice.roll(8) {
+        0 => Value::text("ab ".repeat(dice.roll(2000))),
+        _ => Value::text(dice.pick(&texts)),
+    };
+    let number = |dice: &mut Dice| Value::Int(numbers[dice.roll(numbers.len())]);
+    let date = |dice: &mut Dice| {
+        let day = Date::new([-9999, 1600, 2024, 2026, 9999][dice.roll(5)], 1 + dice.roll(12) as i8, 28);
+        Value::Date(day.unwrap())
+    };
+    let time = |dice: &mut Dice| {
+        let times =
+            ["0001-01-01T00:00:00Z", "2026-03-29T00:59:59Z", "2026-11-20T08:00:00Z", "9999-12-30T00:00:00Z"];
+        Value::Time(dice.pick(&times).parse().unwrap())
+    };
+    let loose = |dice: &mut Dice| match dice.roll(7) {
+        0 => text(dice),
+        1 => number(dice),
+        2 => date(dice),
+        3 => time(dice),
+        4 => Value::Bytes(vec![0, 255]),
+        5 => Value::Bool(true),
+        _ => Value::Record([("part".into(), number(dice))].into()),
+    };
+    let names = "title nickName userName count flag list numbers start seen loose givenName familyName department \
+                 displayName costCenter manager";
+    for name in names.split(' ') {
+        let many = if matches!(name, "list" | "numbers" | "loose") { dice.roll(4) } else { 1 };
+        let values: Vec<Value> = (0..many)
+            .map(|_| match name {
+                "count" | "numbers" => number(dice),
+                "flag" => Value::Bool(dice.roll(2) == 0),
+                "start" => date(dice),
+                "seen" => time(dice),
+                "loose" => loose(dice),
+                _ => text(dice),
+            })
+            .collect();
+        match dice.roll(6) {
+            0 => {}
+            1 => who.attributes = std::mem::take(&mut who.attributes).with_null(name),
+            _ => who.attributes.set(name, values),
+        }
+    }
+    let zones = ["UTC", "Europe/Zurich", "Pacific/Kiritimati", "Etc/GMT+12", "America/St_Johns"];
+    who.zone = Zone::new(dice.pick(&zones)).unwrap();
+    who
+}
 
 /// Writes expressions of known kinds.
 #[derive(Debug)]
@@ -214,7 +284,8 @@ impl Grammar {
                 "bool(@T)",
                 "contains(@L, @A)",
                 "first_nonempty(@B, false)",
-                "@A == @A",
+                "user.loose == @A",
+                "@D == @D",
                 "@T in user.loose",
                 "@D <= @T",
                 "has(user.loose.part)",
@@ -283,7 +354,7 @@ impl Grammar {
 
     pub fn instant(&mut self, depth: u32) -> String {
         self.one_of(
-            &["user.seen", "instant('2026-03-29@T01:30:00Z')", "start_of(today)"],
+            &["user.seen", "instant('2026-03-29T01:30:00Z')", "start_of(today)"],
             &["(@C ? @I : @I)"],
             &[
                 "start_of(@D)",
