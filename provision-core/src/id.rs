@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
+use crate::error::{Effect, Error, ErrorKind, Result};
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -95,10 +97,27 @@ name!(
 );
 
 impl RealmId {
-    /// The realm that is kept for what belongs to no tenant: the processes that share a store. It is listed nowhere,
-    /// and a host's realm cannot have its name.
-    pub fn nodes() -> Self {
-        Self::new("$nodes")
+    /// The realm that is kept for what belongs to no tenant: the processes that share a store, the sinks of its events,
+    /// commands that were set aside. It is listed nowhere, and nothing can be done in it through an engine.
+    pub fn reserved() -> Self {
+        Self::new(":provision")
+    }
+
+    /// Whether a host's realm cannot have this name.
+    pub fn is_reserved(&self) -> bool {
+        // Processes had their rows in the second one: a store may still have one of a process that is gone.
+        matches!(self.as_str(), ":provision" | "$nodes")
+    }
+
+    /// Refuses a name that a host's realm cannot have.
+    pub(crate) fn admit(&self) -> Result<()> {
+        if !self.is_reserved() {
+            return Ok(());
+        }
+        let message = "this name of a realm is kept for what belongs to none: give another";
+        Err(Error::new(ErrorKind::ConfigInvalid, message)
+            .with_context("realm", self.as_str())
+            .with_effect(Effect::None))
     }
 }
 

@@ -138,11 +138,18 @@ pub(crate) struct Cluster {
     target: String,
     /// The stream of its events.
     pub(crate) stream: String,
+    /// The address of its bus.
+    pub(crate) bus: String,
 }
 
 impl Cluster {
     /// With an empty store in this server, and an empty target.
     pub(crate) fn new(server: &Postgres, setup: Setup) -> Self {
+        Self::on_bus(server, setup, shared_nats().unwrap().url())
+    }
+
+    /// As [`Cluster::new`], with this bus.
+    pub(crate) fn on_bus(server: &Postgres, setup: Setup, bus: String) -> Self {
         let target = shared_postgres().unwrap().database().unwrap();
         shared_postgres().unwrap().sql(&target, &format!("{TABLES}{HISTORY}")).unwrap();
         let configuration = CONFIGURATION
@@ -152,7 +159,7 @@ impl Cluster {
             .replace("CONCURRENCY", &setup.concurrency.to_string())
             .replace("DELETES", &setup.deletes.to_string());
         let site = Site::of(&configuration, BUNDLE);
-        Self { site, store: server.database().unwrap(), stream: target.to_uppercase(), target }
+        Self { site, store: server.database().unwrap(), stream: target.to_uppercase(), target, bus }
     }
 
     /// The address of the store, by way of this host and port.
@@ -166,7 +173,7 @@ impl Cluster {
         command
             .env("STORE_URL", self.url(at))
             .env("TARGET_URL", shared_postgres().unwrap().url(&self.target))
-            .env("BUS_URL", shared_nats().unwrap().url())
+            .env("BUS_URL", &self.bus)
             .env("RUST_LOG", std::env::var("NODES_LOG").unwrap_or_else(|_| "provision_core=warn".to_owned()));
         command
     }
@@ -238,6 +245,25 @@ impl Cluster {
             let settled = said == format!("{feeds} 0 0 0");
             if settled { Ok(()) } else { Err(format!("{said}: {}", self.unsettled(server))) }
         });
+    }
+
+    /// Waits until the bus has every event.
+    pub(crate) fn told(&self, server: &Postgres) {
+        eventually(|| {
+            let status = self.expect(server.address(), 0, &["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+            match status["sinks"][0]["unsent"].as_u64() {
+                Some(0) => Ok(()),
+                _ => Err(format!("{:#}", status["sinks"])),
+            }
+        });
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let text = self.site.read("provisioner.yaml");
+        assert!(text.contains(from), "{text}");
+        self.site.write("provisioner.yaml", &text.replace(from, to));
     }
 }
 

@@ -157,10 +157,14 @@ fn run(end: &str, kills: usize) {
         site.pass(Duration::from_secs(1_200));
     }
     // What one of them left to the other, or had to give up, comes with another round.
-    for _ in 0..6 {
+    for round in 0..6 {
         for drive in drives(&site) {
             let ended = drive.end();
-            println!("{:?}", ended.said);
+            println!("{:?}: {:?}", ended.code, ended.said);
+            // Done; plans are held; some steps were over the limit and not tried. That two meet is no failure, and what
+            // is left to a person is said once.
+            let fine: &[i32] = if round < 5 { &[0, 3, 4] } else { &[0] };
+            assert!(ended.code.is_some_and(|code| fine.contains(&code)), "{end}, round {round}: {ended:#?}");
         }
         site.pass(Duration::from_secs(1_200));
     }

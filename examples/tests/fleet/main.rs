@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod boundary;
+mod bus;
 mod cluster;
 mod connector;
 mod failover;

@@ -166,6 +166,10 @@ impl Site {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) {
         std::fs::rename(self.folder.path().join(from), self.folder.path().join(to)).unwrap();
     }

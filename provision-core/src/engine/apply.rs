@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::audit::{self, AuditEntry};
-use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::execute::{Bringing, Company, JournalEntry, Lane, StepState};
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldState, Work};
@@ -94,7 +94,14 @@ pub(super) fn untouched(header: &PlanHeader) -> ApplyReport {
     }
 }
 
-/// Tries against others who change a target's row.
+fn overtaken(header: &PlanHeader) -> Error {
+    Error::new(ErrorKind::Conflict, "others keep changing the plan; try again")
+        .with_context("plan", header.id.to_string())
+        .with_retry(Retry::After(None))
+        .with_effect(Effect::None)
+}
+
+/// Tries against others who change a target's row, or the plan's.
 const TRIES_MAX: u32 = 10;
 /// How far ahead the clock of whoever marked an identity may be: what is due later waits for a date.
 const SKEW: Duration = Duration::from_secs(3_600);
@@ -201,8 +208,20 @@ impl Engine {
         Ok(lanes)
     }
 
-    /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved.
+    /// Whether the plan may be executed; takes an approval once. True for a plan that a person approved. Of several who
+    /// open it one does, and the others go in after.
     async fn open_gate(&self, actor: &Actor, header: &mut PlanHeader) -> Result<bool> {
+        for _ in 0..TRIES_MAX {
+            if self.try_gate(actor, header).await? {
+                return Ok(header.hold.is_some());
+            }
+            *header = self.plan_header(header.id).await?;
+        }
+        Err(overtaken(header))
+    }
+
+    /// False when somebody changed the plan since it was read, or decided on it.
+    async fn try_gate(&self, actor: &Actor, header: &mut PlanHeader) -> Result<bool> {
         let refuse = |why: &str| {
             Err(Error::new(ErrorKind::Conflict, why.to_owned())
                 .with_context("plan", header.id.to_string())
@@ -213,7 +232,8 @@ impl Engine {
             PlanState::Draft => return refuse("the plan was not finished; make a new one"),
             PlanState::Preview => return refuse("a preview cannot be applied; make a plan"),
             PlanState::Discarded => return refuse("the plan was discarded; make a new one"),
-            PlanState::Ready | PlanState::Held | PlanState::Applying | PlanState::Applied => {}
+            PlanState::Applied => return Ok(true),
+            PlanState::Ready | PlanState::Held | PlanState::Applying => {}
         }
         if !going && header.expires_at <= self.now() {
             self.give_up_expired(actor, header.id).await?;
@@ -242,11 +262,7 @@ impl Engine {
             let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
             let Some(stored) = stored else { return refuse("the plan is gone; make a new one") };
             if stored.value.state != header.state {
-                // Somebody else has begun it, or even ended it, since it was read: there is nothing to open.
-                return match stored.value.state {
-                    PlanState::Applying | PlanState::Applied => Ok(header.hold.is_some()),
-                    _ => refuse("the plan was given up meanwhile; make a new one"),
-                };
+                return Ok(false);
             }
             header.state = PlanState::Applying;
             changes.replace(stored.version, header)?;
@@ -254,9 +270,9 @@ impl Engine {
             entry.plan = Some(header.id);
             entry.policy = Some(header.policy.clone());
             changes.append.push(entry.append()?);
-            self.commit(changes).await?;
+            return Ok(self.store().commit(changes).await? == Commit::Committed);
         }
-        Ok(header.hold.is_some())
+        Ok(true)
     }
 
     /// Gives up a plan that nobody may carry out any more: its hold waits for nothing.
@@ -324,23 +340,32 @@ impl Engine {
             }
         }
         if report.open == 0 {
-            let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
             report.state = PlanState::Applied;
-            // Of two who finish it, one says so.
-            if let Some(stored) = stored.filter(|stored| stored.value.state == PlanState::Applying) {
-                header.state = PlanState::Applied;
-                let mut changes = Changes::in_realm(&self.realm);
-                changes.replace(stored.version, &header)?;
-                let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applied");
-                entry.plan = Some(header.id);
-                changes.append.push(entry.append()?);
-                self.commit(changes).await?;
-                if report.is_clean() {
-                    self.count_managed(&header).await?;
-                }
+            header.state = PlanState::Applied;
+            if self.say_applied(actor, &header).await? && report.is_clean() {
+                self.count_managed(&header).await?;
             }
         }
         Ok(report)
+    }
+
+    /// Of several who finish a plan, one says so: true.
+    async fn say_applied(&self, actor: &Actor, header: &PlanHeader) -> Result<bool> {
+        for _ in 0..TRIES_MAX {
+            let stored = store::get::<PlanHeader>(self.store(), &self.realm, &header.id.to_string()).await?;
+            let Some(stored) = stored.filter(|stored| stored.value.state == PlanState::Applying) else {
+                return Ok(false);
+            };
+            let mut changes = Changes::in_realm(&self.realm);
+            changes.replace(stored.version, header)?;
+            let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "plan.applied");
+            entry.plan = Some(header.id);
+            changes.append.push(entry.append()?);
+            if self.store().commit(changes).await? == Commit::Committed {
+                return Ok(true);
+            }
+        }
+        Err(overtaken(header))
     }
 
     /// A plan that was done whole is a complete cycle: what it made and released counts for the budgets' percentages.

@@ -1,6 +1,7 @@
 //! Feeds: taken from configured sources or handed over by the host.
 
 use super::Engine;
+use super::reading::busy;
 use crate::audit;
 use crate::connector::Context;
 use crate::error::Result;
@@ -14,6 +15,9 @@ impl Engine {
     /// Takes every feed that a configured source has ready, oldest first. Stops after one that is held or refused:
     /// later ones would be compared with records that are not in force. While a held feed waits, a delta is refused.
     ///
+    /// One process at a time reads a source: the others leave it to it ([`FeedOutcome::BeingRead`]) and look again
+    /// later. When it is gone they may go on after 30 seconds; the same process goes on at once.
+    ///
     /// # Errors
     /// `NotFound` for an unknown source; `DataInvalid` for a feed that cannot be read at all: nothing of it is used.
     pub async fn ingest(&self, actor: &Actor, source: &SourceName) -> Result<Vec<FeedOutcome>> {
@@ -25,8 +29,11 @@ impl Engine {
         let cx = Context::new(self.realm.clone(), format!("ingest/{}", source.as_str()));
         let mut outcomes = Vec::new();
         for feed in connector.feeds(&cx).await? {
-            let outcome = self.ingest_feed(actor, source, feed, &mut |_| {}).await?;
-            let stop = matches!(outcome, FeedOutcome::Held { .. } | FeedOutcome::Refused { .. });
+            let outcome = self.take_feed(actor, source, feed, &mut |_| {}).await?;
+            let stop = matches!(
+                outcome,
+                FeedOutcome::Held { .. } | FeedOutcome::Refused { .. } | FeedOutcome::BeingRead { .. }
+            );
             outcomes.push(outcome);
             if stop {
                 break;
@@ -38,7 +45,8 @@ impl Engine {
     /// Takes one feed. `progress` is told the rows read so far.
     ///
     /// # Errors
-    /// As [`Ingest::feed`].
+    /// As [`Ingest::feed`]. `Conflict` (retryable, effect `None`) also while another feed of the source is being read,
+    /// in this process or in another one: nothing of this one was read.
     pub async fn ingest_feed(
         &self,
         actor: &Actor,
@@ -47,7 +55,29 @@ impl Engine {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<FeedOutcome> {
         self.authorize(actor, Operation::Ingest)?;
-        let outcome = self.road(actor).feed(source.as_str(), feed, progress).await?;
+        match self.take_feed(actor, source, feed, progress).await? {
+            FeedOutcome::BeingRead { by, until } => Err(busy(source, &by, &until)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn take_feed(
+        &self,
+        actor: &Actor,
+        source: &SourceName,
+        feed: Feed,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<FeedOutcome> {
+        let road = self.road(actor);
+        // Most looks find nothing new: they cost no lease.
+        if let Some(outcome) = road.seen_before(source, &feed.sequence).await? {
+            return Ok(outcome);
+        }
+        let read = async {
+            road.discard_unread(source).await?;
+            road.feed(source.as_str(), feed, progress).await
+        };
+        let outcome = self.read_alone(source, read).await?;
         if let FeedOutcome::Applied(report) | FeedOutcome::Refused { report, .. } = &outcome {
             meter::feed_rows(report.counts.rows);
         }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::error::Result;
+use crate::id::RealmId;
 use crate::model::Lease;
-use crate::store::{self, Changes, Commit, Expect, Record, Stored, Table};
+use crate::store::{self, Changes, Commit, Expect, Record, Store, Stored, Table};
 use crate::value::Timestamp;
 
 /// A lease is renewed so many times before it would end: one renewal may fail without harm.
@@ -74,28 +75,42 @@ impl Engine {
     /// Takes a lease, unless somebody has it: `None`.
     pub(crate) async fn take_lease(&self, name: &str, lasts: Duration) -> Result<Option<Held>> {
         let owner = self.inner.owner()?;
+        Ok(self.take_lease_as(name, &owner, lasts).await?.ok())
+    }
+
+    /// Takes a lease, unless somebody else has it, who is told then. What the same owner left is taken up at once.
+    pub(crate) async fn take_lease_as(
+        &self,
+        name: &str,
+        owner: &str,
+        lasts: Duration,
+    ) -> Result<std::result::Result<Held, Lease>> {
+        let mut last = Lease { owner: String::new(), until: Timestamp::EPOCH, fence: 0 };
         for _ in 0..TRIES_MAX {
             // Before the store is asked: by our clock the lease ends no later than by the store's.
             let begun = self.now();
             let stored = self.store().now().await?;
-            let known = store::get::<Leased>(self.store(), &self.realm, name).await?;
-            if known.as_ref().is_some_and(|known| known.value.lease.until > stored) {
-                return Ok(None);
+            let known = store::get::<Leased>(self.lease_store(), &self.realm, name).await?;
+            if let Some(Stored { value: Leased { lease, .. }, .. }) = &known {
+                if lease.until > stored && lease.owner != owner {
+                    return Ok(Err(lease.clone()));
+                }
+                last = lease.clone();
             }
             let fence = known.as_ref().map_or(1, |known| known.value.lease.fence + 1);
-            let lease = Lease { owner: owner.clone(), until: stored.plus(lasts), fence };
+            let lease = Lease { owner: owner.to_owned(), until: stored.plus(lasts), fence };
             let leased = Leased { name: name.to_owned(), lease };
             let mut changes = Changes::in_realm(&self.realm);
             match known {
                 Some(Stored { version, .. }) => changes.replace(version, &leased)?,
                 None => changes.insert(&leased)?,
             }
-            if self.store().commit(changes).await? == Commit::Committed {
-                return Ok(Some(Held { leased, until: begun.plus(lasts) }));
+            if self.lease_store().commit(changes).await? == Commit::Committed {
+                return Ok(Ok(Held { leased, until: begun.plus(lasts) }));
             }
         }
         // Many others are at it.
-        Ok(None)
+        Ok(Err(last))
     }
 
     /// Makes a lease last from now on; `None` when somebody else has taken it.
@@ -111,16 +126,26 @@ impl Engine {
         Ok(self.write_lease(held, Timestamp::EPOCH).await?.is_some())
     }
 
+    /// Leases of what belongs to no realm of the host are kept beside the sinks and the nodes.
+    fn lease_store(&self) -> &dyn Store {
+        if self.realm.is_reserved() { self.inner.bare.as_ref() } else { self.store() }
+    }
+
+    /// Who has a lease now.
+    pub(crate) async fn lease_of(&self, name: &str) -> Result<Option<Lease>> {
+        lease_of(self.lease_store(), &self.realm, name).await
+    }
+
     async fn write_lease(&self, held: &Held, until: Timestamp) -> Result<Option<Leased>> {
         for _ in 0..TRIES_MAX {
-            let known = store::get::<Leased>(self.store(), &self.realm, &held.leased.name).await?;
+            let known = store::get::<Leased>(self.lease_store(), &self.realm, &held.leased.name).await?;
             let Some(Stored { version, value }) = known.filter(|known| held.is(&known.value.lease)) else {
                 return Ok(None);
             };
             let leased = Leased { lease: Lease { until, ..value.lease }, ..value };
             let mut changes = Changes::in_realm(&self.realm);
             changes.replace(version, &leased)?;
-            if self.store().commit(changes).await? == Commit::Committed {
+            if self.lease_store().commit(changes).await? == Commit::Committed {
                 return Ok(Some(leased));
             }
         }
@@ -142,6 +167,19 @@ impl Engine {
         F: Future<Output = T>,
     {
         let Some(held) = self.take_lease(name, lasts).await? else { return Ok(None) };
+        Ok(self.while_leased(held, lasts, work).await)
+    }
+
+    /// Does something under a lease that was taken; `None` when it was lost.
+    pub(crate) async fn while_leased<T, F>(
+        &self,
+        held: Held,
+        lasts: Duration,
+        work: impl FnOnce(Held) -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = T>,
+    {
         let done = {
             let work = pin!(work(held.clone()));
             let keep = pin!(self.keep_lease(&held, lasts));
@@ -154,9 +192,9 @@ impl Engine {
             && let Err(error) = self.release_lease(&held).await
         {
             // It ends by itself.
-            tracing::warn!(lease = name, error = %error.report(), "a lease was not given back");
+            tracing::warn!(lease = held.leased.name, error = %error.report(), "a lease was not given back");
         }
-        Ok(done)
+        done
     }
 
     /// Renews a lease until it is lost, or may be lost because the store cannot be asked.
@@ -178,6 +216,14 @@ impl Engine {
     }
 }
 
+/// Who has a lease now, by the store's clock.
+pub(crate) async fn lease_of(store: &dyn Store, realm: &RealmId, name: &str) -> Result<Option<Lease>> {
+    let known = store::get::<Leased>(store, realm, name).await?;
+    let Some(known) = known else { return Ok(None) };
+    let now = store.now().await?;
+    Ok(Some(known.value.lease).filter(|lease| lease.until > now))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -185,7 +231,7 @@ mod tests {
     use super::*;
     use crate::connector::Registry;
     use crate::runtime::{Clock, FixedClock, Runtime, SystemClock};
-    use crate::store::{MemoryStore, Store};
+    use crate::store::MemoryStore;
 
     const LASTS: Duration = Duration::from_secs(60);
     const START: Timestamp = Timestamp::EPOCH;

@@ -22,6 +22,7 @@ mod onboarding;
 mod overview;
 mod pages;
 mod planning;
+mod reading;
 mod realms;
 mod reconcile;
 mod references;
@@ -56,10 +57,11 @@ pub use explanation::{
 };
 pub(crate) use facts::hour_of;
 pub use history::render_history;
-pub(crate) use lease::Held;
+pub(crate) use lease::{Held, lease_of};
 pub use overview::{LeaseStatus, NodeStatus, Overview, RealmOverview};
 pub use planning::PlanOptions;
 pub(crate) use planning::purpose_of;
+pub(crate) use reading::Readings;
 pub use realms::RealmsReport;
 pub use reconcile::ReconcileReport;
 pub(crate) use references::Waiting;
@@ -125,6 +127,7 @@ impl Engine {
     }
 
     pub(crate) fn authorize(&self, actor: &Actor, operation: Operation) -> Result<()> {
+        self.realm.admit()?;
         self.inner.authorizer.authorize(actor, &self.realm, operation)
     }
 

@@ -69,8 +69,8 @@ impl<'a> Seat<'a> {
                 claimed: 0,
                 state: NodeState::Running,
             };
-            let known = store::get::<Node>(inner.bare.as_ref(), &RealmId::nodes(), &name).await?;
-            let mut changes = Changes::in_realm(&RealmId::nodes());
+            let known = store::get::<Node>(inner.bare.as_ref(), &RealmId::reserved(), &name).await?;
+            let mut changes = Changes::in_realm(&RealmId::reserved());
             match known {
                 Some(known) if now.since(known.value.heartbeat_at) < LATE => {
                     if seen.replace(known.version).is_some_and(|seen| seen != known.version) {
@@ -115,8 +115,8 @@ impl<'a> Seat<'a> {
     /// Writes the row; whoever has the name instead.
     async fn beat(&self, draining: bool) -> Result<Option<Node>> {
         let store = self.inner.bare.as_ref();
-        let known = store::get::<Node>(store, &RealmId::nodes(), &self.node.name).await?;
-        let mut changes = Changes::in_realm(&RealmId::nodes());
+        let known = store::get::<Node>(store, &RealmId::reserved(), &self.node.name).await?;
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         let node = Node {
             heartbeat_at: store.now().await?,
             claimed: self.claimed.load(Ordering::Relaxed),
@@ -136,12 +136,12 @@ impl<'a> Seat<'a> {
     /// The run is over: the row goes, unless somebody else has the name.
     pub(super) async fn leave(self) -> Result<()> {
         let store = self.inner.bare.as_ref();
-        let known = store::get::<Node>(store, &RealmId::nodes(), &self.node.name).await?;
+        let known = store::get::<Node>(store, &RealmId::reserved(), &self.node.name).await?;
         let Some(Stored { version, value }) = known else { return Ok(()) };
         if value.run != self.node.run {
             return Ok(());
         }
-        let mut changes = Changes::in_realm(&RealmId::nodes());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         let key = value.key();
         changes.expect.push(store::Expect::Version { table: Table::Node, key: key.clone(), version });
         changes.delete::<Node>(key);
@@ -155,7 +155,7 @@ impl<'a> Seat<'a> {
 pub(super) async fn nodes(inner: &Inner) -> Result<(Timestamp, Vec<Node>)> {
     let store = inner.bare.as_ref();
     let every = Select::KeyPrefix(String::new());
-    let (nodes, _) = store::list_by::<Node>(store, &RealmId::nodes(), every, None, NODES_MAX).await?;
+    let (nodes, _) = store::list_by::<Node>(store, &RealmId::reserved(), every, None, NODES_MAX).await?;
     Ok((store.now().await?, nodes.into_iter().map(|stored| stored.value).collect()))
 }
 

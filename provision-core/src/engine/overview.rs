@@ -9,6 +9,7 @@ use super::Engine;
 use super::lease::Leased;
 use super::nodes::{LATE, nodes};
 use crate::error::Result;
+use crate::event::{SinkLag, lags_of};
 use crate::execute::{JournalEntry, Paced};
 use crate::id::{RealmId, TargetName};
 use crate::model::{Node, NodeState, Work};
@@ -61,6 +62,8 @@ pub struct RealmOverview {
     pub pauses: BTreeMap<String, Timestamp>,
     /// Targets that are not written to, and why.
     pub stopped: BTreeMap<TargetName, String>,
+    /// Sinks that have not got all events of the realm.
+    pub behind: Vec<SinkLag>,
 }
 
 /// A lease that somebody has.
@@ -115,6 +118,7 @@ impl Engine {
             under_way,
             pauses: paused.map(|paced| (paced.name, paced.not_before)).collect(),
             stopped: stopped.filter_map(|(name, facts)| facts.stopped.map(|why| (name, why))).collect(),
+            behind: lags_of(&self.inner, &self.realm, ROWS_MAX).await?,
         })
     }
 }
@@ -161,6 +165,14 @@ impl Overview {
             }
             for (target, why) in &realm.stopped {
                 let _ = writeln!(out, "  stopped {target}: {}", escape(why));
+            }
+            for SinkLag { sink, unsent, unsent_since } in &realm.behind {
+                let age = self.at.since(*unsent_since).as_secs();
+                let _ = writeln!(
+                    out,
+                    "  events to {}: {unsent} wait, the oldest for {age} s, since {unsent_since}",
+                    escape(sink)
+                );
             }
         }
         if self.more_realms > 0 {

@@ -51,7 +51,8 @@ pub struct ReconcileReport {
     /// known since: linked now.
     #[serde(default)]
     pub found: u64,
-    /// Accounts that were seen off and are there again, or enabled again: not ours any more, and for a person to look at.
+    /// Accounts that were seen off and are there again, or enabled again: not ours any more, and for a person to look
+    /// at.
     #[serde(default)]
     pub revived: u64,
 }
@@ -113,8 +114,8 @@ impl ReconcileReport {
 impl Engine {
     /// Lists a target whole and compares it with our links. Nothing is written to the target; what drifted becomes
     /// dirty, and the next plan says what is done about it. An account that is gone is noted, never created anew by
-    /// itself. An account that was seen off and is there again, or enabled again, is told and left alone. An account that
-    /// carries the immutable id of somebody who became known after the onboarding is linked.
+    /// itself. An account that was seen off and is there again, or enabled again, is told and left alone. An account
+    /// that carries the immutable id of somebody who became known after the onboarding is linked.
     ///
     /// A store restored from a backup does not know the accounts created since: there the report says what was seen,
     /// and the target stays stopped until it has been onboarded again.

@@ -28,6 +28,15 @@ impl Engine {
         namespaces: &[Namespace],
         facts: &BTreeMap<TargetName, TargetFacts>,
     ) -> Result<Vec<(StemQuery, Vec<Name>)>> {
+        // The targets first: a name is reserved before its account is made, so that whoever sees an account of ours
+        // there finds the name among the rows, too.
+        let mut there = Vec::with_capacity(queries.len());
+        for query in queries {
+            there.push(match namespaces.iter().find(|space| space.name == query.namespace) {
+                Some(namespace) => self.taken_on_targets(query, namespace, facts).await?,
+                None => Vec::new(),
+            });
+        }
         let scans: Vec<Scan> = queries
             .iter()
             .map(|query| Scan {
@@ -40,7 +49,7 @@ impl Engine {
             .collect();
         let pages = self.store().scan_all(&scans).await?;
         let mut found = Vec::with_capacity(queries.len());
-        for (query, rows) in queries.iter().zip(pages) {
+        for ((query, rows), there) in queries.iter().zip(pages).zip(there) {
             if rows.next.is_some() {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
@@ -54,9 +63,7 @@ impl Engine {
                 .iter()
                 .map(|row| store::decode::<Name>(row).map(|name| name.value))
                 .collect::<Result<_>>()?;
-            if let Some(namespace) = namespaces.iter().find(|space| space.name == query.namespace) {
-                names.extend(self.taken_on_targets(query, namespace, facts).await?);
-            }
+            names.extend(there);
             found.push((query.clone(), names));
         }
         Ok(found)

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Command, CommandMessage};
 use super::message::token;
-use super::outbox::common;
 use crate::engine::SubmitOutcome;
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord, Result};
 use crate::id::RealmId;
@@ -79,8 +78,8 @@ impl Record for SetAside {
 
 impl Runtime {
     pub(super) async fn set_aside(&self, aside: SetAside) -> Result<()> {
-        let store = self.0.store.as_ref();
-        let known = store::get::<SetAside>(store, &common(), &aside.key()).await?;
+        let store = self.0.bare.as_ref();
+        let known = store::get::<SetAside>(store, &RealmId::reserved(), &aside.key()).await?;
         if known.is_none() && self.count_set_aside().await? >= ASIDE_MAX {
             let message = "10,000 commands are set aside: decide some of them before more are taken";
             return Err(Error::new(ErrorKind::Unavailable, message).with_effect(Effect::None));
@@ -91,7 +90,7 @@ impl Runtime {
             reason = aside.reason.message,
             "a command is set aside"
         );
-        let mut changes = Changes::in_realm(&common());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         changes.put(&aside)?;
         store.commit(changes).await.map(|_| ())
     }
@@ -99,15 +98,21 @@ impl Runtime {
     /// How many commands are set aside.
     pub async fn count_set_aside(&self) -> Result<u64> {
         let every = Select::KeyPrefix(PREFIX.to_owned());
-        store::count_by::<SetAside>(self.0.store.as_ref(), &common(), every).await
+        store::count_by::<SetAside>(self.0.bare.as_ref(), &RealmId::reserved(), every).await
     }
 
     /// Commands that were set aside, after an id, in the order of their streams.
     pub async fn commands_set_aside(&self, after: Option<&str>, limit: u32) -> Result<Vec<SetAside>> {
         let after = after.map(|id| Cursor { column: String::new(), key: format!("{PREFIX}{id}") });
         let every = Select::KeyPrefix(PREFIX.to_owned());
-        let page =
-            store::list_by::<SetAside>(self.0.store.as_ref(), &common(), every, after, limit.max(1)).await?;
+        let page = store::list_by::<SetAside>(
+            self.0.bare.as_ref(),
+            &RealmId::reserved(),
+            every,
+            after,
+            limit.max(1),
+        )
+        .await?;
         Ok(page.0.into_iter().map(|stored| stored.value).collect())
     }
 
@@ -139,14 +144,14 @@ impl Runtime {
     /// # Errors
     /// `NotFound` for an unknown id; `PermissionDenied` without the right to retry.
     pub async fn drop_command(&self, actor: &Actor, id: &str) -> Result<()> {
-        self.0.authorizer.authorize(actor, &common(), Operation::Retry)?;
+        self.0.authorizer.authorize(actor, &RealmId::reserved(), Operation::Retry)?;
         self.aside(id).await?;
         self.remove_aside(id).await
     }
 
     async fn aside(&self, id: &str) -> Result<SetAside> {
         let key = format!("{PREFIX}{id}");
-        let found = store::get::<SetAside>(self.0.store.as_ref(), &common(), &key).await?;
+        let found = store::get::<SetAside>(self.0.bare.as_ref(), &RealmId::reserved(), &key).await?;
         found.map(|stored| stored.value).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "no command of that id is set aside")
                 .with_context("id", id)
@@ -155,8 +160,8 @@ impl Runtime {
     }
 
     async fn remove_aside(&self, id: &str) -> Result<()> {
-        let mut changes = Changes::in_realm(&common());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         changes.delete::<SetAside>(format!("{PREFIX}{id}"));
-        self.0.store.commit(changes).await.map(|_| ())
+        self.0.bare.commit(changes).await.map(|_| ())
     }
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::message::token;
 use crate::error::{ErrorRecord, Result};
-use crate::id::RealmId;
 use crate::store::{Put, Record, Table};
 use crate::value::Timestamp;
 
@@ -16,11 +15,6 @@ const MARK: &str = "outbox";
 const UNSENT: &str = "outbox|unsent";
 /// Before the instant from which on sent rows may be deleted.
 const SENT: &str = "outbox|until|";
-
-/// The realm of rows that belong to no tenant: sinks, and commands that were set aside.
-pub(crate) fn common() -> RealmId {
-    RealmId::new(":provision")
-}
 
 /// Whether a row of [`Table::Meta`] is one of the outbox's own: nothing of the realm itself changes with it.
 pub(crate) fn is_own(key: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The relay: drives all sinks of a runtime, for all realms of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::outbox::{KnownSink, OutboxMark, SinkCursor, common};
-use super::retention;
+use super::outbox::{KnownSink, OutboxMark, SinkCursor};
 use super::turn::{Lane, Turn, TurnEnd};
+use super::{lag, retention};
 use crate::engine::{RunUntil, Stop};
 use crate::error::{Effect, Error, ErrorKind, ErrorRecord, Result, Retry};
 use crate::id::RealmId;
@@ -90,8 +90,10 @@ impl Runtime {
     /// report and in the status of their realms.
     pub async fn relay(&self, options: &RelayOptions) -> Result<RelayReport> {
         let lanes = self.0.sinks.iter().map(|(name, sink)| drive(&self.0, name, sink, options));
-        let (lanes, trimmed) =
-            futures_util::join!(futures_util::future::join_all(lanes), tidy(&self.0, options));
+        let lanes = futures_util::future::join_all(lanes);
+        let telling = lag::keep_telling(&self.0, options);
+        let (lanes, trimmed, ()) = futures_util::join!(lanes, tidy(&self.0, options), telling);
+        lag::tell(&self.0, &mut BTreeSet::new()).await;
         let mut report = RelayReport { trimmed: trimmed?, ..RelayReport::default() };
         for (name, lane) in self.0.sinks.keys().zip(lanes) {
             let lane = lane?;
@@ -108,13 +110,13 @@ impl Runtime {
     /// # Errors
     /// `PermissionDenied` without the right to configure.
     pub async fn forget_sink(&self, actor: &Actor, name: &str) -> Result<bool> {
-        self.0.authorizer.authorize(actor, &common(), Operation::Configure)?;
-        let store = self.0.store.as_ref();
+        self.0.authorizer.authorize(actor, &RealmId::reserved(), Operation::Configure)?;
+        let store = self.0.bare.as_ref();
         let key = KnownSink::row_key(name);
-        if store::get::<KnownSink>(store, &common(), &key).await?.is_none() {
+        if store::get::<KnownSink>(store, &RealmId::reserved(), &key).await?.is_none() {
             return Ok(false);
         }
-        let mut changes = Changes::in_realm(&common());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         changes.delete::<KnownSink>(key);
         store.commit(changes).await?;
         Ok(true)
@@ -255,9 +257,10 @@ impl Driven {
 
 /// Makes a sink known to the store. One that is new gets what every realm's outbox still has.
 async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
-    let store = inner.store.as_ref();
+    // Sinks are in no realm of the host.
+    let (store, bare) = (inner.store.as_ref(), inner.bare.as_ref());
     let key = KnownSink::row_key(name);
-    let known = store::get::<KnownSink>(store, &common(), &key).await?;
+    let known = store::get::<KnownSink>(bare, &RealmId::reserved(), &key).await?;
     if known.as_ref().is_some_and(|known| known.value.told) {
         return Ok(());
     }
@@ -268,9 +271,9 @@ async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
             version
         }
         None => {
-            let mut changes = Changes::in_realm(&common());
+            let mut changes = Changes::in_realm(&RealmId::reserved());
             changes.insert(&sink)?;
-            if store.commit(changes).await? != Commit::Committed {
+            if bare.commit(changes).await? != Commit::Committed {
                 return Err(overtaken());
             }
             1
@@ -285,10 +288,10 @@ async fn tell(inner: &Arc<Inner>, name: &str) -> Result<()> {
             store.commit(changes).await?;
         }
     }
-    let mut changes = Changes::in_realm(&common());
+    let mut changes = Changes::in_realm(&RealmId::reserved());
     changes.replace(version, &KnownSink { told: true, ..sink })?;
     // Where another process was faster, it has told everybody, too.
-    store.commit(changes).await.map(|_| ())
+    bare.commit(changes).await.map(|_| ())
 }
 
 fn overtaken() -> Error {

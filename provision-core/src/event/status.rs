@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lag::unsent_after;
 use super::outbox::SinkCursor;
-use super::turn::{known_sinks, written_at};
+use super::turn::known_sinks;
 use crate::error::{ErrorRecord, Result};
 use crate::id::RealmId;
 use crate::runtime::Inner;
-use crate::store::{self, Stream};
+use crate::store;
 use crate::value::Timestamp;
 
 /// Unsent events that are counted.
@@ -39,17 +40,13 @@ pub(crate) async fn sinks_of(inner: &Inner, realm: &RealmId) -> Result<Vec<SinkS
     for known in known_sinks(inner).await? {
         let cursor = store::get::<SinkCursor>(store, realm, &SinkCursor::row_key(&known.name)).await?;
         let cursor = cursor.map_or_else(|| SinkCursor::new(&known.name), |cursor| cursor.value);
-        let first = store.read_stream(realm, Stream::Outbox, cursor.sent, 1).await?;
-        let unsent = match first.is_empty() {
-            true => 0,
-            false => store.read_stream(realm, Stream::Outbox, cursor.sent, COUNTED_MAX).await?.len(),
-        };
+        let behind = unsent_after(inner, realm, cursor.sent, COUNTED_MAX).await?;
         all.push(SinkStatus {
             sink: known.name,
             sent: cursor.sent,
             moved_at: cursor.moved_at,
-            unsent: u64::try_from(unsent).unwrap_or(u64::MAX),
-            unsent_since: first.first().map(|(_, row)| written_at(row)),
+            unsent: behind.map_or(0, |(unsent, _)| unsent),
+            unsent_since: behind.map(|(_, since)| since),
             failures: cursor.failures,
             error: cursor.error,
         });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outbox::{KnownSink, OutboxMark, SinkCursor, common};
+use super::outbox::{KnownSink, OutboxMark, SinkCursor};
 use super::relay::RelayOptions;
 use super::{Event, EventMessage, EventSink, Sent};
 use crate::error::{Error, ErrorKind, Result, Retry};
@@ -224,7 +224,8 @@ fn rest_after(failures: u32, error: &Error) -> Duration {
 pub(super) async fn known_sinks(inner: &Inner) -> Result<Vec<KnownSink>> {
     let select = Select::KeyPrefix(KnownSink::PREFIX.to_owned());
     let (sinks, _) =
-        store::list_by::<KnownSink>(inner.store.as_ref(), &common(), select, None, SINKS_MAX).await?;
+        store::list_by::<KnownSink>(inner.bare.as_ref(), &RealmId::reserved(), select, None, SINKS_MAX)
+            .await?;
     Ok(sinks.into_iter().map(|stored| stored.value).collect())
 }
 

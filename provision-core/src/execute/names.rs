@@ -1,5 +1,6 @@
 //! Names: what the end of a step makes of reservations.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::lane::Lane;
@@ -21,13 +22,18 @@ impl Lane<'_> {
         }
         let names = batch.names.get(&step.identity).map_or(&[][..], Vec::as_slice);
         let purpose = purpose_of(step);
-        let ours: Vec<&Stored<Name>> =
+        let mut ours: Vec<&Stored<Name>> =
             names.iter().filter(|name| name.value.purpose.starts_with(&purpose)).collect();
         // What was written is the account's name, whichever plan reserved it last.
         let is_ours = |name: &Name| match &name.state {
             NameState::Reserved { plan, .. } => *plan == self.header.id || writes(step, &purpose, name),
             _ => false,
         };
+        let given_up_last = |name: &Stored<Name>| match &name.value.state {
+            NameState::Tombstone { since } => Reverse(*since),
+            _ => Reverse(batch.now),
+        };
+        ours.sort_by_key(|name| given_up_last(name));
         let mut revived: BTreeSet<&str> = BTreeSet::new();
         for name in &ours {
             let state = match (&step.action, &name.value.state) {
@@ -46,7 +52,8 @@ impl Lane<'_> {
                     if !step.offboarding
                         && revived.insert(&name.value.purpose)
                         && !ours.iter().any(|other| {
-                            other.value.purpose == name.value.purpose && is_in_use(&other.value)
+                            other.value.purpose == name.value.purpose
+                                && (other.value.state == NameState::Held || is_ours(&other.value))
                         }) =>
                 {
                     NameState::Held
@@ -144,11 +151,6 @@ impl Lane<'_> {
         let (objects, _) = crate::runtime::within(clock, self.timeout(), found).await?;
         Ok(!objects.is_empty())
     }
-}
-
-/// A name that an account has, or that a plan is about to give it.
-fn is_in_use(name: &Name) -> bool {
-    matches!(name.state, NameState::Held | NameState::Reserved { .. })
 }
 
 /// Whether the end of a step may change what its names are.
@@ -286,10 +288,10 @@ mod tests {
         let held = |text: &str| (text.to_owned(), NameState::Held);
         assert_eq!(settled(&bench, &enable, &[old("jane")]), [held("jane")]);
         assert_eq!(settled(&bench, &enable, &[old("jane"), old("joan")]), [held("jane")], "one, not both");
-        for state in [NameState::Held, anothers()] {
-            let names = [old("jane"), name(&bench, "joan", LOGIN, state)];
-            assert_eq!(settled(&bench, &enable, &names), [], "another one is in use");
-        }
+        let names = [old("jane"), name(&bench, "joan", LOGIN, NameState::Held)];
+        assert_eq!(settled(&bench, &enable, &names), [], "another one is in use");
+        let names = [old("jane"), name(&bench, "joan", LOGIN, anothers())];
+        assert_eq!(settled(&bench, &enable, &names), [held("jane")], "a plan left that over");
         let alias = "directory/user/main/alias";
         let names = [old("jane"), name(&bench, "j", alias, NameState::Held)];
         assert_eq!(settled(&bench, &enable, &names), [held("jane")], "an alias is no login");

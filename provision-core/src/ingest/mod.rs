@@ -16,6 +16,7 @@ mod seen;
 mod settle;
 mod stage;
 
+use crate::engine::lease_of;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::{FeedId, RealmId, SourceName};
 use crate::model::{Actor, ConfiguredSource, FeedCounts, FeedReport, FeedState};
@@ -152,11 +153,18 @@ impl<'a> Ingest<'a> {
     }
 
     /// After a crash: feeds that were being read are discarded (they are read again from the start), feeds that were
-    /// being taken over go on. Returns the feeds that were finished.
+    /// being taken over go on. Sources that an [`Engine`](crate::engine::Engine) reads at this moment, here or in
+    /// another process, are left to it. Returns the feeds that were finished.
     pub async fn resume(&self) -> Result<Vec<FeedReport>> {
         let mut finished = Vec::new();
         for feed in self.staged_feeds().await? {
-            match self.report(feed).await? {
+            let report = self.report(feed).await?;
+            if let Some(report) = &report
+                && lease_of(self.store, self.realm, &lease_name(&report.value.source)).await?.is_some()
+            {
+                continue;
+            }
+            match report {
                 Some(report) if report.value.state == FeedState::Promoting => {
                     finished.push(self.run(feed).await?);
                 }
@@ -166,6 +174,46 @@ impl<'a> Ingest<'a> {
             }
         }
         Ok(finished)
+    }
+
+    /// What is known of a feed without reading it; `None` where it is to be read, or an earlier one of its source is
+    /// not finished.
+    pub(crate) async fn seen_before(
+        &self,
+        source: &SourceName,
+        sequence: &FeedSequence,
+    ) -> Result<Option<FeedOutcome>> {
+        for feed in self.staged_feeds().await? {
+            if let Some(report) = self.report(feed).await?
+                && report.value.source == *source
+                && matches!(report.value.state, FeedState::Staging | FeedState::Promoting)
+            {
+                return Ok(None);
+            }
+        }
+        let configured = self.source(source.as_str()).await?;
+        Ok(match self.place(&configured.value, sequence).await? {
+            Place::Consumed(earlier) if earlier.state != FeedState::Promoting => {
+                Some(FeedOutcome::AlreadyConsumed { earlier })
+            }
+            Place::Older(last_order) => Some(FeedOutcome::Older { last_order }),
+            Place::Consumed(_) | Place::Next { .. } => None,
+        })
+    }
+
+    /// Drops what a process left of a feed of this source that it did not read to its end. Only for whoever reads the
+    /// source alone.
+    pub(crate) async fn discard_unread(&self, source: &SourceName) -> Result<()> {
+        for feed in self.staged_feeds().await? {
+            let report = self.report(feed).await?;
+            let is_left = |report: &Stored<FeedReport>| {
+                report.value.source == *source && report.value.state == FeedState::Staging
+            };
+            if report.as_ref().is_some_and(is_left) {
+                self.discard(feed, report).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn finish_promoting(&self, source: &str) -> Result<()> {
@@ -270,6 +318,11 @@ fn is_consumed(report: &FeedReport) -> bool {
 
 fn conflict(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Conflict, message).with_effect(Effect::None).with_retry(Retry::After(None))
+}
+
+/// The lease of whoever reads a source.
+pub(crate) fn lease_name(source: &SourceName) -> String {
+    format!("source/{}", source.as_str())
 }
 
 fn record_prefix(source: &SourceName) -> String {

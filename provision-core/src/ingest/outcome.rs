@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{FeedReport, Hold};
+use crate::value::Timestamp;
 
 /// How a feed ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,13 @@ pub enum FeedOutcome {
         /// Why.
         reason: String,
     },
+    /// Somebody else reads a feed of the source; this one was not read.
+    BeingRead {
+        /// Who: the node, and the run of its process.
+        by: String,
+        /// Until when, by the store's clock, unless it goes on: then the source is free.
+        until: Timestamp,
+    },
 }
 
 impl FeedOutcome {
@@ -43,7 +51,7 @@ impl FeedOutcome {
         match self {
             Self::Applied(report) | Self::Held { report, .. } | Self::Refused { report, .. } => Some(report),
             Self::AlreadyConsumed { earlier } => Some(earlier),
-            Self::Older { .. } => None,
+            Self::Older { .. } | Self::BeingRead { .. } => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The name index: what is taken, as an input of the planner, and the allotment in one ordered pass.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -131,17 +132,19 @@ impl NameIndex {
     }
 }
 
-/// Which of the names that one identity has for one purpose is the one in use: the one its account has, before one that
-/// a plan keeps for it, before one that was given up. A reservation of another plan that has expired holds nothing.
+/// Which of the names that one identity has for one purpose is the one in use: the one its account has, before the one
+/// that was given up last, before one that a plan keeps for it. A plan that brings somebody back reserves nothing: what
+/// is reserved beside a name that was given up, a plan left over. A reservation of another plan that has expired holds
+/// nothing.
 pub(crate) fn in_use<'a>(
     names: impl Iterator<Item = &'a Name>,
     plan: PlanId,
     now: Timestamp,
 ) -> Option<&'a Name> {
     let ranked = names.filter_map(|name| match &name.state {
-        NameState::Held => Some((0, name)),
-        NameState::Reserved { plan: of, until } if *of == plan || *until > now => Some((1, name)),
-        NameState::Tombstone { .. } => Some((2, name)),
+        NameState::Held => Some(((0, None), name)),
+        NameState::Tombstone { since } => Some(((1, Some(Reverse(*since))), name)),
+        NameState::Reserved { plan: of, until } if *of == plan || *until > now => Some(((2, None), name)),
         NameState::Reserved { .. } | NameState::Foreign => None,
     });
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
@@ -207,5 +210,47 @@ impl NameAllocator for NameIndex {
 
     fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {
         requests.iter().map(|request| self.held_name(request).map(|name| name.name.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_in_use_is_the_accounts_then_the_last_one_given_up_then_a_reserved_one() {
+        let now = Timestamp::from_micros(10_000_000);
+        let (ours, other) = (PlanId::from_uuid(uuid::Uuid::nil()), PlanId::from_uuid(uuid::Uuid::max()));
+        let earlier = |seconds| now.minus(Duration::from_secs(seconds));
+        let name = |name: &str, state| Name {
+            realm: crate::id::RealmId::new("r"),
+            namespace: "login".into(),
+            scope: String::new(),
+            name: name.to_owned(),
+            folded: name.to_owned(),
+            owner: None,
+            purpose: "p".to_owned(),
+            state,
+        };
+        // In the order of the index, which is not what counts.
+        let mut names = vec![
+            name("expired", NameState::Reserved { plan: other, until: earlier(1) }),
+            name("foreign", NameState::Foreign),
+            name("left over", NameState::Reserved { plan: other, until: now.plus(Duration::from_secs(1)) }),
+            name("first", NameState::Tombstone { since: earlier(9) }),
+            name("last", NameState::Tombstone { since: earlier(3) }),
+            name("between", NameState::Tombstone { since: earlier(6) }),
+            name("account", NameState::Held),
+        ];
+        let used = |names: &[Name]| in_use(names.iter(), ours, now).map(|name| name.name.clone());
+        assert_eq!(used(&names).as_deref(), Some("account"));
+        names.pop();
+        assert_eq!(used(&names).as_deref(), Some("last"));
+        names.truncate(3);
+        assert_eq!(used(&names).as_deref(), Some("left over"));
+        names.truncate(2);
+        assert_eq!(used(&names), None);
+        let ours = NameState::Reserved { plan: ours, until: earlier(1) };
+        assert_eq!(used(&[name("ours", ours)]).as_deref(), Some("ours"), "a plan's own does not expire");
     }
 }

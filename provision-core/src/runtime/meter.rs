@@ -14,6 +14,7 @@ use crate::id::TargetName;
 enum Kind {
     Counter,
     Gauge,
+    Age,
     Seconds,
 }
 
@@ -34,6 +35,8 @@ const METERS: &[(&str, Kind, &str)] = &[
     ("provision_quarantines_total", Kind::Counter, "Times that a target was put into quarantine."),
     ("provision_commits_total", Kind::Counter, "Commits to the store, by outcome."),
     ("provision_feed_rows_total", Kind::Counter, "Rows of feeds read."),
+    ("provision_outbox_unsent", Kind::Gauge, "Events that are committed and have not arrived at a sink."),
+    ("provision_outbox_age_seconds", Kind::Age, "Age of the oldest event that has not arrived at a sink."),
 ];
 
 /// Tells the recorder what the numbers mean.
@@ -43,6 +46,7 @@ pub(crate) fn describe() {
         match kind {
             Kind::Counter => metrics::describe_counter!(name, metrics::Unit::Count, about),
             Kind::Gauge => metrics::describe_gauge!(name, metrics::Unit::Count, about),
+            Kind::Age => metrics::describe_gauge!(name, metrics::Unit::Seconds, about),
             Kind::Seconds => metrics::describe_histogram!(name, metrics::Unit::Seconds, about),
         }
     }
@@ -133,6 +137,24 @@ pub(crate) fn commit(committed: bool) {
 /// Rows of a feed.
 pub(crate) fn feed_rows(rows: u64) {
     count("provision_feed_rows_total", rows);
+}
+
+/// Whether somebody may hear numbers that have to be asked for first.
+pub(crate) fn is_heard() -> bool {
+    cfg!(feature = "metrics")
+}
+
+/// How far a sink is behind, in all realms together.
+pub(crate) fn unsent(sink: &str, events: u64, age: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        // Exact up to 10,000, where counting ends.
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        metrics::gauge!("provision_outbox_unsent", "sink" => sink.to_owned()).set(f64::from(events));
+        metrics::gauge!("provision_outbox_age_seconds", "sink" => sink.to_owned()).set(age.as_secs_f64());
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (sink, events, age);
 }
 
 /// A target was put into quarantine.

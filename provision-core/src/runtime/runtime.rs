@@ -11,7 +11,7 @@ use super::skew::Skew;
 use super::wake::{Wake, Wakes, WakingStore};
 use super::{Authorizer, CautiousAuthorizer, Clock, Random, SystemClock, SystemRandom, mint};
 use crate::connector::{Connector, Registry};
-use crate::engine::Engine;
+use crate::engine::{Engine, Readings};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::event::{Announced, EventSink, Events};
 use crate::execute::{CredentialDelivery, GroupLanes, Pacers};
@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) pacers: Pacers,
     /// The name of this process among those that share the store.
     pub(crate) node: Option<String>,
+    pub(crate) readings: Readings,
     policies: Mutex<BTreeMap<RealmId, Arc<dyn Policy>>>,
     connectors: Mutex<BTreeMap<(RealmId, TargetName), Built>>,
 }
@@ -297,6 +298,7 @@ impl RuntimeBuilder {
             settle: self.settle,
             delivery: self.delivery,
             node: self.node,
+            readings: Readings::default(),
             policies: Mutex::new(BTreeMap::new()),
             connectors: Mutex::new(BTreeMap::new()),
         }))

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use super::Clock;
 use super::skew::Skew;
 use crate::engine::schedule;
-use crate::error::{Effect, Error, ErrorKind, Result};
-use crate::event::{Announced, OutboxMark, common, is_own};
+use crate::error::Result;
+use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
 use crate::model::Work;
 use crate::store::{
@@ -186,12 +186,7 @@ impl Store for WakingStore {
     }
 
     async fn commit(&self, mut changes: Changes) -> Result<Commit> {
-        if changes.realm == Some(RealmId::nodes()) {
-            let message = "this name of a realm is kept for the processes that share the store: give another";
-            return Err(Error::new(ErrorKind::ConfigInvalid, message)
-                .with_context("realm", RealmId::nodes().as_str())
-                .with_effect(Effect::None));
-        }
+        changes.realm.as_ref().map_or(Ok(()), RealmId::admit)?;
         let wake = self.wakes.of(&changes, self.clock.now());
         let realm = changes.realm.clone().filter(|_| wake.any());
         let has_events = changes.append.iter().any(|append| append.stream == Stream::Outbox);
@@ -240,7 +235,7 @@ impl Store for WakingStore {
 
     async fn realms(&self) -> Result<Vec<RealmId>> {
         let mut realms = self.store.realms().await?;
-        realms.retain(|realm| *realm != RealmId::nodes() && *realm != common());
+        realms.retain(|realm| !realm.is_reserved());
         Ok(realms)
     }
 

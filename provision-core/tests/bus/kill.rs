@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,15 @@ use provision_core::engine::RunUntil;
 use provision_core::event::jetstream::{JetStreamSink, JetStreamSinkOptions};
 use provision_core::event::{EventMessage, EventSink, RelayOptions, Sent};
 use provision_core::id::RealmId;
-use provision_core::runtime::{Clock, Random, SeededRandom, SystemClock};
+use provision_core::runtime::{Clock, SeededRandom, SystemClock};
 use provision_core::store::{
     Changes, Commit, Due, DueRealms, Row, Rows, Scan, Select, SqliteOptions, SqliteStore, Store, Stream,
     Table,
 };
+#[cfg(feature = "postgres")]
+use provision_core::store::{PostgresOptions, PostgresStore};
+#[cfg(feature = "postgres")]
+use provision_core::testkit::peer::shared_postgres;
 use provision_core::value::Timestamp;
 
 use crate::fixture::{builder, commit, options};
@@ -26,7 +30,6 @@ use crate::jetstream::assert_once_and_in_order;
 use crate::stream::{bus, read, server};
 
 const KILLS: u64 = 200;
-const STREAM: &str = "KILL";
 const REALM: &str = "acme";
 
 /// A clock that is so far ahead: the leases of a killed process are over for the next one.
@@ -44,13 +47,19 @@ impl Clock for Ahead {
     }
 }
 
-fn open(path: &Path, generation: u64) -> Arc<dyn Store> {
+/// Opens the store at a `postgres://` address, or in a file.
+async fn open(place: &str, generation: u64) -> Arc<dyn Store> {
     let clock = Arc::new(Ahead(Duration::from_secs(60 * generation)));
-    Arc::new(SqliteStore::open(path, SqliteOptions::default(), clock).unwrap())
+    #[cfg(feature = "postgres")]
+    if place.starts_with("postgres://") {
+        let options = PostgresOptions { own_clock: true, ..PostgresOptions::new(place) };
+        return Arc::new(PostgresStore::open(options, clock).await.unwrap());
+    }
+    Arc::new(SqliteStore::open(Path::new(place), SqliteOptions::default(), clock).unwrap())
 }
 
-fn sink(url: &str) -> JetStreamSink {
-    JetStreamSink::new(bus(url), JetStreamSinkOptions::new(STREAM, "kill")).unwrap()
+fn sink(url: &str, stream: &str) -> JetStreamSink {
+    JetStreamSink::new(bus(url), JetStreamSinkOptions::new(stream, stream.to_lowercase())).unwrap()
 }
 
 /// Counts what happens. At the point it is told of, it says so; then everything stands still, or goes on into the kill.
@@ -175,25 +184,35 @@ impl Store for WatchedStore {
     }
 }
 
-fn child(path: &Path, url: &str, generation: u64, last: u64, stands_still: bool) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "kill::child_commits_and_relays_until_killed", "--nocapture"]);
-    let told = format!("{generation} {last} {stands_still}");
-    command.env("BUS_STORE", path).env("BUS_URL", url).env("BUS_KILL", told);
-    command.stdout(Stdio::piped()).spawn().unwrap()
+/// Where a run has its events.
+struct Place {
+    store: String,
+    url: String,
+    stream: &'static str,
+}
+
+impl Place {
+    fn child(&self, generation: u64, last: u64, stands_still: bool) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "kill::child_commits_and_relays_until_killed", "--nocapture"]);
+        let told = format!("{generation} {last} {stands_still} {}", self.stream);
+        command.env("BUS_STORE", &self.store).env("BUS_URL", &self.url).env("BUS_KILL", told);
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_commits_and_relays_until_killed() {
-    let Some(path) = std::env::var_os("BUS_STORE").map(PathBuf::from) else { return };
+    let Ok(place) = std::env::var("BUS_STORE") else { return };
     let url = std::env::var("BUS_URL").unwrap();
     let told = std::env::var("BUS_KILL").unwrap();
     let told: Vec<&str> = told.split(' ').collect();
     let (generation, last, stands_still) =
         (told[0].parse().unwrap(), told[1].parse().unwrap(), told[2] == "true");
     let points = Arc::new(Points { passed: AtomicU64::new(0), last, stands_still });
-    let store: Arc<dyn Store> = Arc::new(WatchedStore(open(&path, generation), Arc::clone(&points)));
-    let runtime = builder(&store).sink("bus", Arc::new(Watched(sink(&url), points))).build();
+    let store = open(&place, generation).await;
+    let store: Arc<dyn Store> = Arc::new(WatchedStore(store, Arc::clone(&points)));
+    let runtime = builder(&store).sink("bus", Arc::new(Watched(sink(&url, told[3]), points))).build();
     let poll = Duration::from_millis(20);
     let options = RelayOptions { until: RunUntil::Forever, poll, batch: 10, ..options() };
     let commits = async {
@@ -204,24 +223,16 @@ async fn child_commits_and_relays_until_killed() {
     futures_util::future::join(runtime.relay(&options), commits).await.0.unwrap();
 }
 
-/// No event is lost, and none is seen twice by its id, over 200 kills: the stream is read by a plain consumer.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_kills_lose_nothing_and_double_nothing() {
+/// Kills processes, each at a point or a moment after it; how many at which.
+async fn kill(place: &Place) -> BTreeMap<String, u64> {
     let seed = std::env::var("BUS_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
     println!("BUS_SEED={seed}");
     let random = SeededRandom::new(seed);
-    let draw = |below: u64| {
-        let mut bytes = [0; 8];
-        random.fill(&mut bytes).unwrap();
-        u64::from_le_bytes(bytes) % below
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    let url = server().url();
+    let draw = |below: u64| random.next_u64() % below;
     let mut killed_at: BTreeMap<String, u64> = BTreeMap::new();
     for generation in 0..KILLS {
         let (last, stands_still) = (draw(40) + 5, draw(2) == 0);
-        let mut child = child(&path, &url, generation, last, stands_still);
+        let mut child = place.child(generation, last, stands_still);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let at = lines.find_map(|line| line.strip_prefix("at ").map(str::to_owned));
         if !stands_still {
@@ -229,10 +240,15 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
         }
         child.kill().unwrap();
         assert!(!child.wait().unwrap().success());
-        *killed_at.entry(at.unwrap_or_else(|| panic!("child {generation} ended by itself"))).or_default() +=
-            1;
+        let at = at.unwrap_or_else(|| panic!("child {generation} ended by itself"));
+        *killed_at.entry(at).or_default() += 1;
     }
     println!("killed at {killed_at:?}");
+    killed_at
+}
+
+/// After all kills every event of the store is in the stream, once by its id: a plain consumer reads it.
+async fn nothing_is_lost_or_doubled(place: &Place, killed_at: &BTreeMap<String, u64>) {
     assert_eq!(killed_at.values().sum::<u64>(), KILLS);
     for what in ["commit", "committed", "publish", "acknowledged", "cursor", "cursor moved"] {
         assert!(
@@ -240,8 +256,8 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
             "too few kills at {what}: {killed_at:?}"
         );
     }
-    let store = open(&path, KILLS);
-    let runtime = builder(&store).sink("bus", Arc::new(sink(&url))).build();
+    let store = open(&place.store, KILLS).await;
+    let runtime = builder(&store).sink("bus", Arc::new(sink(&place.url, place.stream))).build();
     let report = runtime.relay(&options()).await.unwrap();
     assert!(report.problems.is_empty(), "{report:?}");
     let mut expected = BTreeSet::new();
@@ -252,11 +268,40 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
         after = *last;
         expected.extend(page.iter().map(|(number, _)| *number));
     }
-    let messages = read(&url, STREAM).await;
+    let messages = read(&place.url, place.stream).await;
     assert_once_and_in_order(&messages);
     let found: BTreeSet<u64> = messages.iter().map(|(.., message)| message.number).collect();
     let lost: Vec<u64> = expected.difference(&found).copied().collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
     assert_eq!(found, expected, "what was never committed");
+    println!("{} events", expected.len());
     assert!(expected.len() > 400, "{} events", expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_kills_lose_nothing_and_double_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store.db").display().to_string();
+    let place = Place { store, url: server().url(), stream: "KILL" };
+    nothing_is_lost_or_doubled(&place, &kill(&place).await).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_kills_lose_nothing_and_double_nothing_on_postgresql() {
+    let postgres = shared_postgres().unwrap();
+    let database = postgres.database().unwrap();
+    let store = format!("{}?sslmode=disable", postgres.url(&database));
+    let place = Place { store, url: server().url(), stream: "KILL_POSTGRES" };
+    let killed_at = kill(&place).await;
+    // A commit that the last process had sent may still be carried out, with nobody to wait for it.
+    let others = "select count(*) from pg_stat_activity where datname = current_database()
+        and pid <> pg_backend_pid() and backend_type = 'client backend'";
+    let gone = async {
+        while postgres.sql(&database, others).unwrap() != "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+    nothing_is_lost_or_doubled(&place, &killed_at).await;
 }

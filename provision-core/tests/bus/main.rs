@@ -9,8 +9,11 @@
 
 mod broadcast;
 mod commands;
+mod connection;
 mod fixture;
 mod jetstream;
 mod kill;
+mod lag;
 mod relay;
+mod storm;
 mod stream;

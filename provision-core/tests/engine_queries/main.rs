@@ -15,6 +15,7 @@ mod leases;
 mod metrics;
 mod nodes;
 mod pacing;
+mod reading;
 mod realm;
 mod realms;
 mod requests;

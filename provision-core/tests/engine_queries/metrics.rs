@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use provision_core::connector::{Completeness, Context};
+use provision_core::connector::{Completeness, Context, Registry};
 use provision_core::engine::{RunOptions, RunUntil, Stop};
+use provision_core::event::{EventMessage, EventSink, RelayOptions, Sent};
 use provision_core::memory::{Fault, FaultRule, Faults, Operation};
 use provision_core::plan::PaceSettings;
-use provision_core::runtime::Clock;
+use provision_core::runtime::{Clock, Runtime};
 use provision_core::source::{
     Absence, Feed, FeedEvent, FeedGuard, FeedMode, FeedRecord, FeedSequence, Source, SourceSettings,
 };
+use provision_core::store::Store;
 use provision_core::value::Zone;
 
 use crate::realm::Realm;
@@ -74,7 +76,7 @@ fn listed() -> Numbers {
     let rows = GUIDE.lines().filter_map(|line| line.strip_prefix("| `provision_"));
     let number = |row: &str| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let known = ["target", "outcome", "kind"];
+        let known = ["target", "outcome", "kind", "sink"];
         let labels = known.iter().filter(|label| cells[3].contains(&format!("`{label}`")));
         let name = format!("provision_{}", cells[0].trim_end_matches('`'));
         (name, (cells[1].to_owned(), labels.map(|label| (*label).to_owned()).collect()))
@@ -93,6 +95,16 @@ impl Source for NoFeeds {
 
     async fn get(&self, _cx: &Context, _key: &str) -> provision_core::Result<Option<FeedRecord>> {
         Ok(None)
+    }
+}
+
+#[derive(Debug)]
+struct Deaf;
+
+#[async_trait::async_trait]
+impl EventSink for Deaf {
+    async fn send(&self, _events: &[EventMessage]) -> Sent {
+        Sent::until(0, provision_core::Error::new(provision_core::ErrorKind::Unavailable, "away"))
     }
 }
 
@@ -140,6 +152,9 @@ async fn a_day() {
         stop.stop();
     };
     futures_util::future::join(runtime.run(&realm.robot, &options), watch).await.0.unwrap();
+    let store: Arc<dyn Store> = realm.store.clone();
+    let relay = Runtime::builder(store, Registry::new()).clock(clock).sink("bus", Arc::new(Deaf)).build();
+    relay.relay(&RelayOptions::default()).await.unwrap();
 }
 
 #[test]

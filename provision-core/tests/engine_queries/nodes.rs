@@ -1,14 +1,16 @@
 //! Processes that share a store: their rows, their names, and the groups that one of them writes at a time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use provision_core::ErrorKind;
 use provision_core::engine::{RunOptions, RunUntil, Stop};
+use provision_core::event::{CommandMessage, CommandOutcome};
 use provision_core::execute::{JournalEntry, StepState};
-use provision_core::id::RealmId;
+use provision_core::id::{RealmId, SourceName};
 use provision_core::model::{Actor, Lease, Node, NodeState};
 use provision_core::runtime::Clock;
 use provision_core::store::{Changes, Put, Record, Store, Table};
+use provision_core::{Effect, ErrorKind};
 
 use crate::realm::{Realm, at};
 use crate::test_time::TestTime;
@@ -51,10 +53,49 @@ async fn a_node_is_seen_while_it_runs_and_its_name_is_its_own() {
     assert_eq!(report.unwrap().total.done, 1);
     assert_eq!(one.status().await.unwrap().nodes, [], "gone at the end");
     assert_eq!(one.store().realms().await.unwrap(), [realm.name()], "nodes are no realm");
-    let mut changes = Changes::in_realm(&RealmId::nodes());
-    changes.delete.push((Table::Meta, "x".to_owned()));
-    let error = one.store().commit(changes).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "a host cannot use it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_realm_of_the_library_is_refused_to_hosts_under_both_its_names() {
+    let clock = TestTime::new(false);
+    let realm = Realm::timed(clock.clone(), |_| {}).await;
+    let (runtime, own) = realm.another(clock.clone(), Some("a")).await;
+    // A process of before, which had a realm of nodes alone, left its row behind.
+    for name in [":provision", "$nodes"] {
+        let mut left = Changes::in_realm(&RealmId::from(name));
+        let body = "{}".to_owned();
+        left.put.push(Put { table: Table::Meta, key: "x".to_owned(), columns: Vec::new(), body });
+        realm.store.commit(left.clone()).await.unwrap();
+        let refused = |error: provision_core::Error| {
+            assert_eq!((error.kind(), error.effect()), (ErrorKind::ConfigInvalid, Effect::None), "{error}");
+            assert!(error.report().contains(name), "{}", error.report());
+        };
+        refused(runtime.store().commit(left).await.unwrap_err());
+        let engine = runtime.realm(name);
+        refused(engine.set_policy(&realm.robot, own.policy().unwrap()).await.unwrap_err());
+        refused(engine.run(&realm.robot, &RunOptions::default()).await.unwrap_err());
+        let source = &SourceName::new("hr");
+        refused(engine.ingest(&realm.robot, source).await.unwrap_err());
+        let change = r#"{"request": "terminate", "identity": "0190a1b2-0000-7000-8000-000000000001"}"#;
+        let message = CommandMessage {
+            source: "bus".to_owned(),
+            sequence: 1,
+            message_id: None,
+            subject: "changes".to_owned(),
+            headers: BTreeMap::new(),
+            payload: format!(r#"{{"realm": "{name}", "change": {change}}}"#).into_bytes(),
+        };
+        let outcome = runtime.take_command(&message, &Actor::service("bus")).await.unwrap();
+        let CommandOutcome::SetAside(reason) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(reason.kind, ErrorKind::ConfigInvalid);
+    }
+    assert_eq!(runtime.store().realms().await.unwrap(), [realm.name()], "they are no realms");
+    assert_eq!(
+        runtime.count_set_aside().await.unwrap(),
+        1,
+        "the same message is kept once, in the realm of its own"
+    );
+    assert!(realm.store.realms().await.unwrap().contains(&RealmId::reserved()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +115,7 @@ async fn the_name_of_a_node_that_was_killed_is_taken_over_and_one_that_was_pause
         state: NodeState::Running,
     };
     let write = |node: Node| {
-        let mut changes = Changes::in_realm(&RealmId::nodes());
+        let mut changes = Changes::in_realm(&RealmId::reserved());
         changes.put(&node).unwrap();
         changes
     };

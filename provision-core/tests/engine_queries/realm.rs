@@ -267,7 +267,8 @@ impl Realm {
         let registry = Registry::new()
             .with_connector("directory", shared(&self.directory))
             .with_connector("app", shared(&self.app))
-            .with_source("none", |_| Ok(Arc::new(crate::metrics::NoFeeds)));
+            .with_source("none", |_| Ok(Arc::new(crate::metrics::NoFeeds)))
+            .with_source("ready", |_| Ok(Arc::new(crate::reading::Ready)));
         let store: Arc<dyn Store> = self.store.clone();
         let mut builder = Runtime::builder(store, registry)
             .clock(clock)

@@ -12,6 +12,7 @@ mod crash;
 mod golden;
 mod group;
 mod laws;
+mod meeting;
 mod names;
 mod onboarding;
 mod outcomes;

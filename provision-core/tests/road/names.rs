@@ -222,6 +222,35 @@ async fn a_name_that_a_plan_left_over_never_takes_the_place_of_the_one_in_use() 
 }
 
 #[tokio::test]
+async fn whoever_comes_back_has_the_old_name_and_not_one_that_a_plan_left_over() {
+    let mut settings = settings();
+    settings.classes.get_mut(&"user".into()).unwrap().on_delete = OnDelete::Delete;
+    let world = Setup { settings, ..Setup::default() }.build().await;
+    let mut people = smiths(1);
+    world.feed(&people).await;
+    world.onboard().await;
+    world.converge(2).await;
+    people[0].status = Status::Terminated;
+    world.feed(&people).await;
+    world.converge(2).await;
+    assert_eq!(logins(&world), [""; 0]);
+    let given_up = world.names().await.remove(0);
+    let until = world.clock.now().plus(Duration::from_secs(3_600));
+    let state = NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(7)), until };
+    let other = Name { name: "aaa".to_owned(), folded: "aaa".to_owned(), state, ..given_up };
+    let mut changes = Changes::in_realm(world.engine.realm());
+    changes.insert(&other).unwrap();
+    assert_eq!(world.store.commit(changes).await.unwrap(), Commit::Committed);
+    people[0].status = Status::Active;
+    world.feed(&people).await;
+    assert_eq!(world.converge(3).await, 1);
+    assert_eq!(logins(&world), ["smithj"]);
+    let names = world.names().await;
+    let smithj = names.iter().find(|name| name.name == "smithj").unwrap();
+    assert_eq!(smithj.state, NameState::Held);
+}
+
+#[tokio::test]
 async fn an_expired_reservation_is_free_and_a_standing_one_is_not() {
     let world = World::new(1).await;
     let mut people = smiths(1);

@@ -9,7 +9,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: nothing to do, or everything done
   1  error: nothing more was done than the message says
-  2  changes pending: a plan has steps, or an apply left steps waiting for their retry
+  2  changes pending: a plan has steps, an apply left steps waiting for their retry, or another
+     process reads a source
   3  held: something waits for approval (see `holds`)
   4  some steps failed, were skipped or are in dispute, or a feed was refused
   5  bad configuration, policy or usage
@@ -123,6 +124,8 @@ pub(crate) enum Command {
         /// The hold.
         hold: String,
     },
+    /// Show commands from the bus that can never be accepted, and why; with an option decide one of them.
+    Commands(CommandsArguments),
     /// Show where everything stands.
     Status,
     /// Stop writing to a target.
@@ -220,6 +223,20 @@ pub(crate) struct Choice {
     /// The source's data has been put right.
     #[arg(long)]
     pub(crate) accept: bool,
+}
+
+/// Commands that were set aside.
+#[derive(Debug, Args)]
+pub(crate) struct CommandsArguments {
+    /// Try this one again, for you: what the message said of its sender counts for nothing.
+    #[arg(long, value_name = "ID", conflicts_with = "drop")]
+    pub(crate) retry: Option<String>,
+    /// Drop this one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) drop: Option<String>,
+    /// Commands to show.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) limit: u32,
 }
 
 /// The name of a node: a part of row keys and leases.

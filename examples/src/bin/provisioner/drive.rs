@@ -60,7 +60,7 @@ pub(crate) async fn run(host: &Host, arguments: &RunArguments) -> Result<Answer,
 
 /// The sources once, then the drive until it is idle, then what it told.
 async fn once(host: &Host, options: &RunOptions) -> Result<Answer, Failure> {
-    let taken = feeds::ingest(host, None).await?;
+    let taken = feeds::ingest(host, None, feeds::Others::WaitOut).await?;
     warn(taken.text.trim_end());
     let driven = host.runtime.run(&host.actor, options).await?;
     if let Some(problem) = driven.problems.get(host.engine.realm()) {
@@ -110,7 +110,7 @@ async fn look(host: &Host, stop: &Stop, every: Duration) -> Value {
         let taken = tokio::select! {
             biased;
             () = stop.stopped() => return last,
-            taken = feeds::ingest(host, None) => taken,
+            taken = feeds::ingest(host, None, feeds::Others::Leave) => taken,
         };
         // A source that fails must not end the drive: the accounts of everybody else go on.
         match taken {

@@ -4,6 +4,7 @@ mod answer;
 mod arguments;
 mod bus;
 mod clock;
+mod commands;
 mod config;
 mod database;
 mod disputes;
@@ -67,7 +68,7 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
         Command::Reconcile { target } => targets::reconcile(&host, target.as_deref()).await,
         Command::Pause { target } => targets::pause(&host, &target).await,
         Command::Resume { target } => targets::resume(&host, &target).await,
-        Command::Ingest { source } => feeds::ingest(&host, source.as_deref()).await,
+        Command::Ingest { source } => feeds::ingest(&host, source.as_deref(), feeds::Others::WaitOut).await,
         Command::Plan(options) => plans::plan(&host, &options).await,
         Command::Preview { person, as_of } => plans::preview(&host, &person, as_of).await,
         Command::Apply { plan, patience } => plans::apply(&host, plan.as_deref(), patience).await,
@@ -82,6 +83,7 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
         Command::Holds => holds::list(&host).await,
         Command::Approve { hold, digest } => holds::approve(&host, &hold, &digest).await,
         Command::Reject { hold } => holds::reject(&host, &hold).await,
+        Command::Commands(options) => commands::commands(&host, &options).await,
         Command::Status => store::status(&host).await,
         Command::Verify => store::verify(&host).await,
         Command::Backup { file } => store::backup(&host, &file).await,

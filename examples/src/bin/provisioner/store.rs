@@ -15,6 +15,10 @@ pub(crate) async fn status(host: &Host) -> Result<Answer, Failure> {
     let overview = host.runtime.status().await?;
     let mut text = status.render();
     text.extend(status.sinks.iter().map(sink));
+    let set_aside = host.runtime.count_set_aside().await?;
+    if set_aside > 0 {
+        text.push_str(&format!("{set_aside} commands of the bus are set aside: see `commands`\n"));
+    }
     let shared = !overview.nodes.is_empty()
         || overview.realms.iter().any(|realm| !realm.leases.is_empty() || !realm.pauses.is_empty());
     if shared {
@@ -23,6 +27,7 @@ pub(crate) async fn status(host: &Host) -> Result<Answer, Failure> {
     let mut answer = Answer::new(text, &status, Exit::Clean)?;
     if let Some(fields) = answer.json.as_object_mut() {
         fields.insert("overview".to_owned(), json!(overview));
+        fields.insert("commands_set_aside".to_owned(), json!(set_aside));
     }
     Ok(answer)
 }

@@ -14,8 +14,8 @@ use super::connection::{JetStream, refused};
 use super::subject::check_name;
 use crate::engine::{RunUntil, Stop};
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
-use crate::event::outbox::common;
 use crate::event::{CommandActor, CommandMessage, CommandOutcome};
+use crate::id::RealmId;
 use crate::runtime::Runtime;
 
 /// Messages of one request.
@@ -126,7 +126,7 @@ impl JetStreamCommands {
     /// connection, a store that is busy) is waited out where it runs forever.
     pub async fn run(&self, runtime: &Runtime, rule: &dyn CommandActor) -> Result<CommandsReport> {
         let (options, clock) = (&self.options, runtime.clock());
-        let engine = runtime.realm(common());
+        let engine = runtime.realm(RealmId::reserved());
         let name = format!("commands/{}/{}", options.stream, options.durable);
         let mut report = CommandsReport::default();
         let mut rest = REST;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::{ConnectErrorKind, ConnectOptions};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, rustls};
 use tokio::sync::OnceCell;
 
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
@@ -137,14 +137,9 @@ impl JetStream {
             connect = connect.add_client_certificate(certificate.clone(), key.clone());
         }
         let client = connect.connect(options.servers.as_slice()).await.map_err(|error| {
-            let kind = match error.kind() {
-                ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => ErrorKind::ConfigInvalid,
-                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                    ErrorKind::Unauthenticated
-                }
-                _ => ErrorKind::Unavailable,
-            };
-            Error::new(kind, "cannot connect to NATS")
+            // Tried again all the same: certificates and accounts are put right on the server, too.
+            let (kind, message) = explain(&error);
+            Error::new(kind, message)
                 .with_retry(Retry::After(None))
                 .with_effect(Effect::None)
                 .with_source(error)
@@ -163,6 +158,45 @@ impl fmt::Debug for JetStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JetStream").field("options", &self.0.options).finish_non_exhaustive()
     }
+}
+
+/// What kept us from connecting, and what to do about it.
+fn explain(error: &ConnectError) -> (ErrorKind, &'static str) {
+    match (error.kind(), tls_error(error)) {
+        (_, Some(rustls::Error::InvalidCertificate(_))) => (
+            ErrorKind::ConfigInvalid,
+            "cannot connect to NATS: its certificate was refused: trust the authority that it is from, and connect by \
+             a name that stands in it",
+        ),
+        (ConnectErrorKind::Tls, _) => {
+            (ErrorKind::ConfigInvalid, "cannot connect to NATS: our certificates or its name are no good")
+        }
+        (_, Some(_)) => (
+            ErrorKind::ConfigInvalid,
+            "cannot connect to NATS: no TLS with this server: it does not offer it, or wants a certificate of ours",
+        ),
+        (ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation, _) => {
+            (ErrorKind::Unauthenticated, "cannot connect to NATS: it refused our login")
+        }
+        (ConnectErrorKind::ServerParse, _) => {
+            (ErrorKind::ConfigInvalid, "cannot connect to NATS: its address is none")
+        }
+        _ => (ErrorKind::Unavailable, "cannot connect to NATS"),
+    }
+}
+
+/// What TLS said, where it was that.
+fn tls_error(error: &ConnectError) -> Option<&rustls::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(found) = cause {
+        let inner = found.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let said = inner.and_then(|inner| inner.downcast_ref()).or_else(|| found.downcast_ref());
+        if said.is_some() {
+            return said;
+        }
+        cause = found.source();
+    }
+    None
 }
 
 pub(super) fn unavailable(message: &str) -> Error {

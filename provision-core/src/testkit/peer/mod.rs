@@ -21,7 +21,7 @@ mod server;
 use std::sync::OnceLock;
 
 pub use cluster::{Postgres, PostgresSetup};
-pub use nats::Nats;
+pub use nats::{Nats, NatsSetup};
 pub use pgbouncer::PgBouncer;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -2,34 +2,59 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::certificate::Certificate;
 use super::failed;
 use super::program::{RunAs, find};
 use super::server::{Server, free_port, loopback};
 use crate::error::Result;
+
+/// How a server is started.
+#[derive(Clone, Debug, Default)]
+pub struct NatsSetup {
+    /// Clients must use TLS. The server has a certificate for `localhost` and 127.0.0.1.
+    pub tls: bool,
+    /// With `tls`: clients must have a certificate of the same authority.
+    pub verify: bool,
+    /// Further arguments: `["--user", "relay", "--pass", "s3cret"]`.
+    pub arguments: Vec<String>,
+}
 
 /// A NATS server whose streams are on disk.
 #[derive(Debug)]
 pub struct Nats {
     server: Mutex<Option<Server>>,
     folder: TempDir,
+    certificate: Option<Certificate>,
     port: u16,
     monitor: u16,
+    setup: NatsSetup,
 }
 
 impl Nats {
-    /// Starts one.
+    /// Starts one that takes everybody, without TLS.
     ///
     /// # Errors
     /// When it is not installed or does not start: why, and what to install.
     pub fn start() -> Result<Self> {
+        Self::start_with(NatsSetup::default())
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub fn start_with(setup: NatsSetup) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| failed("no folder").with_source(error))?;
-        let started = Self { server: Mutex::new(None), folder, port: free_port()?, monitor: free_port()? };
+        let certificate = setup.tls.then(|| Certificate::make(folder.path(), None)).transpose()?;
+        let (port, monitor) = (free_port()?, free_port()?);
+        let started = Self { server: Mutex::new(None), folder, certificate, port, monitor, setup };
         started.restart()?;
         Ok(started)
     }
@@ -51,7 +76,18 @@ impl Nats {
             &self.monitor.to_string(),
             "-js",
         ]);
-        command.arg("-sd").arg(folder.join("streams"));
+        command.arg("-sd").arg(folder.join("streams")).args(&self.setup.arguments);
+        if let Some(certificate) = &self.certificate {
+            command
+                .arg("--tls")
+                .arg("--tlscert")
+                .arg(&certificate.server)
+                .arg("--tlskey")
+                .arg(&certificate.key);
+            if self.setup.verify {
+                command.arg("--tlsverify").arg("--tlscacert").arg(&certificate.authority);
+            }
+        }
         let stop = (Signal::TERM, "TERM");
         let server = Server::start(command, (folder, "nats-server"), stop, || self.is_healthy())?;
         *self.server() = Some(server);
@@ -88,9 +124,20 @@ impl Nats {
         self.server().as_ref().ok_or_else(|| failed("it does not run"))?.signal(Signal::CONT)
     }
 
-    /// `nats://` address.
+    /// `nats://` address; `tls://` where clients must use TLS.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let scheme = if self.setup.tls { "tls" } else { "nats" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// PEM file of the authority that signed its certificate, where it has one.
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.certificate.as_ref().map(|certificate| certificate.authority.clone())
+    }
+
+    /// PEM files of a certificate of its authority and of the key, which a client may show.
+    pub fn certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        self.certificate.as_ref().map(|certificate| (certificate.server.clone(), certificate.key.clone()))
     }
 
     /// Where it listens.

@@ -101,6 +101,7 @@ pub(super) async fn take_in(
         Ok(FeedOutcome::AlreadyConsumed { .. }) => ("consumed before", true),
         Ok(FeedOutcome::Older { .. }) => ("older", true),
         Ok(FeedOutcome::Refused { .. }) => ("refused", true),
+        Ok(FeedOutcome::BeingRead { .. }) => ("read by another", false),
         Err(_) => ("failed", false),
     };
     let why = outcome.as_ref().err().map(|error| error.report()).unwrap_or_default();
