@@ -121,6 +121,16 @@ fn the_examples_for_those_who_come_from_entra_give_their_results() {
 }
 
 #[test]
+fn the_bundles_of_the_examples_load() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data");
+    for name in ["bundle", "phone-book.yaml"] {
+        let bundle =
+            Bundle::load_path(folder.join(name)).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        assert_eq!(bundle.warnings(), [], "{name}");
+    }
+}
+
+#[test]
 fn every_code_is_listed() {
     let spec = document("spec/bundle.md");
     let listed: BTreeSet<&str> = spec

@@ -180,8 +180,8 @@ fn the_worst_case_is_counted_at_load() {
 #[test]
 fn what_is_counted_in_a_zone_follows_the_zone() {
     let bundle = "bundle: 1\nversion: a\ninputs: [seen: instant]\nroles:\n  r: { grants: [{ account: d/u }] }\n\
-                  rules:\n  - { id: all, when: 'true', roles: [r] }\ntargets:\n  d:\n    u:\n      attributes:\n        \
-                  a: date(user.seen)\n        b: plus_seconds(user.seen, 1)\n";
+                  rules:\n  - { id: all, when: 'true', roles: [r] }\ntargets:\n  d:\n    u:\n      \
+                  attributes:\n        a: date(user.seen)\n        b: plus_seconds(user.seen, 1)\n";
     let bundle = Bundle::load(&[("policy.yaml", bundle)]).unwrap();
     let mut ann = person("1", &[]);
     let seen = "2026-11-20T12:00:00Z".parse().unwrap();

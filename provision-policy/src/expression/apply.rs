@@ -146,7 +146,7 @@ fn values(arg: Option<Datum<'_>>) -> Vec<Datum<'_>> {
     }
 }
 
-/// Each value once, where it stood first; null and empty texts stay out of no list here.
+/// Each value once, where it stood first. A number and its text are two values.
 fn unique<'a>(arg: Option<Datum<'a>>) -> Found<'a> {
     let items = values(arg);
     if items.len() > LIST_MAX {

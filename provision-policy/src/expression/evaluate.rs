@@ -213,6 +213,7 @@ fn binary<'a>(operator: Binary, a: Datum<'a>, b: Datum<'a>) -> Found<'a> {
             let found = usize::try_from(index).ok().and_then(|index| items.into_iter().nth(index));
             Ok(found.unwrap_or(Datum::Null))
         }
+        (Binary::Index, other, _) => Err(needs("`[ ]`", Kind::List, &other)),
         (Binary::Add, a, b) if !matches!(a, Datum::Int(_)) => {
             Err(Failure::failed(format!("{} and {} cannot be joined by `+`", a.kind(), b.kind())))
         }
