@@ -10,6 +10,8 @@
 
 mod support;
 
+use provision_core::policy::Policy;
+use provision_core::schema::{AttributeSchema, AttributeType, CaseRule, ObjectClass, Schema};
 use provision_policy::Bundle;
 use support::{Names, account, evaluate, person, value};
 
@@ -197,4 +199,41 @@ fn what_is_counted_in_a_zone_follows_the_zone() {
     let far = hashes(&ann, "2026-11-21");
     assert_ne!(utc[0], far[0], "a changed zone is a changed input of what reads it");
     assert_eq!(utc[1], far[1], "and of nothing else");
+}
+
+#[test]
+fn the_kinds_of_values_are_held_against_the_schema_of_the_target() {
+    let schema =
+        |kind: AttributeType, multi: bool| AttributeSchema { kind, multi, ..AttributeSchema::text() };
+    let attributes = [
+        ("times", schema(AttributeType::Time, true)),
+        ("time", schema(AttributeType::Time, false)),
+        ("number", schema(AttributeType::Int, false)),
+    ];
+    let class = ObjectClass {
+        attributes: attributes.into_iter().map(|(name, schema)| (name.into(), schema)).collect(),
+        names: CaseRule::Ignore,
+        naming: None,
+    };
+    let schemas = [("d".into(), Schema { classes: [("u".into(), class)].into() })].into();
+    let codes = |attribute: &str, expression: &str| -> Vec<String> {
+        let text = format!(
+            "bundle: 1\nversion: a\ninputs: [tags: list of text, sizes: list of number, level: number]\n\
+             targets:\n  d:\n    u:\n      attributes:\n        {attribute}: '{expression}'\n"
+        );
+        let bundle = Bundle::load(&[("policy.yaml", &text)]).unwrap();
+        bundle.check(&schemas).into_iter().map(|problem| problem.code).collect()
+    };
+    let fits: [&str; 0] = [];
+    assert_eq!(codes("times", "[today, plus_days(today, 1)]"), fits);
+    assert_eq!(codes("times", "user.tags"), fits, "texts may be read by the target");
+    assert_eq!(codes("times", "user.sizes"), ["P0045"]);
+    assert_eq!(codes("times", "user.sizes.map(s, s + 1)"), ["P0045"]);
+    assert_eq!(codes("times", "user.tags.map(t, size(t))"), ["P0045"]);
+    assert_eq!(codes("times", "values(user.level)"), ["P0045"]);
+    assert_eq!(codes("time", "start_of(today)"), fits);
+    assert_eq!(codes("time", "user.sizes[0]"), ["P0045"]);
+    assert_eq!(codes("number", "start_of(today)"), ["P0045"]);
+    assert_eq!(codes("number", "user.sizes"), ["P0045"]);
+    assert_eq!(codes("number", "user.sizes[0]"), fits);
 }

@@ -61,6 +61,8 @@ pub(super) fn evaluate_in<'a>(
     })
 }
 
+/// What a part gives. It calls itself through the functions below: each has a frame of its own, so that no part pays
+/// on the stack for what another kind of part needs.
 fn part_of<'a>(
     term: &'a Term,
     facts: &Facts<'a>,
@@ -68,8 +70,39 @@ fn part_of<'a>(
     traced: &mut Traced,
 ) -> Found<'a> {
     let mut at = |term: &'a Term| evaluate_in(term, facts, locals, traced);
+    match &term.op {
+        Op::Part(whole, name) => part(at(whole)?, name),
+        Op::Present(inner) => at(inner).map(|found| Datum::Bool(found != Datum::Null)),
+        Op::List(items) => items.iter().map(at).collect::<Result<_, _>>().map(Datum::List),
+        Op::Not(inner) => at(inner).and_then(not),
+        Op::Negate(inner) => at(inner).and_then(negative),
+        Op::And(a, b) => both(false, a, b, &mut at),
+        Op::Or(a, b) => both(true, a, b, &mut at),
+        Op::If(condition, yes, no) => {
+            chosen(condition, &mut at).and_then(|holds| at(if holds { yes } else { no }))
+        }
+        Op::Binary(operator, a, b) => binary(*operator, at(a)?, at(b)?),
+        Op::Call(function, args) => {
+            let args = args.iter().map(at).collect::<Result<Vec<_>, _>>()?;
+            call(*function, args, facts, traced)
+        }
+        Op::Match(pattern, args) => match args.first().map(at).transpose()? {
+            None | Some(Datum::Null) => Ok(Datum::Null),
+            Some(found) => pattern.run(text(&found, "a pattern")?),
+        },
+        Op::Fold(inner) => fold(inner, facts, traced),
+        _ => leaf(term, facts, locals, traced),
+    }
+}
+
+/// Parts without parts.
+fn leaf<'a>(
+    term: &'a Term,
+    facts: &Facts<'a>,
+    locals: Option<&Locals<'a>>,
+    traced: &mut Traced,
+) -> Found<'a> {
     Ok(match &term.op {
-        Op::Null => Datum::Null,
         Op::Bool(value) => Datum::Bool(*value),
         Op::Int(value) => Datum::Int(*value),
         Op::Text(value) => Datum::text(value.as_str()),
@@ -77,8 +110,6 @@ fn part_of<'a>(
             single if *list && !matches!(single, Datum::Null | Datum::List(_)) => Datum::List(vec![single]),
             found => found,
         },
-        Op::Part(whole, name) => part(at(whole)?, name)?,
-        Op::Present(inner) => Datum::Bool(at(inner)? != Datum::Null),
         Op::Name(name) => match facts.names.get(name) {
             Some(Some(found)) => Datum::text(found.clone()),
             _ => {
@@ -99,38 +130,34 @@ fn part_of<'a>(
         Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(role.as_str())).collect()),
         Op::Item => locals.map_or(Datum::Null, |locals| locals.item.clone()),
         Op::Result => locals.map_or(Datum::Null, |locals| locals.result.clone()),
-        Op::List(items) => Datum::List(items.iter().map(at).collect::<Result<_, _>>()?),
-        Op::Not(inner) => truth(&at(inner)?)?.map_or(Datum::Null, |value| Datum::Bool(!value)),
-        Op::Negate(inner) => match at(inner)? {
-            Datum::Null => Datum::Null,
-            other => whole_number(0_i64.checked_sub(number(&other)?))?,
-        },
-        Op::And(a, b) => logic(false, &at(a)?, || at(b))?,
-        Op::Or(a, b) => logic(true, &at(a)?, || at(b))?,
-        Op::If(condition, yes, no) => match truth(&at(condition)?)? {
-            Some(true) => at(yes)?,
-            _ => at(no)?,
-        },
-        Op::Binary(operator, a, b) => binary(*operator, at(a)?, at(b)?)?,
-        Op::Call(function, args) => {
-            let args = args.iter().map(at).collect::<Result<Vec<_>, _>>()?;
-            call(*function, args, facts, traced)?
-        }
-        Op::Match(pattern, args) => match args.first().map(at).transpose()? {
-            None | Some(Datum::Null) => Datum::Null,
-            Some(found) => pattern.run(text(&found, "a pattern")?)?,
-        },
-        Op::Fold(inner) => fold(inner, facts, traced)?,
+        // `null`; whatever has parts is not here.
+        _ => Datum::Null,
     })
 }
 
+fn not(found: Datum<'_>) -> Found<'_> {
+    Ok(truth(&found)?.map_or(Datum::Null, |value| Datum::Bool(!value)))
+}
+
+fn negative(found: Datum<'_>) -> Found<'_> {
+    match found {
+        Datum::Null => Ok(Datum::Null),
+        other => whole_number(0_i64.checked_sub(number(&other)?)),
+    }
+}
+
+/// Whether the condition before `?` holds.
+fn chosen<'a>(condition: &'a Term, at: &mut dyn FnMut(&'a Term) -> Found<'a>) -> Result<bool, Failure> {
+    Ok(truth(&at(condition)?)? == Some(true))
+}
+
 /// `&&` and `||` with the deciding value; null is "not known" and decides nothing.
-fn logic<'a>(decides: bool, a: &Datum<'a>, b: impl FnOnce() -> Found<'a>) -> Found<'a> {
-    let a = truth(a)?;
+fn both<'a>(decides: bool, a: &'a Term, b: &'a Term, at: &mut dyn FnMut(&'a Term) -> Found<'a>) -> Found<'a> {
+    let a = truth(&at(a)?)?;
     if a == Some(decides) {
         return Ok(Datum::Bool(decides));
     }
-    let b = truth(&b()?)?;
+    let b = truth(&at(b)?)?;
     Ok(match (a, b) {
         (_, Some(b)) if b == decides => Datum::Bool(decides),
         (Some(_), Some(_)) => Datum::Bool(!decides),

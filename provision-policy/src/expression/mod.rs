@@ -146,3 +146,46 @@ impl Reads {
         self.zone |= other.zone;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an expression reads, of an account with the name `login` and the shared value `family`.
+    fn reads(text: &str) -> Reads {
+        let mut known = Vocabulary { roles: true, ..Vocabulary::default() };
+        for name in ["title", "emails", "level"] {
+            known.attributes.insert(name.to_owned(), Shape::of(Kind::Any));
+        }
+        known.lookups.insert("floor".to_owned(), false);
+        known.names.insert("login".to_owned());
+        let family = parse::parse("user.title", &known).map_err(|faults| format!("{faults:?}"));
+        let family = family.unwrap_or_else(|faults| unreachable!("{faults}"));
+        known.shared.insert("family".to_owned(), (0, family.shape));
+        match parse(text, &known) {
+            Ok(expression) => {
+                assert_eq!(expression.reads.shared.is_empty(), !text.contains("value."));
+                expression.reads_all(&[family])
+            }
+            Err(faults) => unreachable!("{faults:?}"),
+        }
+    }
+
+    #[test]
+    fn an_expression_tells_all_it_depends_on() {
+        let attributes = |text| reads(text).attributes.iter().map(AttrName::to_string).collect::<Vec<_>>();
+        assert_eq!(attributes("user.emails.exists(e, e == string(user.level))"), ["emails", "level"]);
+        assert_eq!(attributes("has(user.title) ? 1 : 2"), ["title"]);
+        assert_eq!(attributes("lower(value.family)"), ["title"], "through the shared value");
+        assert_eq!(attributes("user.title.matches(\"a\") && [user.level][0] > 1"), ["level", "title"]);
+        assert!(reads("lookup(\"floor\", key)").lookups.contains("floor") && reads("key").key);
+        assert!(reads("name.login + source").names.contains("login") && reads("source").key);
+        assert!(reads("year(today) > 1").today && !reads("year(\"2026-01-01\") > 1").today);
+        assert!(reads("roles").roles && reads("lifecycle").lifecycle);
+        assert!(reads("ascii(key)").locale && !reads("ascii(key, \"de\")").locale);
+        for zoned in ["start_of(today)", "end_of(today)", "format_instant(key, \"%H\")", "date(key)"] {
+            assert!(reads(zoned).zone, "{zoned}");
+        }
+        assert!(!reads("date_in(key, \"UTC\")").zone && !reads("plus_seconds(key, 1)").zone);
+    }
+}

@@ -18,7 +18,7 @@ use super::cost::steps;
 use super::{Datum, Kind, Shape, Traced, evaluate};
 
 #[path = "../../tests/support/mod.rs"]
-mod support;
+pub(super) mod support;
 
 use support::grammar::{Dice, Grammar, anybody};
 
