@@ -39,6 +39,20 @@ pub(super) fn steps(term: &Term) -> u64 {
     }
 }
 
+/// The loop that costs most.
+pub(super) fn dearest(term: &Term) -> Option<&Term> {
+    let mut found: Option<(u64, &Term)> = None;
+    term.walk(&mut |part| {
+        if matches!(part.op, Op::Fold(_)) {
+            let steps = steps(part);
+            if found.is_none_or(|(most, _)| steps > most) {
+                found = Some((steps, part));
+            }
+        }
+    });
+    found.map(|(_, part)| part)
+}
+
 fn looked_through(list: &Term) -> u64 {
     length(list) as u64 / COMPARED
 }

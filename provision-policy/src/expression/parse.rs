@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cel::common::ast::{Expr, LiteralValue, SelectExpr, SourceInfo};
 use cel::parser::Expression as Parsed;
 
-use super::cost::{STEPS_MAX, steps};
+use super::cost::{STEPS_MAX, dearest, steps};
 use super::presence::{path, proves};
 use super::scan::scan;
 use super::shape::{Kind, Reading, Shape};
@@ -56,9 +56,12 @@ pub(crate) fn parse(text: &str, known: &Vocabulary) -> Result<Expression, Vec<Fa
                 let summary = format!("the expression may need {steps} steps; {STEPS_MAX} are the most");
                 let remedy = "loop over a list written out, use fewer parts inside the loop, or share what does \
                               not depend on its variable under `values`";
-                let length = text.chars().count();
+                // Only loops cost so much: the dearest is shown.
+                let at = dearest(&term).map_or(0, |loops| loops.at);
+                let word = |c: &char| c.is_alphanumeric() || *c == '_';
+                let length = text.chars().skip(at).take_while(word).count().max(1);
                 let remedy = remedy.to_owned();
-                return Err(vec![Fault { code: "P0028", at: 0, length, summary, remedy }]);
+                return Err(vec![Fault { code: "P0028", at, length, summary, remedy }]);
             }
             let reads = Reads::of(&term);
             Ok(Expression { text: text.to_owned(), kind: shape.kind, shape, reads, term })
@@ -136,6 +139,10 @@ impl Lowering<'_> {
         match &node.expr {
             Expr::Call(call) if self.text.get(start..end) == Some("(") => {
                 let name = word(before).max(1).min(call.func_name.chars().count());
+                (before.chars().count().saturating_sub(name), name)
+            }
+            Expr::Comprehension(_) if self.text.get(start..end) == Some("(") => {
+                let name = word(before).max(1);
                 (before.chars().count().saturating_sub(name), name)
             }
             Expr::Select(select) if self.text.get(start..end) == Some(".") => {
