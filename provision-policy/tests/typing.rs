@@ -70,6 +70,9 @@ fn a_condition_must_have_an_answer_for_everybody() {
         ("has(user.title) && user.nickName.contains(\"x\")", "user.nickName"),
         ("user.tags.exists(t, user.title.contains(t))", "user.title"),
         ("[user.title].exists(t, t.contains(\"x\"))", "t"),
+        ("first_nonempty(user.loose, [user.title]).exists(t, t.contains(\"x\"))", "t"),
+        ("values(first_nonempty(user.loose, [user.title])).all(t, size(t) > 1)", "t"),
+        ("[[user.title]][0].exists(t, t.contains(\"x\"))", "t"),
         ("value.maybe.contains(\"x\")", "value.maybe"),
         ("lookup(\"open\", user.title) > \"m\"", "user.title"),
         ("user.tags[0].contains(\"x\")", "[0]"),
@@ -170,6 +173,11 @@ fn the_worst_case_is_counted_at_load() {
     let twice = format!("user.tags.exists(t, {inner} || {inner})");
     assert_eq!(fault("when", &twice).0, "P0028");
     assert_eq!(faults("when", &format!("user.tags.exists(t, {inner})")), []);
+    // A list of lists is looked through like any list; values of attributes are no lists.
+    let nested = "[user.tags].map(a, user.tags).exists(b, b.contains(\"x\") || b.contains(\"y\"))";
+    assert_eq!(faults("value", &nested.replacen("[user.tags]", "[1]", 1)), []);
+    assert_eq!(fault("value", &nested.replacen("[user.tags]", "user.tags", 1)).0, "P0028");
+    assert_eq!(faults("when", "user.tags.exists(b, b.contains(\"x\") || b.contains(\"y\"))"), []);
     // A list that is written out is as long as it is.
     assert_eq!(faults("when", "user.tags.exists(t, t in [\"a\", \"b\"] || t in [\"c\", \"d\"])"), []);
     assert_eq!(faults("when", "[\"a\", \"b\"].exists(t, t in user.tags || t in user.tags)"), []);

@@ -59,7 +59,7 @@ impl Lowering<'_> {
             }
             Function::Values => match first.kind {
                 Kind::List => first.unless(None),
-                kind => Shape::list(kind),
+                kind => Shape { kind: Kind::List, item: kind, ..first }.unless(None),
             },
             Function::Lookup => {
                 let defaults = match terms.first().map(|term| &term.op) {

@@ -74,11 +74,13 @@ fn length(term: &Term) -> usize {
         Op::Fold(fold) => length(&fold.range).min(ITEMS_MAX),
         Op::Call(Function::Values | Function::Unique, args) => args.first().map_or(LIST_MAX, length),
         Op::Call(function, _) if function::of(*function).is_none_or(|known| known.gives_one()) => 1,
-        Op::Attribute { many: false, .. } => 1,
+        Op::Attribute { many: false, .. } | Op::Item { many: false } => 1,
+        Op::Binary(Binary::Index, list, _) if matches!(list.op, Op::Attribute { .. } | Op::Roles) => 1,
+        Op::Binary(Binary::Index, ..) | Op::Item { .. } => LIST_MAX,
         Op::Attribute { .. } | Op::Part(..) | Op::Shared(_) | Op::Roles | Op::Result | Op::Call(..) => {
             LIST_MAX
         }
-        // Texts, numbers, conditions, and values of a list in a loop.
+        // Texts, numbers and conditions.
         _ => 1,
     }
 }

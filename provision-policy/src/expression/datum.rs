@@ -70,11 +70,11 @@ impl<'a> Datum<'a> {
         }
     }
 
-    /// The bytes of texts it had to copy.
+    /// The bytes it has of its own: texts that were copied, and places of values.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Text(Cow::Owned(text)) => text.len(),
-            Self::List(items) => items.iter().map(Self::weight).sum(),
+            Self::List(items) => items.iter().map(|item| size_of::<Self>() + item.weight()).sum(),
             _ => 0,
         }
     }

@@ -128,7 +128,7 @@ fn leaf<'a>(
         Op::Key => Datum::text(facts.identity.key.as_str()),
         Op::Source => Datum::text(facts.identity.source.as_str()),
         Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(role.as_str())).collect()),
-        Op::Item => locals.map_or(Datum::Null, |locals| locals.item.clone()),
+        Op::Item { .. } => locals.map_or(Datum::Null, |locals| locals.item.clone()),
         Op::Result => locals.map_or(Datum::Null, |locals| locals.result.clone()),
         // `null`; whatever has parts is not here.
         _ => Datum::Null,
@@ -147,12 +147,17 @@ fn negative(found: Datum<'_>) -> Found<'_> {
 }
 
 /// Whether the condition before `?` holds.
-fn chosen<'a>(condition: &'a Term, at: &mut dyn FnMut(&'a Term) -> Found<'a>) -> Result<bool, Failure> {
+fn chosen<'a>(condition: &'a Term, at: &mut impl FnMut(&'a Term) -> Found<'a>) -> Result<bool, Failure> {
     Ok(truth(&at(condition)?)? == Some(true))
 }
 
 /// `&&` and `||` with the deciding value; null is "not known" and decides nothing.
-fn both<'a>(decides: bool, a: &'a Term, b: &'a Term, at: &mut dyn FnMut(&'a Term) -> Found<'a>) -> Found<'a> {
+fn both<'a>(
+    decides: bool,
+    a: &'a Term,
+    b: &'a Term,
+    at: &mut impl FnMut(&'a Term) -> Found<'a>,
+) -> Found<'a> {
     let a = truth(&at(a)?)?;
     if a == Some(decides) {
         return Ok(Datum::Bool(decides));

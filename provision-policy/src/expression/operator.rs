@@ -3,6 +3,7 @@
 use cel::common::ast::{ComprehensionExpr, operators};
 use cel::parser::Expression as Parsed;
 
+use super::function::Function;
 use super::parse::{Lowered, Lowering, Variables};
 use super::shape::{Kind, Shape};
 use super::term::{Binary, Fold, Op};
@@ -146,7 +147,14 @@ impl Lowering<'_> {
         self.expect(&fold.iter_range, Kind::List, over.kind, "a loop");
         let (start, result) = self.lower(&fold.accu_init)?;
         let item = (fold.iter_var.clone(), over.one());
-        self.variables = Some(Variables { item, result: (fold.accu_var.clone(), result) });
+        // Values of an attribute are never lists, nor are parts of a text.
+        let plain = match &range.op {
+            Op::Attribute { .. } | Op::Roles => true,
+            Op::Call(function, _) => matches!(function, Function::Split | Function::Words),
+            _ => false,
+        };
+        let lists = !plain && matches!(item.1.kind, Kind::Any | Kind::List);
+        self.variables = Some(Variables { item, result: (fold.accu_var.clone(), result), lists });
         let go_on = self.lower(&fold.loop_cond);
         let step = self.lower(&fold.loop_step);
         if let (Some((_, step)), Some(variables)) = (&step, self.variables.as_mut()) {

@@ -124,6 +124,8 @@ pub(super) struct Lowering<'a> {
 pub(super) struct Variables {
     pub(super) item: (String, Shape),
     pub(super) result: (String, Shape),
+    /// The loop goes over values that may be lists.
+    pub(super) lists: bool,
 }
 
 /// A part that was read and what it is.
@@ -235,7 +237,7 @@ impl Lowering<'_> {
                         self.fault("P0026", element, "an account cannot stand in a list", "map it by itself");
                     }
                     shape.item = shape.item.or(one.kind);
-                    shape.item_absent = shape.item_absent.or(one.absent);
+                    shape.item_absent = shape.item_absent.or(one.absent).or(one.item_absent);
                 }
                 self.term(node, Op::List(items.into_iter().map(|(term, _)| term).collect()), shape)
             }
@@ -283,7 +285,7 @@ impl Lowering<'_> {
                 let variables = self.variables.clone()?;
                 if variables.item.0 == name {
                     let absent = variables.item.1.absent.and_then(|_| self.absent(node));
-                    (Op::Item, variables.item.1.unless(absent))
+                    (Op::Item { many: variables.lists }, variables.item.1.unless(absent))
                 } else {
                     (Op::Result, variables.result.1)
                 }

@@ -60,7 +60,7 @@ pub(crate) struct Shape {
     pub(crate) item: Kind,
     /// What makes it null for some people; `None` when it is there for everybody.
     pub(crate) absent: Option<Reading>,
-    /// Of a list: what makes one of its values null.
+    /// Of a list: what makes one of its values null, however deep it stands.
     pub(super) item_absent: Option<Reading>,
 }
 
@@ -91,10 +91,8 @@ impl Shape {
 
     /// What one value of it is when a loop goes over it.
     pub(super) fn one(self) -> Self {
-        match self.kind {
-            Kind::List => Self::of(self.item).unless(self.item_absent),
-            _ => Self::of(Kind::Any),
-        }
+        let kind = if self.kind == Kind::List { self.item } else { Kind::Any };
+        Self { kind, item: Kind::Any, absent: self.item_absent, item_absent: self.item_absent }
     }
 
     /// A value that is one of the two.

@@ -40,7 +40,10 @@ pub(crate) enum Op {
     Source,
     Roles,
     /// The value a loop is at.
-    Item,
+    Item {
+        /// It may be a list itself.
+        many: bool,
+    },
     /// What a loop has come to.
     Result,
     List(Vec<Term>),
