@@ -109,6 +109,10 @@ impl Lane<'_> {
             if let Some(edge) = self.uncertain_edge(&begun.step, &begun.entry).filter(|_| unknown) {
                 batch.changes.put(&edge)?;
             }
+            let doubtful = unknown && begun.link.as_ref().is_some_and(|link| is_doubtful(&begun.step, link));
+            if doubtful {
+                self.change_link(batch, begun, |link| doubt(&begun.step, link));
+            }
             if error.is_not_found() && !makes_link(&begun.step) && is_about_object(&begun.step.action) {
                 self.change_link(batch, begun, |link| link.missing = true);
             }
@@ -324,6 +328,23 @@ pub(super) fn is_referable(begun: &Begun) -> bool {
 /// Whether "not found" would mean that the object is gone.
 fn is_about_object(action: &Action) -> bool {
     matches!(action, Action::Update { .. } | Action::Rename { .. } | Action::Enable | Action::Disable)
+}
+
+/// Whether a step whose effect is not known leaves its link saying what may not be so: that the account is disabled,
+/// or that it was seen off and nothing was given back.
+pub(super) fn is_doubtful(step: &Step, link: &Link) -> bool {
+    step.action == Action::Enable || !step.offboarding && link.state == LinkState::Inactive
+}
+
+/// Makes the link say what is known: should the person leave again before a step of the return succeeds, what it may
+/// have given is taken away.
+pub(super) fn doubt(step: &Step, link: &mut Link) {
+    if step.action == Action::Enable {
+        link.enabled = None;
+    }
+    if link.state == LinkState::Inactive {
+        link.state = LinkState::Leaving;
+    }
 }
 
 /// What a finished step makes of the link; gives what the step wrote.
@@ -637,6 +658,27 @@ mod tests {
         );
         assert_eq!(fails(Action::Enable, lost()), (StepState::Failed, false, vec![]));
         assert_eq!(fails(add_member("staff"), lost()), (StepState::Failed, false, vec![Table::Membership]));
+    }
+
+    #[tokio::test]
+    async fn a_return_that_may_have_had_an_effect_does_not_leave_the_account_seen_off() {
+        let mut bench = Workbench::new().await;
+        bench.target.settings.retry.attempts_max = 1;
+        let fails = |action: Action, state: LinkState, effect: Effect| {
+            let mut begun = bench.begun(action);
+            begun.link = Some(Link { state, enabled: Some(false), ..bench.link() });
+            let (mut batch, mut entry) = (bench.batch(&begun), begun.entry.clone());
+            let error = Error::new(ErrorKind::Unavailable, "lost").with_effect(effect);
+            bench.lane().failed(&mut batch, &begun, &mut entry, &error).unwrap();
+            let touched = batch.touched.keys().filter_map(|key| batch.links.get(key));
+            touched.map(|(_, link)| (link.state, link.enabled)).collect::<Vec<_>>()
+        };
+        let (inactive, leaving) = (LinkState::Inactive, LinkState::Leaving);
+        assert_eq!(fails(Action::Enable, inactive, Effect::Unknown), [(leaving, None)]);
+        assert_eq!(fails(Action::Enable, LinkState::Active, Effect::Unknown), [(LinkState::Active, None)]);
+        assert_eq!(fails(add_member("staff"), inactive, Effect::Unknown), [(leaving, Some(false))]);
+        assert_eq!(fails(add_member("staff"), LinkState::Active, Effect::Unknown), []);
+        assert_eq!(fails(Action::Enable, inactive, Effect::None), []);
     }
 
     #[tokio::test]

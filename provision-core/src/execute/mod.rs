@@ -17,6 +17,7 @@ mod pacing;
 mod read_back;
 mod settle;
 mod skip;
+mod spending;
 mod stranded;
 mod unit;
 mod wave;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ending::{doubt, is_doubtful};
 use super::lane::{Entries, Lane};
 use super::order::Order;
 use super::settle::Batch;
-use super::wave::expect_entry;
+use super::wave::{expect_entry, link_key};
 use super::{JournalEntry, StepState};
 use crate::audit::AuditEntry;
 use crate::error::Result;
+use crate::model::Link;
 use crate::plan::{Action, Step};
-use crate::store::{Changes, Commit};
+use crate::store::{self, Changes, Commit, Stored};
 
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
@@ -38,6 +40,7 @@ impl Lane<'_> {
                 ended: steps.len() as u64,
                 failed: steps.len() as u64,
             };
+            let mut doubted = BTreeMap::new();
             for (step, why) in steps {
                 let known = entries.get(&step.id);
                 let entry = JournalEntry {
@@ -58,6 +61,7 @@ impl Lane<'_> {
                 };
                 if let Some(edge) = known.and_then(|known| self.uncertain_edge(step, &known.value)) {
                     batch.changes.put(&edge)?;
+                    doubted.insert(link_key(step), step.clone());
                 }
                 match known {
                     Some(known) => expect_entry(&mut batch.changes, &entry, known.version)?,
@@ -80,9 +84,27 @@ impl Lane<'_> {
                 audit.note = why.clone();
                 batch.changes.append.push(audit.append()?);
             }
+            self.doubt_links(&mut batch.changes, &doubted).await?;
             self.mark(&mut batch).await?;
             if self.engine.store().commit(batch.changes).await? == Commit::Committed {
                 self.progress.ended(batch.ended, batch.failed);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Lane<'_> {
+    /// An edge that may be there keeps an account from counting as seen off.
+    async fn doubt_links(&self, changes: &mut Changes, doubted: &BTreeMap<String, Arc<Order>>) -> Result<()> {
+        let keys: Vec<String> = doubted.keys().cloned().collect();
+        let links = store::get_many::<Link>(self.engine.store(), &self.engine.realm, &keys).await?;
+        for (step, link) in doubted.values().zip(links) {
+            let Some(Stored { version, value: mut link }) = link else { continue };
+            if is_doubtful(step, &link) {
+                doubt(step, &mut link);
+                link.revision += 1;
+                changes.replace(version, &link)?;
             }
         }
         Ok(())

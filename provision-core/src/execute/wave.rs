@@ -2,7 +2,7 @@
 //! as they come.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,10 @@ use super::company::{Company, Stage};
 use super::lane::{AHEAD, Entries, Lane, Ready};
 use super::order::Order;
 use super::{Ended, JournalEntry, StepState, Unit};
-use crate::engine::hour_of;
 use crate::error::{ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, LinkId, StepId, Tag, TargetName};
 use crate::model::{ConfiguredTarget, Identity, Link, Subject};
-use crate::plan::{Action, BudgetKind, Spending, Step};
+use crate::plan::{Action, Step};
 use crate::planted::{self, Defect};
 use crate::store::{self, Changes, Commit, Expect, Record, Row, Stored, Table};
 use crate::value::Timestamp;
@@ -45,6 +44,8 @@ pub(super) struct Begun {
     pub(super) after_unknown: bool,
     /// Until then a lookup may not show what the attempt before made: its worker is gone, and nobody has waited yet.
     pub(super) shown_at: Option<Timestamp>,
+    /// When the attempt before began.
+    pub(super) begun_before: Option<Timestamp>,
     /// A ticket to ask with, if the target is still working.
     pub(super) ticket: Option<String>,
     /// The step may not be sent any more, and why: an attempt before may have had an effect, so that it is only
@@ -66,14 +67,6 @@ struct Checked {
     stale: Vec<(Arc<Order>, String)>,
     /// What was looked at is still so when the intents are written; the links of creates are written with them.
     changes: Changes,
-}
-
-/// What was spent of some kinds on a target in one hour, with the versions to write over.
-pub(super) struct Buckets {
-    hour: i64,
-    present: BTreeMap<BudgetKind, Option<Stored<Spending>>>,
-    /// Those of the hours beside it are as they were: others may count there, when the hour turns or by their clocks.
-    beside: Vec<Expect>,
 }
 
 impl Lane<'_> {
@@ -160,11 +153,11 @@ impl Lane<'_> {
     async fn begin(&self, steps: &[Ready], entries: &Entries) -> Result<Vec<Begun>> {
         let mut entries = Cow::Borrowed(entries);
         for _ in 0..TRIES_MAX {
-            let Checked { begun, stale, mut changes } = self.check(steps, &entries).await?;
+            let Checked { mut begun, stale, mut changes } = self.check(steps, &entries).await?;
             if !stale.is_empty() {
                 self.skip(&stale, &entries, true).await?;
             }
-            if let Some(why) = self.reserve(&mut changes, &begun).await? {
+            if let Some(why) = self.reserve(&mut changes, &mut begun).await? {
                 let (stop, go): (Vec<Begun>, Vec<Begun>) =
                     begun.into_iter().partition(|begun| !begun.is_open() && !begun.step.budgets.is_empty());
                 let stop: Vec<(Arc<Order>, String)> =
@@ -174,6 +167,10 @@ impl Lane<'_> {
                 let go: Vec<Ready> =
                     steps.iter().filter(|ready| go.contains(&ready.step.id)).cloned().collect();
                 return Box::pin(self.begin(&go, &entries)).await;
+            }
+            let (begun, spent) = split_unresolvable(begun);
+            if !spent.is_empty() {
+                self.skip(&spent, &entries, true).await?;
             }
             if begun.is_empty() {
                 return Ok(begun);
@@ -401,96 +398,10 @@ impl Lane<'_> {
             link_version: None,
             after_unknown,
             shown_at,
+            begun_before: known.map(|known| known.started_at),
             ticket,
             resolve_only: None,
         })
-    }
-
-    /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
-    /// except for plans that a person approved whole.
-    async fn reserve(&self, changes: &mut Changes, begun: &[Begun]) -> Result<Option<String>> {
-        let mut spends: BTreeMap<BudgetKind, u64> = BTreeMap::new();
-        // An attempt before that may have had an effect is paid for.
-        for kind in begun.iter().filter(|begun| !begun.is_open()).flat_map(|begun| &begun.step.budgets) {
-            *spends.entry(*kind).or_default() += 1;
-        }
-        if spends.is_empty() {
-            return Ok(None);
-        }
-        // Read before what is left of the budget: whoever spends in between makes this commit fail.
-        let buckets = self.buckets(spends.keys().copied()).await?;
-        if !self.approved {
-            let target = self.engine.target(&self.target.settings.name).await?.value;
-            let allowance = self.engine.allowance(&target, self.engine.now()).await?;
-            for (kind, wanted) in &spends {
-                if *wanted > allowance.left(*kind) {
-                    return Ok(Some(format!(
-                        "the budget `{}` is spent since the plan was made: plan again",
-                        kind.as_str()
-                    )));
-                }
-            }
-        }
-        // Planted: counted when it is done.
-        if !planted::is(Defect::BudgetCountedAfterWrite) {
-            changes.expect.extend(buckets.beside.iter().cloned());
-            self.spend(changes, buckets, &spends, true)?;
-        }
-        Ok(None)
-    }
-
-    /// The buckets of the present hour, as they are now.
-    pub(super) async fn buckets(&self, kinds: impl Iterator<Item = BudgetKind>) -> Result<Buckets> {
-        let hour = hour_of(self.engine.now());
-        let target = &self.target.settings.name;
-        let kinds: Vec<BudgetKind> = kinds.collect();
-        let key = |(kind, hour): (&BudgetKind, i64)| Spending::row_key(target, *kind, hour);
-        let keys: Vec<String> =
-            kinds.iter().flat_map(|kind| [hour, hour - 1, hour + 1].map(|hour| key((kind, hour)))).collect();
-        let found = store::get_many::<Spending>(self.engine.store(), &self.engine.realm, &keys).await?;
-        let mut buckets = Buckets { hour, present: BTreeMap::new(), beside: Vec::new() };
-        let mut rows = keys.into_iter().zip(found);
-        for kind in kinds {
-            buckets.present.insert(kind, rows.next().and_then(|(_, present)| present));
-            buckets.beside.extend(rows.by_ref().take(2).map(|(key, beside)| match beside {
-                Some(Stored { version, .. }) => Expect::Version { table: Spending::TABLE, key, version },
-                None => Expect::Absent { table: Spending::TABLE, key },
-            }));
-        }
-        Ok(buckets)
-    }
-
-    /// Adds to (or takes back from) the buckets of the present hour.
-    pub(super) fn spend(
-        &self,
-        changes: &mut Changes,
-        buckets: Buckets,
-        amounts: &BTreeMap<BudgetKind, u64>,
-        add: bool,
-    ) -> Result<()> {
-        for (kind, known) in buckets.present {
-            let amount = amounts.get(&kind).copied().unwrap_or(0);
-            let (version, mut spending) = match known {
-                Some(Stored { version, value }) => (Some(version), value),
-                None => {
-                    let (realm, target) = (self.engine.realm.clone(), self.target.settings.name.clone());
-                    (None, Spending { realm, target, kind, hour: buckets.hour, spent: 0, approved: 0 })
-                }
-            };
-            let approved = if self.approved { amount } else { 0 };
-            if add {
-                spending.spent += amount;
-                spending.approved += approved;
-            } else {
-                spending.spent = spending.spent.saturating_sub(amount);
-                spending.approved = spending.approved.saturating_sub(approved);
-            }
-            match version {
-                Some(version) => changes.replace(version, &spending)?,
-                None => changes.insert(&spending)?,
-            }
-        }
-        Ok(())
     }
 
     /// How long after a write a read may not show it yet.
@@ -527,6 +438,18 @@ fn identity_version(row: &Row) -> Result<u64> {
         version: u64,
     }
     store::decode_part::<Versioned>(Identity::TABLE, row).map(|identity| identity.version)
+}
+
+/// Steps that may only be found out about and cannot be: they are left, with why.
+fn split_unresolvable(begun: Vec<Begun>) -> (Vec<Begun>, Vec<(Arc<Order>, String)>) {
+    let (mut go, mut left) = (Vec::with_capacity(begun.len()), Vec::new());
+    for begun in begun {
+        match &begun.resolve_only {
+            Some(why) if !can_resolve(&begun.step.action) => left.push((begun.step, why.clone())),
+            _ => go.push(begun),
+        }
+    }
+    (go, left)
 }
 
 /// Whether it can be found out what became of an attempt, other than by sending again. An edge is kept as uncertain and
@@ -716,45 +639,6 @@ mod tests {
             assert_eq!((put, version), (None, Some(3)));
         }
         assert_eq!(claim(Action::Enable, None, None, None), (vec![absent], None, None));
-    }
-
-    #[tokio::test]
-    async fn spending_is_added_in_its_hour_and_given_back() {
-        let mut bench = Workbench::new().await;
-        bench.header.expires_at = now();
-        let spent = |approved: bool, add: bool, known: Option<(u64, u64)>| {
-            let mut lane = bench.lane();
-            lane.approved = approved;
-            let kind = BudgetKind::Disable;
-            let row = known.map(|(spent, approved)| {
-                let (realm, target) = (bench.engine.realm().clone(), "directory".into());
-                let value = Spending { realm, target, kind, hour: 7, spent, approved };
-                Stored { version: 2, value }
-            });
-            let buckets = Buckets { hour: 7, present: [(kind, row)].into(), beside: Vec::new() };
-            let mut changes = Changes::in_realm(bench.engine.realm());
-            lane.spend(&mut changes, buckets, &[(kind, 3)].into(), add).unwrap();
-            let row: Spending = serde_json::from_str(&changes.put[0].body).unwrap();
-            assert_eq!((row.hour, row.kind), (7, kind));
-            (row.spent, row.approved)
-        };
-        assert_eq!(spent(false, true, None), (3, 0));
-        assert_eq!(spent(false, true, Some((4, 1))), (7, 1));
-        assert_eq!(spent(true, true, Some((4, 1))), (7, 4));
-        assert_eq!(spent(false, false, Some((4, 4))), (1, 4));
-        assert_eq!(spent(true, false, Some((4, 4))), (1, 1));
-        assert_eq!(spent(false, false, Some((2, 0))), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn spending_expects_the_hours_beside_to_be_as_they_were() {
-        let bench = Workbench::new().await;
-        let kind = BudgetKind::Disable;
-        let buckets = bench.lane().buckets([kind].into_iter()).await.unwrap();
-        let hour = hour_of(now());
-        let beside = [hour - 1, hour + 1].map(|hour| Spending::row_key(&"directory".into(), kind, hour));
-        assert_eq!(buckets.beside, beside.map(|key| Expect::Absent { table: Spending::TABLE, key }));
-        assert_eq!((buckets.hour, buckets.present.len()), (hour, 1));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Workbench {
             after_unknown: false,
             shown_at: None,
             ticket: None,
+            begun_before: None,
             resolve_only: None,
         }
     }

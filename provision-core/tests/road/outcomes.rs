@@ -396,3 +396,36 @@ async fn a_target_that_refuses_our_credentials_is_left_alone_for_six_hours() {
     let told = world.audit().await.into_iter().filter(|entry| entry.event == "target.quarantined");
     assert_eq!(told.map(|entry| entry.plan).collect::<Vec<_>>(), [Some(plan.id)]);
 }
+
+#[tokio::test]
+async fn what_a_return_may_have_given_is_taken_away_when_the_person_leaves_again_at_once() {
+    let world = Setup { settings: generous(), ..Setup::default() }.build().await;
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    world.feed(&[jane.clone()]).await;
+    world.onboard().await;
+    world.converge(2).await;
+    jane.status = Status::Terminated;
+    world.feed(&[jane.clone()]).await;
+    world.converge(2).await;
+    assert_eq!(world.accounts()["1"].3, 0, "in no group");
+    // Back: the account cannot be enabled, and the answer to the membership is lost.
+    jane.status = Status::Active;
+    world.feed(&[jane.clone()]).await;
+    let rules = vec![
+        FaultRule::always(Operation::Lifecycle, Fault::Refuse),
+        FaultRule::always(Operation::Membership, Fault::LoseResponse),
+    ];
+    world.directory.set_faults(Faults { seed: 0, rules });
+    let plan = world.plan(Scope::Changed).await;
+    let hasty = ApplyOptions { patience: Duration::ZERO };
+    world.engine.apply(&world.actor, plan.id, &hasty, &Progress::new()).await.unwrap();
+    assert_eq!(world.accounts()["1"].3, 1, "and it was given");
+    world.directory.set_faults(Faults::default());
+    jane.status = Status::Terminated;
+    world.feed(&[jane]).await;
+    world.later(Duration::from_secs(600));
+    world.apply(plan.id).await;
+    world.converge(3).await;
+    let (_, enabled, _, groups) = world.accounts().remove("1").unwrap();
+    assert_eq!((enabled, groups), (Some(false), 0));
+}
