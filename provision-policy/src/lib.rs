@@ -32,6 +32,10 @@
 //! The format is specified in `docs/spec/bundle.md`; `docs/guide/policy.md` introduces it. Expressions have the
 //! syntax of CEL; no type of the `cel` crate is part of the interface.
 
+// Tests of the inside share the generators of those of the outside.
+#[cfg(test)]
+extern crate self as provision_policy;
+
 mod bundle;
 mod document;
 mod evaluation;

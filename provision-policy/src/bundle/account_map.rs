@@ -46,7 +46,7 @@ pub(crate) enum WhenNull {
     /// Refuses the account.
     Refuse,
     /// Uses another value.
-    Default(Expression),
+    Default(Box<Expression>),
 }
 
 impl AccountMap {
@@ -246,7 +246,7 @@ fn when_null(reader: &mut Reader<'_>, node: &Node, path: &str, known: &Vocabular
     if let Data::Map(_) = &node.data {
         let fields = reader.fields(node, path, &["default"]);
         let default = reader.required(&fields, "default")?;
-        return expression(reader, default, path, known, Kind::Any).map(WhenNull::Default);
+        return expression(reader, default, path, known, Kind::Any).map(Box::new).map(WhenNull::Default);
     }
     let word = reader.word(node, path, &[("clear", 0), ("keep", 1), ("refuse", 2)])?;
     Some(match word {

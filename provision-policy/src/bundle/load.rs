@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::NamespaceName;
 
-use super::input::{ATTRIBUTES, expression, null};
+use super::input::{self, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
 use super::{Content, account_map, namespace, rule};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
-use crate::expression::{Expression, Kind, Vocabulary};
+use crate::expression::{Expression, Kind, STACK, Shape, Vocabulary};
 
-/// The stack of the loading thread: the expression parser recurses.
-const STACK: usize = 64 * 1024 * 1024;
 /// Keys of a bundle.
 const KEYS: &[&str] = &[
     "bundle",
@@ -177,12 +175,13 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         reader.text(node, "description");
     }
     let locale = fields.get("locale").and_then(|node| reader.text(node, "locale")).map(str::to_owned);
-    let inputs = fields.get("inputs").map(|node| reader.texts(node, "inputs")).unwrap_or_default();
+    let inputs = fields.get("inputs").map(|node| input::inputs(reader, node)).unwrap_or_default();
     let mut vocabulary = Vocabulary::default();
-    vocabulary.attributes.extend(ATTRIBUTES.iter().map(|name| (*name).to_owned()));
+    vocabulary.attributes.extend(input::built_in());
     vocabulary.attributes.extend(inputs);
     let lookups = lookups(reader, &fields, &mut places);
-    vocabulary.lookups = lookups.keys().cloned().collect();
+    let defaults = lookups.iter().map(|(name, lookup)| (name.clone(), lookup.default.is_some()));
+    vocabulary.lookups = defaults.collect();
     let shared = values(reader, &fields, &mut vocabulary, &mut places);
     let mut namespaces = namespace::read(reader, &fields, &mut places);
     let names: BTreeSet<NamespaceName> = namespaces.keys().cloned().collect();
@@ -210,6 +209,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         reserved: reserved(reader, &fields),
         lookups,
         shared,
+        inputs: vocabulary.attributes.into_keys().map(Into::into).collect(),
         namespaces: namespaces.into_values().collect(),
         roles,
         rules,
@@ -257,6 +257,7 @@ fn values(
         let path = format!("values.{name}");
         // A faulty one still takes its number, so that those who use it are not reported as well.
         let found = expression(reader, node, &path, vocabulary, Kind::Any);
+        let faulty = found.is_none();
         let mut found = found.or_else(null);
         if let Some(expression) = found.as_mut() {
             let used: Vec<_> = expression.reads.shared.iter().copied().collect();
@@ -265,9 +266,10 @@ fn values(
                 expression.reads.extend(&reads);
             }
         }
+        let shape = found.as_ref().filter(|_| !faulty).map_or(Shape::of(Kind::Any), |found| found.shape);
         shared.extend(found);
         places.insert(path, key.place);
-        vocabulary.shared.insert(name.to_owned(), shared.len().saturating_sub(1));
+        vocabulary.shared.insert(name.to_owned(), (shared.len().saturating_sub(1), shape));
     }
     shared
 }

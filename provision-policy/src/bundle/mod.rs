@@ -16,6 +16,7 @@ use std::sync::Arc;
 use provision_core::diagnostic::{Diagnostic, Span};
 use provision_core::id::{ClassName, PolicyRef, TargetName};
 use provision_core::policy::Namespace;
+use provision_core::value::{AttrName, Attributes, Slot};
 
 pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
@@ -43,6 +44,8 @@ pub(crate) struct Content {
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
+    /// The attributes that expressions may read, in order: the number of each is that of its slot.
+    pub(crate) inputs: Vec<AttrName>,
     /// Expressions shared by name, in the order written: each reads only those before it.
     pub(crate) shared: Vec<Expression>,
     pub(crate) namespaces: Vec<Namespace>,
@@ -101,6 +104,17 @@ impl Content {
     /// Some expression reads `today`.
     pub(crate) fn reads_today(&self) -> bool {
         self.reads_today
+    }
+
+    /// The values of an identity by the numbers of their slots.
+    pub(crate) fn slots<'a>(&self, attributes: &'a Attributes) -> Vec<Option<&'a Slot>> {
+        // Both are sorted: one walk finds all.
+        let mut given = attributes.iter().peekable();
+        let mut find = |wanted: &AttrName| {
+            while given.next_if(|(name, _)| *name < wanted).is_some() {}
+            given.next_if(|(name, _)| *name == wanted).map(|(_, slot)| slot)
+        };
+        self.inputs.iter().map(&mut find).collect()
     }
 
     /// Where the thing with this id is written, for diagnostics.

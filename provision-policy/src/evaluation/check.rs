@@ -8,7 +8,7 @@ use provision_core::schema::{AttributeSchema, AttributeType, Mutability, ObjectC
 
 use crate::bundle::{AccountMap, Content, RoleGrant};
 use crate::document::suggestion;
-use crate::expression::Kind;
+use crate::expression::{Kind, Shape};
 
 struct Checker<'a> {
     content: &'a Content,
@@ -84,7 +84,7 @@ impl Checker<'_> {
                     format!("names of up to {longest} characters do not fit: `{known}` takes {limit}");
                 self.error("P0046", id, summary, "lower `max`".to_owned());
             }
-            self.fits(id, known, schema, Kind::Text);
+            self.fits(id, known, schema, Shape::of(Kind::Text));
         }
         for (attribute, mappings) in &map.attributes {
             let id = format!("{}.attributes.{}", map.id, attribute.as_str());
@@ -92,7 +92,7 @@ impl Checker<'_> {
             mapped.push(known);
             for mapping in mappings {
                 let id = mapping.id.as_str();
-                self.fits(id, known, schema, mapping.value.kind);
+                self.fits(id, known, schema, mapping.value.shape);
                 let size = mapping.value.constant().map_or(0, |text| text.chars().count());
                 if let Some(limit) = schema.length_max.filter(|limit| size > *limit as usize) {
                     let summary =
@@ -164,23 +164,28 @@ impl Checker<'_> {
         Some((known.as_str(), schema))
     }
 
-    fn fits(&mut self, id: &str, name: &str, schema: &AttributeSchema, kind: Kind) {
+    fn fits(&mut self, id: &str, name: &str, schema: &AttributeSchema, shape: Shape) {
         use AttributeType::{Bool, Bytes, Date, Int, Record, Reference, Text, Time};
-        let fits = match kind {
+        let one = |kind: Kind| match kind {
             Kind::Any | Kind::Null => true,
-            Kind::List => schema.multi,
+            Kind::List => false,
             Kind::Text => !matches!(schema.kind, Bytes | Record | Reference),
             Kind::Bool => matches!(schema.kind, Bool | Text),
             Kind::Int => matches!(schema.kind, Int | Text),
             Kind::Date => matches!(schema.kind, Date | Text | Time),
+            Kind::Time => matches!(schema.kind, Time | Text),
             Kind::Account => matches!(schema.kind, Reference | Text),
+        };
+        let fits = match shape.kind {
+            Kind::List => schema.multi && one(shape.item),
+            kind => one(kind),
         };
         if fits {
             return;
         }
         let many = if schema.multi { "values" } else { "one value" };
         let wanted = format!("{many} of type {:?}", schema.kind).to_lowercase();
-        let summary = format!("`{name}` takes {wanted}, the mapping gives {}", kind.name());
+        let summary = format!("`{name}` takes {wanted}, the mapping gives {}", shape.describe());
         self.error("P0045", id, summary, "correct the mapping".to_owned());
     }
 }

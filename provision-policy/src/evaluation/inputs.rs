@@ -58,6 +58,9 @@ pub(super) fn hash(
     if reads.roles {
         facts.roles.iter().for_each(|role| add("role", role));
     }
+    if reads.zone {
+        add("zone", facts.identity.zone.as_str());
+    }
     if reads.locale {
         add("locale", facts.locale.unwrap_or_default());
     }

@@ -68,11 +68,12 @@ fn identity_change(input: &PolicyInput<'_>) -> Option<Timestamp> {
 }
 
 /// The facts of one identity, with the shared values evaluated once.
-fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<'a> {
+pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<'a> {
     let attributes = &input.identity.attributes;
     let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
     let mut facts = Facts {
         identity: input.identity,
+        slots: content.slots(attributes),
         lifecycle: input.lifecycle,
         today: input.now.date_in(&input.identity.zone).ok(),
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),

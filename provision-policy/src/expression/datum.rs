@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use provision_core::policy::RefusalReason;
-use provision_core::value::{Date, Slot, Value};
+use provision_core::value::{Date, Slot, Timestamp, Value};
 
 /// A value while an expression is evaluated; borrowed from the identity or the bundle where possible.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,9 @@ pub(crate) enum Datum<'a> {
     Int(i64),
     Text(Cow<'a, str>),
     Date(Date),
+    Time(Timestamp),
     List(Vec<Datum<'a>>),
-    /// A value that expressions pass on as it is: instants, octets, references, structured values.
+    /// A value that expressions pass on as it is: octets, references, structured values.
     Whole(&'a Value),
     /// The account of the identity with this key.
     AccountOf(String),
@@ -31,6 +32,7 @@ impl<'a> Datum<'a> {
             Value::Int(value) => Self::Int(*value),
             Value::Text(value) => Self::text(value.as_str()),
             Value::Date(value) => Self::Date(*value),
+            Value::Time(value) => Self::Time(*value),
             other => Self::Whole(other),
         }
     }
@@ -61,9 +63,19 @@ impl<'a> Datum<'a> {
             Self::Int(_) => "a number",
             Self::Text(_) => "text",
             Self::Date(_) => "a date",
+            Self::Time(_) => "an instant",
             Self::List(_) => "a list",
             Self::Whole(_) => "a structured value",
             Self::AccountOf(_) => "a reference to an account",
+        }
+    }
+
+    /// The bytes it has of its own: texts that were copied, and places of values.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Text(Cow::Owned(text)) => text.len(),
+            Self::List(items) => items.iter().map(|item| size_of::<Self>() + item.weight()).sum(),
+            _ => 0,
         }
     }
 
@@ -80,6 +92,7 @@ impl<'a> Datum<'a> {
             Self::Int(value) => vec![Value::Int(value)],
             Self::Text(text) => vec![Value::text(text)],
             Self::Date(value) => vec![Value::Date(value)],
+            Self::Time(value) => vec![Value::Time(value)],
             Self::Whole(value) => vec![value.clone()],
             Self::List(items) => {
                 let mut values: Vec<Value> = Vec::with_capacity(items.len());

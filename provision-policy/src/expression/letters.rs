@@ -101,6 +101,77 @@ pub(crate) fn right(text: &str, count: usize) -> &str {
     text.get(start..).unwrap_or(text)
 }
 
+/// What follows the first `count` characters as a reader counts them.
+pub(crate) fn after(text: &str, count: usize) -> &str {
+    text.get(left(text, count).len()..).unwrap_or_default()
+}
+
+/// As many whole characters, as a reader sees them, as fit into `count` bytes of UTF-8.
+pub(super) fn left_bytes(text: &str, count: usize) -> &str {
+    let fits = |(at, part): &(usize, &str)| at + part.len() <= count;
+    let end = text.grapheme_indices(true).take_while(fits).last().map_or(0, |(at, part)| at + part.len());
+    text.get(..end).unwrap_or_default()
+}
+
+/// Characters as a reader counts them.
+pub(super) fn length(text: &str) -> usize {
+    text.graphemes(true).count()
+}
+
+/// The characters before the first `part`, as a reader counts them; `None` when it is not in the text.
+pub(super) fn index_of(text: &str, part: &str) -> Option<usize> {
+    text.split_once(part).map(|(before, _)| length(before))
+}
+
+/// The characters before the last `part`.
+pub(super) fn last_index_of(text: &str, part: &str) -> Option<usize> {
+    text.rsplit_once(part).map(|(before, _)| length(before))
+}
+
+/// True when a language writes i with a dot also as a capital.
+fn dotted(locale: Option<&str>) -> bool {
+    let language = locale.and_then(|locale| locale.split(['-', '_']).next()).unwrap_or_default();
+    language.eq_ignore_ascii_case("tr") || language.eq_ignore_ascii_case("az")
+}
+
+/// In lower case, by the rules of a locale.
+pub(super) fn lower(text: &str, locale: Option<&str>) -> String {
+    match dotted(locale) {
+        true => text.replace('I', "ı").replace('İ', "i").to_lowercase(),
+        false => text.to_lowercase(),
+    }
+}
+
+/// In upper case, by the rules of a locale.
+pub(super) fn upper(text: &str, locale: Option<&str>) -> String {
+    match dotted(locale) {
+        true => text.replace('i', "İ").to_uppercase(),
+        false => text.to_uppercase(),
+    }
+}
+
+/// A form that is the same for texts that differ by case only: `STRASSE` and `Straße`.
+pub(super) fn fold(text: &str) -> String {
+    let unified = text.nfc().flat_map(|c| if c == 'ı' { vec![c] } else { c.to_uppercase().collect() });
+    unified.flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// Each word with a capital first and small letters after it; words end at characters of `between`.
+pub(super) fn title_case(text: &str, between: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| between.contains(c)) {
+        let first = left(piece, 1);
+        out.push_str(&first.to_uppercase());
+        out.push_str(&after(piece, 1).to_lowercase());
+    }
+    out
+}
+
+/// Without accents and other marks that can be taken off a letter; ø and ł are letters of their own and stay.
+pub(super) fn without_marks(text: &str) -> String {
+    text.nfd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)).nfc().collect()
+}
+
 /// `value` escaped as an attribute value of a distinguished name (RFC 4514, section 2.4).
 pub(crate) fn rdn(value: &str) -> String {
     let mut out = String::with_capacity(value.len());

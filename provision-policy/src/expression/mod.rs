@@ -3,6 +3,10 @@
 //! The parser is the `cel` crate's; everything behind it is ours. A parsed expression holds no name that is not
 //! known, ends on every input, and needs no more stack than its limited nesting allows.
 
+mod apply;
+mod calendar;
+mod call;
+mod cost;
 mod datum;
 mod evaluate;
 mod fold;
@@ -10,7 +14,14 @@ pub(crate) mod function;
 pub(crate) mod letters;
 mod operator;
 mod parse;
+mod pattern;
+mod presence;
 mod scan;
+mod shape;
+#[cfg(test)]
+mod soundness;
+#[cfg(test)]
+mod stack;
 mod term;
 
 use std::collections::BTreeSet;
@@ -19,9 +30,10 @@ use provision_core::value::AttrName;
 
 pub(crate) use datum::{Datum, Failure, Trouble};
 pub(crate) use evaluate::{Facts, Traced, evaluate};
-pub(crate) use function::Kind;
-pub(crate) use parse::{Vocabulary, parse};
+pub(crate) use parse::{Fault, Vocabulary, parse};
+pub(crate) use shape::{Kind, Shape};
 
+use function::Function;
 use term::{Op, Term};
 
 /// A parsed expression.
@@ -31,6 +43,8 @@ pub(crate) struct Expression {
     pub(crate) text: String,
     /// What it gives, as far as that is known.
     pub(crate) kind: Kind,
+    /// The same with the kind of a list's values, and whether it may be null.
+    pub(crate) shape: Shape,
     /// What it reads.
     pub(crate) reads: Reads,
     term: Term,
@@ -57,9 +71,20 @@ pub(crate) struct Reads {
     pub(crate) roles: bool,
     /// The person's locale, by way of `ascii`.
     pub(crate) locale: bool,
+    /// The person's time zone, by way of dates of instants.
+    pub(crate) zone: bool,
 }
 
+/// The stack an expression is parsed on: the parser recurses. A test proves that a quarter of it is enough at the
+/// limits of the scanner, in a debug build.
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
+
 impl Expression {
+    /// The fault of a condition that some people have no answer to.
+    pub(crate) fn undecided(&self) -> Option<Fault> {
+        self.shape.absent.map(|reading| parse::undecided(&self.text, reading))
+    }
+
     /// What it reads, itself and through the shared values.
     pub(crate) fn reads_all(&self, shared: &[Self]) -> Reads {
         let mut reads = self.reads.clone();
@@ -82,7 +107,7 @@ impl Reads {
     fn of(term: &Term) -> Self {
         let mut reads = Self::default();
         term.walk(&mut |part| match &part.op {
-            Op::Attribute(name) => {
+            Op::Attribute { name, .. } => {
                 reads.attributes.insert(AttrName::new(name));
             }
             Op::Name(name) => {
@@ -95,12 +120,13 @@ impl Reads {
             Op::Today => reads.today = true,
             Op::Key | Op::Source => reads.key = true,
             Op::Roles => reads.roles = true,
-            Op::Call(function::Function::Ascii, _) => reads.locale = true,
-            Op::Call(function::Function::Lookup, args) => {
+            Op::Call(Function::Ascii, args) if args.len() == 1 => reads.locale = true,
+            Op::Call(Function::Lookup, args) => {
                 if let Some(Op::Text(name)) = args.first().map(|term| &term.op) {
                     reads.lookups.insert(name.clone());
                 }
             }
+            Op::Call(function, _) if calendar::in_zone(*function) => reads.zone = true,
             _ => {}
         });
         reads
@@ -117,5 +143,49 @@ impl Reads {
         self.key |= other.key;
         self.roles |= other.roles;
         self.locale |= other.locale;
+        self.zone |= other.zone;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an expression reads, of an account with the name `login` and the shared value `family`.
+    fn reads(text: &str) -> Reads {
+        let mut known = Vocabulary { roles: true, ..Vocabulary::default() };
+        for name in ["title", "emails", "level"] {
+            known.attributes.insert(name.to_owned(), Shape::of(Kind::Any));
+        }
+        known.lookups.insert("floor".to_owned(), false);
+        known.names.insert("login".to_owned());
+        let family = parse::parse("user.title", &known).map_err(|faults| format!("{faults:?}"));
+        let family = family.unwrap_or_else(|faults| unreachable!("{faults}"));
+        known.shared.insert("family".to_owned(), (0, family.shape));
+        match parse(text, &known) {
+            Ok(expression) => {
+                assert_eq!(expression.reads.shared.is_empty(), !text.contains("value."));
+                expression.reads_all(&[family])
+            }
+            Err(faults) => unreachable!("{faults:?}"),
+        }
+    }
+
+    #[test]
+    fn an_expression_tells_all_it_depends_on() {
+        let attributes = |text| reads(text).attributes.iter().map(AttrName::to_string).collect::<Vec<_>>();
+        assert_eq!(attributes("user.emails.exists(e, e == string(user.level))"), ["emails", "level"]);
+        assert_eq!(attributes("has(user.title) ? 1 : 2"), ["title"]);
+        assert_eq!(attributes("lower(value.family)"), ["title"], "through the shared value");
+        assert_eq!(attributes("user.title.matches(\"a\") && [user.level][0] > 1"), ["level", "title"]);
+        assert!(reads("lookup(\"floor\", key)").lookups.contains("floor") && reads("key").key);
+        assert!(reads("name.login + source").names.contains("login") && reads("source").key);
+        assert!(reads("year(today) > 1").today && !reads("year(\"2026-01-01\") > 1").today);
+        assert!(reads("roles").roles && reads("lifecycle").lifecycle);
+        assert!(reads("ascii(key)").locale && !reads("ascii(key, \"de\")").locale);
+        for zoned in ["start_of(today)", "end_of(today)", "format_instant(key, \"%H\")", "date(key)"] {
+            assert!(reads(zoned).zone, "{zoned}");
+        }
+        assert!(!reads("date_in(key, \"UTC\")").zone && !reads("plus_seconds(key, 1)").zone);
     }
 }

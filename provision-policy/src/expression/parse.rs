@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cel::common::ast::{Expr, LiteralValue, SourceInfo};
+use cel::common::ast::{Expr, LiteralValue, SelectExpr, SourceInfo};
 use cel::parser::Expression as Parsed;
 
-use super::function::{self, Function, Kind};
+use super::cost::{STEPS_MAX, dearest, steps};
+use super::presence::{path, proves};
 use super::scan::scan;
+use super::shape::{Kind, Reading, Shape};
 use super::term::{Op, Term};
 use super::{Expression, Reads};
 use crate::document::suggestion;
@@ -14,12 +16,12 @@ use crate::document::suggestion;
 /// What an expression may name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vocabulary {
-    /// Attributes of identities.
-    pub(crate) attributes: BTreeSet<String>,
-    /// Lookups.
-    pub(crate) lookups: BTreeSet<String>,
-    /// Shared values and their numbers.
-    pub(crate) shared: BTreeMap<String, usize>,
+    /// Attributes of identities, and what is known of their values.
+    pub(crate) attributes: BTreeMap<String, Shape>,
+    /// Lookups, and whether they have a default.
+    pub(crate) lookups: BTreeMap<String, bool>,
+    /// Shared values: their numbers and what they give.
+    pub(crate) shared: BTreeMap<String, (usize, Shape)>,
     /// Generated names of the account; none outside of an account.
     pub(crate) names: BTreeSet<String>,
     /// `roles` is known already here.
@@ -45,11 +47,24 @@ pub(crate) fn parse(text: &str, known: &Vocabulary) -> Result<Expression, Vec<Fa
     let (parsed, source) = cel::parser::Parser::default()
         .parse_with_source_info(text)
         .map_err(|errors| vec![syntax(text, &errors)])?;
-    let mut lowering = Lowering { text, source, known, faults: Vec::new(), locals: Vec::new() };
+    let mut lowering =
+        Lowering { text, source, known, faults: Vec::new(), variables: None, present: Vec::new() };
     match lowering.lower(&parsed) {
-        Some((term, kind)) if lowering.faults.is_empty() => {
+        Some((term, shape)) if lowering.faults.is_empty() => {
+            let steps = steps(&term);
+            if steps > STEPS_MAX {
+                let summary = format!("the expression may need {steps} steps; {STEPS_MAX} are the most");
+                let remedy = "loop over a list written out, use fewer parts inside the loop, or share what does \
+                              not depend on its variable under `values`";
+                // Only loops cost so much: the dearest is shown.
+                let at = dearest(&term).map_or(0, |loops| loops.at);
+                let word = |c: &char| c.is_alphanumeric() || *c == '_';
+                let length = text.chars().skip(at).take_while(word).count().max(1);
+                let remedy = remedy.to_owned();
+                return Err(vec![Fault { code: "P0028", at, length, summary, remedy }]);
+            }
             let reads = Reads::of(&term);
-            Ok(Expression { text: text.to_owned(), kind, reads, term })
+            Ok(Expression { text: text.to_owned(), kind: shape.kind, shape, reads, term })
         }
         _ => Err(lowering.faults),
     }
@@ -81,14 +96,40 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
     Fault { code: "P0021", at, length: 1, summary, remedy: remedy.to_owned() }
 }
 
+/// The fault of a condition that is null where what is read there is absent.
+pub(crate) fn undecided(text: &str, reading: Reading) -> Fault {
+    let read: String = text.chars().skip(reading.at).take(reading.length).collect();
+    let shown = provision_core::text::escape(super::letters::left(&read, 60));
+    let remedy = match read.starts_with("user.") || read.starts_with("value.") {
+        true => format!("ask first, as in `has({shown}) && ..`, or decide by `first_nonempty(.., false)`"),
+        false => "decide what holds then, as in `first_nonempty(.., false)`".to_owned(),
+    };
+    let summary = format!("`{shown}` may be null, and the condition has no answer then");
+    Fault { code: "P0027", at: reading.at, length: reading.length, summary, remedy }
+}
+
 pub(super) struct Lowering<'a> {
     text: &'a str,
     source: SourceInfo,
-    known: &'a Vocabulary,
+    pub(super) known: &'a Vocabulary,
     faults: Vec<Fault>,
     /// Variables of the loop around, if there is one.
-    pub(super) locals: Vec<String>,
+    pub(super) variables: Option<Variables>,
+    /// Paths that are not null in the part that is read now, by the conditions around it.
+    pub(super) present: Vec<String>,
 }
+
+/// The variables of a loop: their names and what they are.
+#[derive(Clone, Debug)]
+pub(super) struct Variables {
+    pub(super) item: (String, Shape),
+    pub(super) result: (String, Shape),
+    /// The loop goes over values that may be lists.
+    pub(super) lists: bool,
+}
+
+/// A part that was read and what it is.
+pub(super) type Lowered = Option<(Term, Shape)>;
 
 impl Lowering<'_> {
     /// The characters a node stands at; for calls and selects, those of the name.
@@ -102,8 +143,13 @@ impl Lowering<'_> {
                 let name = word(before).max(1).min(call.func_name.chars().count());
                 (before.chars().count().saturating_sub(name), name)
             }
+            Expr::Comprehension(_) if self.text.get(start..end) == Some("(") => {
+                let name = word(before).max(1);
+                (before.chars().count().saturating_sub(name), name)
+            }
             Expr::Select(select) if self.text.get(start..end) == Some(".") => {
-                let operand = word(before);
+                let part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.');
+                let operand = before.chars().rev().take_while(part).count();
                 (before.chars().count() - operand, operand + 1 + select.field.chars().count())
             }
             _ => {
@@ -124,53 +170,76 @@ impl Lowering<'_> {
         self.faults.push(Fault { code, at, length, summary: summary.into(), remedy: remedy.into() });
     }
 
-    pub(super) fn term(&self, node: &Parsed, op: Op, kind: Kind) -> Option<(Term, Kind)> {
+    pub(super) fn term(&self, node: &Parsed, op: Op, shape: Shape) -> Lowered {
         let (at, _) = self.range(node);
-        Some((Term { at, op }, kind))
+        Some((Term { at, op }, shape))
     }
 
-    pub(super) fn unsupported(&mut self, node: &Parsed, what: &str) -> Option<(Term, Kind)> {
+    /// The place of a node that may be null.
+    pub(super) fn reading(&self, node: &Parsed) -> Option<Reading> {
+        let (at, length) = self.range(node);
+        Some(Reading { at, length })
+    }
+
+    /// Where the node may be null, unless a condition around it says that it is not.
+    fn absent(&self, node: &Parsed) -> Option<Reading> {
+        let known = path(node).is_some_and(|path| self.present.contains(&path));
+        if known { None } else { self.reading(node) }
+    }
+
+    /// Reads a part that is evaluated only while `condition` is `truth`.
+    pub(super) fn lower_under(&mut self, condition: &Parsed, truth: bool, node: &Parsed) -> Lowered {
+        let before = self.present.len();
+        proves(condition, truth, &mut self.present);
+        let lowered = self.lower(node);
+        self.present.truncate(before);
+        lowered
+    }
+
+    /// Refuses a condition that some people have no answer to.
+    pub(super) fn decided(&mut self, shape: Shape) {
+        if let Some(reading) = shape.absent {
+            let fault = undecided(self.text, reading);
+            if !self.faults.contains(&fault) {
+                self.faults.push(fault);
+            }
+        }
+    }
+
+    pub(super) fn unsupported(&mut self, node: &Parsed, what: &str) -> Lowered {
         self.fault("P0025", node, format!("{what} are not part of this language"), "write it without them");
         None
     }
 
-    pub(super) fn lower(&mut self, node: &Parsed) -> Option<(Term, Kind)> {
+    pub(super) fn lower(&mut self, node: &Parsed) -> Lowered {
         match &node.expr {
             Expr::Literal(literal) => match literal {
-                LiteralValue::Null => self.term(node, Op::Null, Kind::Null),
-                LiteralValue::Boolean(value) => self.term(node, Op::Bool(*value.inner()), Kind::Bool),
-                LiteralValue::Int(value) => self.term(node, Op::Int(*value.inner()), Kind::Int),
+                LiteralValue::Null => {
+                    self.term(node, Op::Null, Shape::of(Kind::Null).unless(self.reading(node)))
+                }
+                LiteralValue::Boolean(value) => {
+                    self.term(node, Op::Bool(*value.inner()), Shape::of(Kind::Bool))
+                }
+                LiteralValue::Int(value) => self.term(node, Op::Int(*value.inner()), Shape::of(Kind::Int)),
                 LiteralValue::String(value) => {
-                    self.term(node, Op::Text(value.inner().to_owned()), Kind::Text)
+                    self.term(node, Op::Text(value.inner().to_owned()), Shape::of(Kind::Text))
                 }
                 _ => self.unsupported(node, "fractions, unsigned numbers and bytes"),
             },
             Expr::Ident(name) => self.variable(node, name),
-            Expr::Select(select) => {
-                let Expr::Ident(root) = &select.operand.expr else {
-                    let (operand, _) = self.lower(&select.operand)?;
-                    let (part, kind) =
-                        self.term(node, Op::Part(Box::new(operand), select.field.clone()), Kind::Any)?;
-                    return self.presence(node, select.test, part, kind);
-                };
-                let (term, kind) = match self.locals.contains(root) {
-                    true => {
-                        let (operand, _) = self.lower(&select.operand)?;
-                        self.term(node, Op::Part(Box::new(operand), select.field.clone()), Kind::Any)?
-                    }
-                    false => self.member(node, root, &select.field)?,
-                };
-                self.presence(node, select.test, term, kind)
-            }
+            Expr::Select(select) => self.select(node, select),
             Expr::List(list) => {
                 let items: Vec<_> = list.elements.iter().map(|item| self.lower(item)).collect();
                 let items = items.into_iter().collect::<Option<Vec<_>>>()?;
-                for (element, (_, kind)) in list.elements.iter().zip(&items) {
-                    if *kind == Kind::Account {
+                let mut shape = Shape::list(Kind::Null);
+                for (element, (_, one)) in list.elements.iter().zip(&items) {
+                    if one.kind == Kind::Account {
                         self.fault("P0026", element, "an account cannot stand in a list", "map it by itself");
                     }
+                    shape.item = shape.item.or(one.kind);
+                    shape.item_absent = shape.item_absent.or(one.absent).or(one.item_absent);
                 }
-                self.term(node, Op::List(items.into_iter().map(|(term, _)| term).collect()), Kind::List)
+                self.term(node, Op::List(items.into_iter().map(|(term, _)| term).collect()), shape)
             }
             Expr::Call(call) => match &call.target {
                 Some(target) => {
@@ -186,19 +255,46 @@ impl Lowering<'_> {
         }
     }
 
-    fn presence(&mut self, node: &Parsed, test: bool, term: Term, kind: Kind) -> Option<(Term, Kind)> {
-        if test { self.term(node, Op::Present(Box::new(term)), Kind::Bool) } else { Some((term, kind)) }
+    fn select(&mut self, node: &Parsed, select: &SelectExpr) -> Lowered {
+        let (term, shape) = match &select.operand.expr {
+            Expr::Ident(root) if !self.is_variable(root) => self.member(node, root, &select.field)?,
+            _ => {
+                let (operand, whole) = self.lower(&select.operand)?;
+                if !matches!(whole.kind, Kind::Any | Kind::Null | Kind::List) {
+                    let summary = format!("{} has no part `{}`", whole.kind.name(), select.field);
+                    self.fault("P0026", node, summary, "read it as it is");
+                }
+                let op = Op::Part(Box::new(operand), select.field.clone());
+                self.term(node, op, Shape::of(Kind::Any).unless(self.absent(node)))?
+            }
+        };
+        if !select.test {
+            return Some((term, shape));
+        }
+        self.term(node, Op::Present(Box::new(term)), Shape::of(Kind::Bool))
     }
 
-    fn variable(&mut self, node: &Parsed, name: &str) -> Option<(Term, Kind)> {
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.as_ref().is_some_and(|known| known.item.0 == name || known.result.0 == name)
+    }
+
+    fn variable(&mut self, node: &Parsed, name: &str) -> Lowered {
         let known = ["key", "lifecycle", "name", "roles", "source", "today", "user", "value"];
-        let found = match name {
-            _ if self.locals.iter().any(|local| local == name) => (Op::Local(name.to_owned()), Kind::Any),
-            "lifecycle" => (Op::Lifecycle, Kind::Text),
-            "today" => (Op::Today, Kind::Date),
-            "key" => (Op::Key, Kind::Text),
-            "source" => (Op::Source, Kind::Text),
-            "roles" if self.known.roles => (Op::Roles, Kind::List),
+        let (op, shape) = match name {
+            _ if self.is_variable(name) => {
+                let variables = self.variables.clone()?;
+                if variables.item.0 == name {
+                    let absent = variables.item.1.absent.and_then(|_| self.absent(node));
+                    (Op::Item { many: variables.lists }, variables.item.1.unless(absent))
+                } else {
+                    (Op::Result, variables.result.1)
+                }
+            }
+            "lifecycle" => (Op::Lifecycle, Shape::of(Kind::Text)),
+            "today" => (Op::Today, Shape::of(Kind::Date)),
+            "key" => (Op::Key, Shape::of(Kind::Text)),
+            "source" => (Op::Source, Shape::of(Kind::Text)),
+            "roles" if self.known.roles => (Op::Roles, Shape::list(Kind::Text)),
             "roles" => {
                 self.fault("P0022", node, "`roles` is not known here", "rules give roles; use an attribute");
                 return None;
@@ -211,30 +307,44 @@ impl Lowering<'_> {
             _ => {
                 let remedy = match suggestion(name, known) {
                     Some(meant) => format!("did you mean `{meant}`?"),
-                    None if self.known.attributes.contains(name) => format!("did you mean `user.{name}`?"),
+                    None if self.known.attributes.contains_key(name) => {
+                        format!("did you mean `user.{name}`?")
+                    }
                     None => format!("known are {}", known.join(", ")),
                 };
                 self.fault("P0022", node, format!("unknown variable `{name}`"), remedy);
                 return None;
             }
         };
-        self.term(node, found.0, found.1)
+        self.term(node, op, shape)
     }
 
     /// `user.title`, `name.mail`, `value.family`.
-    fn member(&mut self, node: &Parsed, root: &str, field: &str) -> Option<(Term, Kind)> {
+    fn member(&mut self, node: &Parsed, root: &str, field: &str) -> Lowered {
         let vocabulary = self.known;
         let (code, found, known): (_, _, Vec<&str>) = match root {
             "user" => {
-                let found = vocabulary.attributes.contains(field).then(|| Op::Attribute(field.to_owned()));
-                ("P0016", found, vocabulary.attributes.iter().map(String::as_str).collect())
+                let attributes = &vocabulary.attributes;
+                let slot = attributes.keys().position(|name| name == field);
+                let found = slot.zip(attributes.get(field)).map(|(slot, shape)| {
+                    let list = shape.kind == Kind::List;
+                    let many = list || shape.kind == Kind::Any;
+                    let op = Op::Attribute { slot, name: field.to_owned(), many, list };
+                    (op, shape.unless(self.absent(node)))
+                });
+                ("P0016", found, attributes.keys().map(String::as_str).collect())
             }
             "name" => {
-                let found = vocabulary.names.contains(field).then(|| Op::Name(field.to_owned()));
+                let found = vocabulary.names.contains(field);
+                let found = found.then(|| (Op::Name(field.to_owned()), Shape::of(Kind::Text)));
                 ("P0015", found, vocabulary.names.iter().map(String::as_str).collect())
             }
             "value" => {
-                let found = vocabulary.shared.get(field).map(|index| Op::Shared(*index));
+                let found = vocabulary.shared.get(field).map(|(index, shape)| {
+                    let absent = shape.absent.and_then(|_| self.absent(node));
+                    let item_absent = shape.item_absent.and_then(|_| self.reading(node));
+                    (Op::Shared(*index), Shape { absent, item_absent, ..*shape })
+                });
                 ("P0015", found, vocabulary.shared.keys().map(String::as_str).collect())
             }
             _ => {
@@ -246,7 +356,7 @@ impl Lowering<'_> {
                 return None;
             }
         };
-        let Some(op) = found else {
+        let Some((op, shape)) = found else {
             let remedy = match (suggestion(field, known), root) {
                 (Some(meant), _) => format!("did you mean `{root}.{meant}`?"),
                 (None, "user") => format!("correct it, or list `{field}` under `inputs`"),
@@ -257,96 +367,6 @@ impl Lowering<'_> {
             self.fault(code, node, format!("unknown {what} `{root}.{field}`"), remedy);
             return None;
         };
-        let kind = if root == "name" { Kind::Text } else { Kind::Any };
-        self.term(node, op, kind)
-    }
-
-    fn call(&mut self, node: &Parsed, name: &str, args: &[&Parsed]) -> Option<(Term, Kind)> {
-        if let Some(found) = self.operator(node, name, args) {
-            return found;
-        }
-        let lowered: Vec<_> = args.iter().map(|arg| self.lower(arg)).collect();
-        let Some(signature) = function::find(name) else {
-            let names = function::FUNCTIONS.iter().map(|signature| signature.name);
-            let remedy = match suggestion(name, names.clone()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("functions are {}", names.collect::<Vec<_>>().join(", ")),
-            };
-            self.fault("P0023", node, format!("unknown function `{name}`"), remedy);
-            return None;
-        };
-        let wanted = signature.takes.len();
-        if if signature.variadic { args.len() < wanted } else { args.len() != wanted } {
-            let more = if signature.variadic { " or more" } else { "" };
-            let noun = if wanted == 1 && !signature.variadic { "argument" } else { "arguments" };
-            let summary = format!("`{name}` takes {wanted}{more} {noun}, not {}", args.len());
-            self.fault("P0024", node, summary, "see the table of functions");
-            return None;
-        }
-        for (index, (arg, lowered)) in args.iter().zip(&lowered).enumerate() {
-            let wanted = signature.takes.get(index).or(signature.takes.last()).copied().unwrap_or(Kind::Any);
-            if let Some((_, found)) = lowered {
-                self.expect(arg, wanted, *found, &format!("`{name}`"));
-            }
-        }
-        let terms = lowered.into_iter().collect::<Option<Vec<_>>>()?;
-        let terms: Vec<Term> = terms.into_iter().map(|(term, _)| term).collect();
-        self.constants(node, signature.function, &terms, args)?;
-        self.term(node, Op::Call(signature.function, terms), signature.gives)
-    }
-
-    /// Checks of arguments that must be written out.
-    fn constants(
-        &mut self,
-        node: &Parsed,
-        function: Function,
-        terms: &[Term],
-        args: &[&Parsed],
-    ) -> Option<()> {
-        let text = |index: usize| match terms.get(index).map(|term| &term.op) {
-            Some(Op::Text(text)) => Some(text.clone()),
-            _ => None,
-        };
-        match function {
-            Function::Lookup => {
-                let known = self.known;
-                let name = text(0);
-                if name.as_ref().is_some_and(|name| known.lookups.contains(name)) {
-                    return Some(());
-                }
-                let place = args.first().copied().unwrap_or(node);
-                let (summary, remedy) = match name {
-                    Some(name) => {
-                        let meant = suggestion(&name, known.lookups.iter().map(String::as_str));
-                        let remedy = meant.map(|meant| format!("did you mean `{meant}`?"));
-                        (
-                            format!("unknown lookup `{name}`"),
-                            remedy.unwrap_or_else(|| "define it under `lookups`".to_owned()),
-                        )
-                    }
-                    None => ("the lookup must be named in quotes".to_owned(), "write `\"name\"`".to_owned()),
-                };
-                self.fault("P0011", place, summary, remedy);
-                None
-            }
-            Function::Only => {
-                let letters = text(1).map(|text| super::letters::Letters::parse(&text));
-                if matches!(letters, Some(Some(_))) {
-                    return Some(());
-                }
-                let place = args.get(1).copied().unwrap_or(node);
-                let remedy = "write it in quotes, as in `\"a-z0-9.\"`";
-                self.fault("P0026", place, "`only` needs a fixed set of characters", remedy);
-                None
-            }
-            _ => Some(()),
-        }
-    }
-
-    pub(super) fn expect(&mut self, node: &Parsed, wanted: Kind, found: Kind, user: &str) {
-        if !wanted.admits(found) {
-            let summary = format!("{user} needs {}, this is {}", wanted.name(), found.name());
-            self.fault("P0026", node, summary, "convert it, or use another part");
-        }
+        self.term(node, op, shape)
     }
 }

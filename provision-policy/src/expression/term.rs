@@ -1,6 +1,7 @@
 //! Expressions as we evaluate them: the parser's tree with every name resolved.
 
 use super::function::Function;
+use super::pattern::Match;
 
 /// A part of an expression and the character it was written at.
 #[derive(Clone, Debug)]
@@ -16,8 +17,15 @@ pub(crate) enum Op {
     Bool(bool),
     Int(i64),
     Text(String),
-    /// `user.title`
-    Attribute(String),
+    /// `user.title`, by the number of its slot.
+    Attribute {
+        slot: usize,
+        name: String,
+        /// It may have several values.
+        many: bool,
+        /// It is declared as a list, and is one also with a single value.
+        list: bool,
+    },
     /// `user.name.givenName`: a part of a structured value.
     Part(Box<Term>, String),
     /// `has(..)`
@@ -31,8 +39,13 @@ pub(crate) enum Op {
     Key,
     Source,
     Roles,
-    /// A variable of a comprehension.
-    Local(String),
+    /// The value a loop is at.
+    Item {
+        /// It may be a list itself.
+        many: bool,
+    },
+    /// What a loop has come to.
+    Result,
     List(Vec<Term>),
     Not(Box<Term>),
     Negate(Box<Term>),
@@ -41,6 +54,8 @@ pub(crate) enum Op {
     If(Box<Term>, Box<Term>, Box<Term>),
     Binary(Binary, Box<Term>, Box<Term>),
     Call(Function, Vec<Term>),
+    /// A function with a regular expression, which stands here and not among the arguments.
+    Match(Box<Match>, Vec<Term>),
     /// `exists`, `all`, `filter`, `map`, `exists_one`.
     Fold(Box<Fold>),
 }
@@ -67,8 +82,6 @@ pub(crate) enum Binary {
 #[derive(Clone, Debug)]
 pub(crate) struct Fold {
     pub(crate) range: Term,
-    pub(crate) item: String,
-    pub(crate) result: String,
     pub(crate) start: Term,
     pub(crate) go_on: Term,
     pub(crate) step: Term,
@@ -90,7 +103,9 @@ impl Term {
                 b.walk(visit);
                 c.walk(visit);
             }
-            Op::List(items) | Op::Call(_, items) => items.iter().for_each(|item| item.walk(visit)),
+            Op::List(items) | Op::Call(_, items) | Op::Match(_, items) => {
+                items.iter().for_each(|item| item.walk(visit));
+            }
             Op::Fold(fold) => {
                 for part in [&fold.range, &fold.start, &fold.go_on, &fold.step, &fold.end] {
                     part.walk(visit);

@@ -1,14 +1,18 @@
 //! A population and an allocator in memory, for tests of policies.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod grammar;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use provision_core::diagnostic::Diagnostic;
 use provision_core::id::{IdentityId, RealmId, SourceName};
 use provision_core::model::{Employment, Identity, Lifecycle};
 use provision_core::policy::{
     DesiredAccount, DesiredSlot, Evaluation, NameAllocator, NameRequest, NameResult, Policy, PolicyInput,
 };
 use provision_core::value::{Attributes, Timestamp, Zone};
+use provision_policy::Bundle;
 
 /// Names in memory: who holds what, per namespace and scope.
 #[derive(Debug, Default)]
@@ -140,6 +144,61 @@ pub fn value(account: &DesiredAccount, attribute: &str) -> String {
             slot.values().iter().map(|value| value.to_plain()).collect::<Vec<_>>().join(" | ")
         }
     }
+}
+
+/// A bundle in which the attribute `aN` of the account `d/u` is the expression N; without the expressions that are
+/// larger than the limits or loop inside a loop, as their codes tell. Any other fault fails the test.
+pub fn attributes_of(expressions: &[String]) -> (Bundle, Vec<String>) {
+    let allowed = |problem: &Diagnostic| {
+        assert!(matches!(problem.code.as_str(), "P0000" | "P0020" | "P0025" | "P0028"), "{problem}");
+    };
+    attributes_without(expressions, &allowed)
+}
+
+/// The same without all that are refused; `seen` is shown why.
+pub fn attributes_without(expressions: &[String], seen: &dyn Fn(&Diagnostic)) -> (Bundle, Vec<String>) {
+    let mut kept = expressions.to_vec();
+    loop {
+        let problems = match Bundle::load(&[("policy.yaml", &text_of(&kept))]) {
+            Ok(bundle) => return (bundle, kept),
+            Err(problems) => problems,
+        };
+        let mut refused = BTreeSet::new();
+        for problem in problems.iter().filter(|problem| problem.is_error()) {
+            seen(problem);
+            let path = problem.path.as_deref().unwrap_or_default();
+            refused.extend(path.rsplit_once(".a").and_then(|(_, index)| index.parse::<usize>().ok()));
+        }
+        assert!(!refused.is_empty(), "{}", problems[0]);
+        let mut index = 0;
+        kept.retain(|_| {
+            index += 1;
+            !refused.contains(&(index - 1))
+        });
+    }
+}
+
+/// The text of that bundle.
+pub fn text_of(expressions: &[String]) -> String {
+    let mut text = format!(
+        "bundle: 1\nversion: a\ninputs: {}\nlookups:\n  t: {{ map: {{ Zoë: one, a: two }} }}\n  \
+         d: {{ map: {{ Zoë: one }}, default: none }}\nroles:\n  r: {{ grants: [{{ account: d/u }}] }}\n\
+         rules:\n  - {{ id: all, when: 'true', roles: [r] }}\ntargets:\n  d:\n    u:\n      attributes:\n",
+        grammar::INPUTS
+    );
+    for (index, expression) in expressions.iter().enumerate() {
+        text.push_str(&format!("        a{index}: \""));
+        for c in expression.chars() {
+            match c {
+                '"' | '\\' => text.extend(['\\', c]),
+                ' '..='~' => text.push(c),
+                c if c.is_alphanumeric() => text.push(c),
+                c => text.push_str(&format!("\\U{:08x}", u32::from(c))),
+            }
+        }
+        text.push_str("\"\n");
+    }
+    text
 }
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it.
