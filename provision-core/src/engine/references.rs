@@ -283,7 +283,8 @@ impl Engine {
             needs: own.map(|own| own.id.clone()).into_iter().chain([creates.id.clone()]).collect(),
             inputs: BTreeMap::new(),
             precondition: Precondition {
-                identity_version: identity.version,
+                // Not the present one: who has left since the chunk was evaluated gets no reference.
+                identity_version: waiting.identity_version,
                 link_revision: link.map(|link| link.revision),
             },
             reasons,

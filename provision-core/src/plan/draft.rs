@@ -17,6 +17,9 @@ pub struct WaitingReference {
     pub attribute: crate::value::AttrName,
     /// Whose account it refers to.
     pub to: IdentityId,
+    /// The version of the identity that refers, as it was evaluated.
+    #[serde(default)]
+    pub identity_version: u64,
     /// Why.
     pub derivation: crate::policy::Derivation,
 }

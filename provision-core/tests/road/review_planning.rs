@@ -247,6 +247,33 @@ async fn a_report_is_told_also_when_its_manager_becomes_known_while_it_is_planne
     assert!(world.plan(Scope::All).await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_of_somebody_who_leaves_while_it_is_planned_is_not_written() {
+    let world = Arc::new(calm().await);
+    let mut jane = person("1", "Jane", "Smith", "Sales");
+    world.feed(&[jane.clone()]).await;
+    world.converge(2).await;
+    let before = world.accounts();
+    // The manager is new, too: her account is made by the same plan, and the reference at its end.
+    let mut left = jane.clone();
+    left.status = Status::Terminated;
+    jane.manager = Some("2".to_owned());
+    let boss = person("2", "Mary", "Boss", "Sales");
+    world.feed(&[jane, boss.clone()]).await;
+    meddle(&world, "2", move |world| async move {
+        world.feed(&[left, boss]).await;
+    })
+    .await;
+    let who = world.identities().await;
+    let plan = world.plan(Scope::Identities(vec![who["1"], who["2"]])).await;
+    let report = world.apply(plan.id).await;
+    assert!(report.skipped > 0, "{report:?}");
+    let users = world.directory.dump("user").unwrap();
+    let jane = users.iter().find(|user| user.attributes.text("employeeNumber") == Some("1")).unwrap();
+    assert!(jane.attributes.values("manager").is_empty());
+    assert_eq!(world.accounts()["1"], before["1"]);
+}
+
 #[tokio::test]
 async fn reports_of_somebody_who_left_rest_until_the_return() {
     let world = calm().await;

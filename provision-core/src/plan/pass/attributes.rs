@@ -218,6 +218,7 @@ fn resolve(case: &Case<'_>, value: &DesiredValue, draft: &mut Draft) -> Option<S
                 tag: tag.clone(),
                 attribute: value.attribute.clone(),
                 to: *to,
+                identity_version: case.input.identity.version,
                 derivation: value.derivation.clone(),
             });
             None

@@ -17,6 +17,9 @@ use crate::plan::{Budget, BudgetKind, ClassSettings, Drive, OnDelete, RetrySched
 use crate::source::{Absence, FeedGuard, SourceSettings};
 use crate::value::{Attributes, Zone};
 
+/// How long a call to a target may take, in seconds.
+pub(super) const TIMEOUT: u32 = 5;
+
 /// The groups that requests give.
 pub(super) const PROJECTS: [&str; 3] = ["Apollo", "Borealis", "Cygnus"];
 
@@ -140,7 +143,7 @@ fn target_settings(realm: &RealmId, name: &TargetName, profile: &Profile, dice: 
         0 => Drive::Review,
         _ => Drive::Enforce,
     });
-    settings.timeout_seconds = 5;
+    settings.timeout_seconds = TIMEOUT;
     settings.concurrency = u32::try_from(dice.between(1, 4)).unwrap_or(1);
     settings.retry = RetrySchedule { attempts_max: 5, first_seconds: 5, longest_seconds: 120 };
     let on_delete = if dice.per_mille(profile.deletes) { OnDelete::Delete } else { OnDelete::Disable };

@@ -110,9 +110,11 @@ impl World {
 
     /// Whether the store forgot what happened then.
     pub(super) fn is_forgotten(&self, at: Timestamp) -> bool {
-        // What was under way at the backup ends after it, by a clock that may be off.
+        // What was under way at the backup ends after it, by a clock that may be off; and what was at the restore
+        // reaches the target when its process is gone.
         let slack = Duration::from_secs(60 + 2 * self.profile.skew);
-        lock(&self.forgotten).iter().any(|(from, until)| at.plus(slack) >= *from && at <= *until)
+        let call = Duration::from_secs(super::realm::TIMEOUT.into());
+        lock(&self.forgotten).iter().any(|(from, until)| at.plus(slack) >= *from && at <= until.plus(call))
     }
 
     pub(super) fn note(&self, line: std::fmt::Arguments<'_>) {
