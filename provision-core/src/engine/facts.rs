@@ -11,7 +11,7 @@ use crate::store::{self, Select};
 use crate::value::Timestamp;
 
 /// Hours a budget looks back, beside the present one: its first minutes belong to the hour 24 before.
-const HOURS: i64 = 24;
+pub(crate) const HOURS: i64 = 24;
 
 impl Engine {
     /// The targets as the planner sees them.

@@ -56,7 +56,7 @@ pub use explanation::{
     Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
     ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
 };
-pub(crate) use facts::hour_of;
+pub(crate) use facts::{HOURS, hour_of};
 pub use history::render_history;
 pub(crate) use lease::{Held, lease_of};
 pub use overview::{LeaseStatus, NodeStatus, Overview, RealmOverview};

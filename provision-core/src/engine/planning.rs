@@ -9,14 +9,13 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::batch::{Batch, BatchFacts};
-use super::configure::Meta;
 use super::configure::other_policy;
-use super::references::{Unknowns, Waiting};
+use super::references::Waiting;
 use super::snapshot::{Known, Matches};
 use crate::audit::AuditEntry;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
-use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, SourceRecord, Work};
+use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
     Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
     WaitingReference, digest_steps, in_use, may_take, over_budget, plan_identity,
@@ -199,7 +198,7 @@ impl Engine {
                 for (drafted, to) in drafted.iter().flat_map(|of| of.gone.iter().map(move |to| (of, *to))) {
                     changes.put(&Waiting::for_account(drafted.known.identity.id, to))?;
                 }
-                expect_unknown(&mut changes, &drafted)?;
+                self.expect_unknown(&mut changes, &drafted).await?;
                 for ((planned, drafted), work) in chunk.planned.iter().zip(&drafted).zip(&work) {
                     if rests(drafted) {
                         Self::finish_work(&mut changes, work.as_ref(), planned, run.now)?;
@@ -422,24 +421,6 @@ fn is_policy(conflict: &Conflict) -> bool {
 /// The start of the purposes of a step's names.
 pub(crate) fn purpose_of(step: &Step) -> String {
     format!("{}/{}/{}/", step.target.as_str(), step.class.as_str(), step.tag.as_str())
-}
-
-/// Remembers who refers to somebody of whom nothing is known, and that this was so when the chunk was written: whoever
-/// makes that known afterwards finds the row, and wakes them.
-fn expect_unknown(changes: &mut Changes, drafted: &[Drafted]) -> Result<()> {
-    let mut absent = BTreeSet::new();
-    for drafted in drafted {
-        for row in &drafted.unknown {
-            changes.put(&Waiting::for_record(drafted.known.identity.id, row))?;
-            absent.insert(row);
-        }
-    }
-    if !absent.is_empty() {
-        changes.put(&Meta::<Unknowns>::noted())?;
-    }
-    let expect = |row: &String| Expect::Absent { table: SourceRecord::TABLE, key: row.clone() };
-    changes.expect.extend(absent.into_iter().map(expect));
-    Ok(())
 }
 
 /// True when the plan does nothing for the identity: what is left of its work can be said now.

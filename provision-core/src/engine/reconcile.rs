@@ -359,7 +359,7 @@ impl Engine {
             let Stored { version, value } = self.target(&report.target).await?;
             let mut changes = Changes::in_realm(&self.realm);
             if report.completeness.is_complete() && report.doubted == 0 {
-                let managed = report.linked;
+                let managed = report.linked + report.found;
                 let mut epoch = value.epoch.clone();
                 // Another epoch stays: a restored store does not know whose the accounts are that were created since.
                 if epoch.is_none() && value.onboarded_at.is_some() {
@@ -370,8 +370,14 @@ impl Engine {
             let mut entry = AuditEntry::new(&self.realm, report.at, actor, "target.reconciled");
             entry.target = Some(report.target.clone());
             entry.note = format!(
-                "{} objects, {} linked, {} found, {} drifted, {} missing, {} doubted",
-                report.objects, report.linked, report.found, report.drifted, report.missing, report.doubted
+                "{} objects, {} linked, {} found, {} drifted, {} revived, {} missing, {} doubted",
+                report.objects,
+                report.linked,
+                report.found,
+                report.drifted,
+                report.revived,
+                report.missing,
+                report.doubted
             );
             changes.append.push(entry.append()?);
             if self.store().commit(changes).await? == Commit::Committed {

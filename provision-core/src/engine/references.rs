@@ -7,15 +7,15 @@ use sha2::Sha256;
 
 use super::Engine;
 use super::configure::Meta;
-use super::planning::{CHUNK, Run, count};
+use super::planning::{CHUNK, Drafted, Run, count};
 use crate::error::Result;
 use crate::id::{ClassName, IdentityId, Tag, TargetName};
-use crate::model::{Identity, Link, Subject, Work};
+use crate::model::{Identity, Link, SourceRecord, Subject, Work};
 use crate::plan::{
     Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
     reference_action, step_id,
 };
-use crate::store::{self, Changes, Record, Stored, Table};
+use crate::store::{self, Changes, Expect, Record, Stored, Table};
 use crate::value::Timestamp;
 
 /// A reference that no plan can complete yet: the identity is planned again when the other's account appears, or when
@@ -289,6 +289,38 @@ impl Engine {
             },
             reasons,
         }))
+    }
+
+    /// Remembers who refers to somebody of whom nothing is known, and that this was so when the chunk was written:
+    /// whoever makes that known afterwards finds the row, and wakes them.
+    pub(super) async fn expect_unknown(&self, changes: &mut Changes, drafted: &[Drafted]) -> Result<()> {
+        let of = |drafted: &Drafted| (drafted.known.identity.id, drafted.unknown.clone());
+        let unknown =
+            drafted.iter().map(of).flat_map(|(id, rows)| rows.into_iter().map(move |row| (id, row)));
+        let unknown: Vec<(IdentityId, String)> = unknown.collect();
+        let rows: Vec<Waiting> = unknown.iter().map(|(id, row)| Waiting::for_record(*id, row)).collect();
+        let keys: Vec<String> = rows.iter().map(Record::key).collect();
+        let known = store::get_many::<Waiting>(self.store(), &self.realm, &keys).await?;
+        let mut news = false;
+        for (row, known) in rows.iter().zip(known) {
+            match known {
+                // Still there when the chunk is written: whoever takes it away wakes them.
+                Some(Stored { version, .. }) => {
+                    changes.expect.push(Expect::Version { table: Waiting::TABLE, key: row.key(), version })
+                }
+                None => {
+                    changes.insert(row)?;
+                    news = true;
+                }
+            }
+        }
+        if news {
+            changes.put(&Meta::<Unknowns>::noted())?;
+        }
+        let absent: BTreeSet<String> = unknown.into_iter().map(|(_, row)| row).collect();
+        let expect = |key| Expect::Absent { table: SourceRecord::TABLE, key };
+        changes.expect.extend(absent.into_iter().map(expect));
+        Ok(())
     }
 
     /// Who waits for the accounts of identities that just got them; those that nobody waits for are left out.

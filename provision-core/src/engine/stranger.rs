@@ -154,6 +154,9 @@ impl Engine {
     /// Whose an object is. What a person has decided is not asked for again.
     async fn situation(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
         let told = self.match_of(lookup, object).await?;
+        if !lookup.onboarding {
+            return self.only_unlinked(lookup, told).await;
+        }
         if told.0 == Situation::Disputed && self.is_decided(lookup, object).await? {
             return Ok((
                 Situation::Unmatched,
@@ -162,6 +165,18 @@ impl Engine {
             ));
         }
         Ok(told)
+    }
+
+    /// Outside an onboarding: whoever has no link at all gets one, and nothing else is said. A listing may be older
+    /// than what we did, and an account of ours that is on its way is nobody's question.
+    async fn only_unlinked(&self, lookup: &Lookup<'_>, told: Told) -> Result<Told> {
+        let unlinked = match (told.0, told.1.first()) {
+            (Situation::Linked, Some(id)) => {
+                self.main_link(lookup.settings, lookup.class, *id).await?.is_none()
+            }
+            _ => false,
+        };
+        Ok(if unlinked { told } else { (Situation::Known, Vec::new(), String::new()) })
     }
 
     async fn match_of(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
@@ -309,10 +324,15 @@ impl Engine {
         let keys: Vec<String> = names.iter().map(Record::key).collect();
         let known = store::get_many::<Name>(self.store(), &self.realm, &keys).await?;
         for (name, known) in names.iter().zip(known) {
-            if known.is_none()
-                && !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key())
-            {
-                changes.insert(name)?;
+            match known {
+                None if !changes.put.iter().any(|put| put.table == Name::TABLE && put.key == name.key()) => {
+                    changes.insert(name)?;
+                }
+                // It was nobody's when it was seen first.
+                Some(known) if owner.is_some() && known.value.owner.is_none() => {
+                    changes.replace(known.version, name)?;
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::settle::Batch;
 use super::wave::{Begun, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::connector::ObjectKey;
+use crate::engine::hour_of;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, LinkId, Tag};
 use crate::model::{Dispute, DisputeAbout, Link, LinkState, Membership};
@@ -40,7 +41,7 @@ impl Lane<'_> {
             Ended::NameTaken(error) => {
                 entry.state = StepState::Failed;
                 entry.error = Some(error.record());
-                self.refund(batch, step);
+                self.refund(batch, begun);
                 self.name_taken(batch, begun).await?;
                 batch.dirty.push(step.identity);
             }
@@ -50,7 +51,7 @@ impl Lane<'_> {
             }
             Ended::Skipped(why) => {
                 entry.state = StepState::Skipped { why: why.clone() };
-                self.refund(batch, step);
+                self.refund(batch, begun);
                 batch.dirty.push(step.identity);
             }
             Ended::Failed(error) => self.failed(batch, begun, &mut entry, error)?,
@@ -73,7 +74,7 @@ impl Lane<'_> {
     ) -> Result<()> {
         let record = error.record();
         if record.effect == Effect::None {
-            self.refund(batch, &begun.step);
+            self.refund(batch, begun);
         }
         let unknown = record.effect != Effect::None;
         let throttled = error.kind() == ErrorKind::RateLimited;
@@ -301,10 +302,13 @@ impl Lane<'_> {
         batch.changes.put(&dispute)
     }
 
-    fn refund(&self, batch: &mut Batch, step: &Step) {
+    /// Gives back what a step has paid. Not what it paid in another hour: that is gone with its bucket.
+    fn refund(&self, batch: &mut Batch, begun: &Begun) {
+        let present = hour_of(self.engine.now());
+        let paid_here = begun.entry.paid_hour.is_none_or(|hour| hour == present);
         // Planted: nothing was spent yet.
-        if !planted::is(Defect::BudgetCountedAfterWrite) {
-            count(batch, step);
+        if paid_here && !planted::is(Defect::BudgetCountedAfterWrite) {
+            count(batch, &begun.step);
         }
     }
 }

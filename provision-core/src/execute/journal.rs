@@ -79,6 +79,9 @@ pub struct JournalEntry {
     /// It was resolved by reading back, not by the answer.
     #[serde(default)]
     pub read_back: bool,
+    /// The hour since the Unix epoch in which the step's budgets were paid last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_hour: Option<i64>,
 }
 
 /// An entry as it is read: the fields of its state are among its own. Each is read into its place, where serde's way
@@ -103,6 +106,7 @@ struct Row {
     error: Option<ErrorRecord>,
     #[serde(default)]
     read_back: bool,
+    paid_hour: Option<i64>,
 }
 
 /// The name of a state.
@@ -147,6 +151,7 @@ impl From<Row> for JournalEntry {
             key: row.key,
             error: row.error,
             read_back: row.read_back,
+            paid_hour: row.paid_hour,
         }
     }
 }

@@ -43,22 +43,7 @@ impl Lane<'_> {
             let mut doubted = BTreeMap::new();
             for (step, why) in steps {
                 let known = entries.get(&step.id);
-                let entry = JournalEntry {
-                    realm: self.engine.realm.clone(),
-                    plan: self.header.id,
-                    step: step.id.clone(),
-                    chunk: 0,
-                    target: step.target.clone(),
-                    identity: step.identity,
-                    link: None,
-                    state: StepState::Skipped { why: why.clone() },
-                    attempts: known.map_or(0, |known| known.value.attempts),
-                    started_at: now,
-                    deadline: now,
-                    key: None,
-                    error: None,
-                    read_back: false,
-                };
+                let entry = self.skipped(step, why, known.map(|known| &known.value));
                 if let Some(edge) = known.and_then(|known| self.uncertain_edge(step, &known.value)) {
                     batch.changes.put(&edge)?;
                     doubted.insert(link_key(step), step.clone());
@@ -95,6 +80,28 @@ impl Lane<'_> {
 }
 
 impl Lane<'_> {
+    /// The entry of a step that is not tried.
+    fn skipped(&self, step: &Order, why: &str, known: Option<&JournalEntry>) -> JournalEntry {
+        let now = self.engine.now();
+        JournalEntry {
+            realm: self.engine.realm.clone(),
+            plan: self.header.id,
+            step: step.id.clone(),
+            chunk: 0,
+            target: step.target.clone(),
+            identity: step.identity,
+            link: None,
+            state: StepState::Skipped { why: why.to_owned() },
+            attempts: known.map_or(0, |known| known.attempts),
+            started_at: now,
+            deadline: now,
+            key: None,
+            error: None,
+            read_back: false,
+            paid_hour: known.and_then(|known| known.paid_hour),
+        }
+    }
+
     /// An edge that may be there keeps an account from counting as seen off.
     async fn doubt_links(&self, changes: &mut Changes, doubted: &BTreeMap<String, Arc<Order>>) -> Result<()> {
         let keys: Vec<String> = doubted.keys().cloned().collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lane::Lane;
 use super::wave::Begun;
-use crate::engine::hour_of;
+use crate::engine::{HOURS, hour_of};
 use crate::error::Result;
 use crate::plan::{BudgetKind, Spending};
 use crate::planted::{self, Defect};
@@ -20,26 +20,22 @@ pub(super) struct Buckets {
 
 impl Lane<'_> {
     /// Adds the spending of steps to the commit that journals their intents. Says so when that is over a budget,
-    /// except for plans that a person approved whole. A step that was paid in an hour before, and for which nothing is
-    /// left now, may not be sent any more.
+    /// except for plans that a person approved whole. What an attempt before paid in another hour moves to this one:
+    /// that is where its effect may be. When that hour is no longer in the budget's day, it is paid anew; where nothing
+    /// is left for that, the step may not be sent any more.
     pub(super) async fn reserve(&self, changes: &mut Changes, begun: &mut [Begun]) -> Result<Option<String>> {
         let mut spends: BTreeMap<BudgetKind, u64> = BTreeMap::new();
         // An attempt before that may have had an effect is paid for.
         for kind in begun.iter().filter(|begun| !begun.is_open()).flat_map(|begun| &begun.step.budgets) {
             *spends.entry(*kind).or_default() += 1;
         }
-        let late: Vec<&mut Begun> =
-            begun.iter_mut().filter(|begun| self.was_paid_in_another_hour(begun)).collect();
-        if spends.is_empty() && late.is_empty() {
+        let hour = hour_of(self.engine.now());
+        if spends.is_empty() && !begun.iter().any(|begun| is_paid_elsewhere(begun, hour)) {
             return Ok(None);
         }
         // Read before what is left of the budget: whoever spends in between makes this commit fail.
-        let kinds: BTreeSet<BudgetKind> = spends
-            .keys()
-            .copied()
-            .chain(late.iter().flat_map(|begun| begun.step.budgets.iter().copied()))
-            .collect();
-        let buckets = self.buckets(kinds.into_iter()).await?;
+        let kinds: BTreeSet<BudgetKind> = begun.iter().flat_map(|begun| begun.step.budgets.clone()).collect();
+        let mut buckets = self.buckets(kinds.into_iter()).await?;
         let allowance = match self.approved {
             true => None,
             false => {
@@ -55,31 +51,70 @@ impl Lane<'_> {
             let kind = kind.as_str();
             return Ok(Some(format!("the budget `{kind}` is spent since the plan was made: plan again")));
         }
-        for begun in late {
-            if begun.step.budgets.iter().all(|kind| is_left(&spends, *kind, 1)) {
-                for kind in &begun.step.budgets {
-                    *spends.entry(*kind).or_default() += 1;
+        let mut moved: BTreeMap<(i64, BudgetKind), u64> = BTreeMap::new();
+        for begun in begun.iter_mut() {
+            let late = is_paid_elsewhere(begun, hour);
+            let counted = begun.entry.paid_hour.filter(|paid| late && *paid >= hour - HOURS);
+            match counted {
+                _ if begun.step.budgets.is_empty() || begun.is_open() && !late => continue,
+                Some(paid) => {
+                    for kind in &begun.step.budgets {
+                        *moved.entry((paid, *kind)).or_default() += 1;
+                    }
                 }
-            } else {
-                begun.resolve_only = Some("its budget is spent since its first attempt".to_owned());
+                None if late && !begun.step.budgets.iter().all(|kind| is_left(&spends, *kind, 1)) => {
+                    begun.resolve_only = Some("its budget is spent since its first attempt".to_owned());
+                    continue;
+                }
+                None if late => {
+                    for kind in &begun.step.budgets {
+                        *spends.entry(*kind).or_default() += 1;
+                    }
+                }
+                None => {}
             }
+            begun.entry.paid_hour = Some(hour);
         }
         // Planted: counted when it is done.
-        if !spends.is_empty() && !planted::is(Defect::BudgetCountedAfterWrite) {
+        if planted::is(Defect::BudgetCountedAfterWrite) {
+            return Ok(None);
+        }
+        for ((_, kind), amount) in &moved {
+            *spends.entry(*kind).or_default() += amount;
+        }
+        self.take_back(changes, &mut buckets, &moved).await?;
+        if !spends.is_empty() {
             changes.expect.extend(buckets.beside.iter().cloned());
             self.spend(changes, buckets, &spends, true)?;
         }
         Ok(None)
     }
 
-    /// Whether an attempt before, which may or may not have had an effect, was paid for in another hour. What this one
-    /// does counts in the present one: the day of a budget may have passed since.
-    fn was_paid_in_another_hour(&self, begun: &Begun) -> bool {
-        let hour = hour_of(self.engine.now());
-        begun.is_open()
-            && begun.resolve_only.is_none()
-            && !begun.step.budgets.is_empty()
-            && begun.begun_before.is_some_and(|at| hour_of(at) != hour)
+    /// Takes what moves to the present hour out of the hours in which it was paid.
+    async fn take_back(
+        &self,
+        changes: &mut Changes,
+        buckets: &mut Buckets,
+        moved: &BTreeMap<(i64, BudgetKind), u64>,
+    ) -> Result<()> {
+        let target = &self.target.settings.name;
+        let keys: Vec<String> =
+            moved.keys().map(|(hour, kind)| Spending::row_key(target, *kind, *hour)).collect();
+        let rows = store::get_many::<Spending>(self.engine.store(), &self.engine.realm, &keys).await?;
+        for (row, amount) in rows.into_iter().zip(moved.values()) {
+            let Some(Stored { version, value: mut spending }) = row else { continue };
+            spending.spent = spending.spent.saturating_sub(*amount);
+            if self.approved {
+                spending.approved = spending.approved.saturating_sub(*amount);
+            }
+            changes.replace(version, &spending)?;
+        }
+        // Written over by its version, which is the same expectation.
+        buckets.beside.retain(|expect| match expect {
+            Expect::Version { key, .. } | Expect::Absent { key, .. } => !keys.contains(key),
+            Expect::Column { .. } => true,
+        });
+        Ok(())
     }
 
     /// The buckets of the present hour, as they are now.
@@ -140,6 +175,16 @@ impl Lane<'_> {
     }
 }
 
+/// Whether an attempt before, which may or may not have had an effect, was paid for in another hour. To ask a target
+/// that is still working how far it is costs nothing.
+fn is_paid_elsewhere(begun: &Begun, hour: i64) -> bool {
+    begun.after_unknown
+        && begun.ticket.is_none()
+        && begun.resolve_only.is_none()
+        && !begun.step.budgets.is_empty()
+        && begun.entry.paid_hour.is_some_and(|paid| paid != hour)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::workbench::{Workbench, now, order, step};
@@ -183,26 +228,42 @@ mod tests {
         changes.insert(&bench.target).unwrap();
         assert_eq!(bench.engine.store().commit(changes).await.unwrap(), Commit::Committed);
         let left = bench.engine.allowance(&bench.target, now()).await.unwrap().left(BudgetKind::Disable);
-        let open = |before: u64| {
+        let hour = hour_of(now());
+        let open = |paid: i64| {
             let mut begun = bench.begun(Action::Disable);
             let mut step = crate::plan::Step::clone(&step(Action::Disable));
             step.budgets = vec![BudgetKind::Disable];
             begun.step = order(&step);
             begun.after_unknown = true;
-            begun.begun_before = Some(bench.engine.now().minus(std::time::Duration::from_secs(before)));
+            begun.entry.paid_hour = Some(paid);
             begun
         };
         let reserve = async |mut begun: Vec<Begun>| {
             let mut changes = Changes::in_realm(bench.engine.realm());
             assert_eq!(lane.reserve(&mut changes, &mut begun).await.unwrap(), None);
-            let row = changes.put.first().map(|put| serde_json::from_str::<Spending>(&put.body).unwrap());
+            let rows = changes.put.iter().map(|put| serde_json::from_str::<Spending>(&put.body).unwrap());
             let looks = begun.iter().filter(|begun| begun.resolve_only.is_some()).count() as u64;
-            (row.map_or(0, |row| row.spent), looks)
+            let paid = begun.iter().filter(|begun| begun.entry.paid_hour == Some(hour)).count() as u64;
+            (rows.map(|row| (row.hour, row.spent)).collect::<Vec<_>>(), paid, looks)
         };
-        assert_eq!(reserve(vec![open(0)]).await, (0, 0), "it was paid in this hour");
-        assert_eq!(reserve(vec![open(7_200)]).await, (1, 0));
-        let many = (0..left + 3).map(|_| open(7_200)).collect();
-        assert_eq!(reserve(many).await, (left, 3), "no more than the budget has");
+        assert_eq!(reserve(vec![open(hour)]).await, (vec![], 1, 0), "it was paid in this hour");
+        let too_old = hour - HOURS - 1;
+        assert_eq!(reserve(vec![open(too_old)]).await, (vec![(hour, 1)], 1, 0));
+        let many = (0..left + 3).map(|_| open(too_old)).collect();
+        let paid = (vec![(hour, left)], left, 3);
+        assert_eq!(reserve(many).await, paid, "no more than the budget has; what only looks has not paid");
+        let mut asks = open(too_old);
+        asks.ticket = Some("t".to_owned());
+        assert_eq!(reserve(vec![asks]).await, (vec![], 0, 0), "to ask how far it is costs nothing");
+        // Within the budget's day it moves, and takes nothing from anybody.
+        let mut changes = Changes::in_realm(bench.engine.realm());
+        let (realm, target) = (bench.engine.realm().clone(), "directory".into());
+        let (kind, spent) = (BudgetKind::Disable, left + 5);
+        changes.insert(&Spending { realm, target, kind, hour: hour - 1, spent, approved: 0 }).unwrap();
+        assert_eq!(bench.engine.store().commit(changes).await.unwrap(), Commit::Committed);
+        let moves = (vec![(hour - 1, spent - 2), (hour, 2)], 2, 0);
+        assert_eq!(reserve(vec![open(hour - 1), open(hour - 1)]).await, moves);
+        assert_eq!(reserve(vec![open(too_old)]).await, (vec![], 0, 1), "nothing is left to pay anew");
     }
 
     #[tokio::test]

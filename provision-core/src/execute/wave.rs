@@ -44,8 +44,6 @@ pub(super) struct Begun {
     pub(super) after_unknown: bool,
     /// Until then a lookup may not show what the attempt before made: its worker is gone, and nobody has waited yet.
     pub(super) shown_at: Option<Timestamp>,
-    /// When the attempt before began.
-    pub(super) begun_before: Option<Timestamp>,
     /// A ticket to ask with, if the target is still working.
     pub(super) ticket: Option<String>,
     /// The step may not be sent any more, and why: an attempt before may have had an effect, so that it is only
@@ -385,6 +383,7 @@ impl Lane<'_> {
             key: None,
             error: None,
             read_back: false,
+            paid_hour: known.and_then(|known| known.paid_hour),
         };
         let after_unknown = known.is_some_and(unknown) && ticket.is_none();
         let lost = known.filter(|known| known.state == StepState::Intent);
@@ -398,7 +397,6 @@ impl Lane<'_> {
             link_version: None,
             after_unknown,
             shown_at,
-            begun_before: known.map(|known| known.started_at),
             ticket,
             resolve_only: None,
         })

@@ -102,6 +102,7 @@ impl Workbench {
             key: None,
             error: None,
             read_back: false,
+            paid_hour: None,
         };
         let link_version = link.as_ref().map(|_| 1);
         Begun {
@@ -113,7 +114,6 @@ impl Workbench {
             after_unknown: false,
             shown_at: None,
             ticket: None,
-            begun_before: None,
             resolve_only: None,
         }
     }

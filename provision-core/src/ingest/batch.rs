@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::runtime::mint;
 use crate::source::FeedRecord;
-use crate::store::{self, Changes, Expect, Record, Select, Stored};
+use crate::store::{self, Changes, Expect, Record, Scan, Select, Stored};
 use crate::value::Timestamp;
 
 /// A source record as this batch leaves it.
@@ -398,7 +398,17 @@ impl<'a> Batch<'a> {
         match noted {
             Some(Stored { version, .. }) => {
                 self.changes.expect.push(Expect::Version { table, key, version });
-                Ok(new)
+                let scan = |what: &String| Scan {
+                    realm: self.road.realm.clone(),
+                    table: Waiting::TABLE,
+                    select: Select::Equal("waits_for", what.clone()),
+                    after: None,
+                    limit: 1,
+                };
+                let scans: Vec<Scan> = new.iter().map(scan).collect();
+                let pages = self.road.store.scan_all(&scans).await?;
+                let waited_for = new.into_iter().zip(pages).filter(|(_, page)| !page.rows.is_empty());
+                Ok(waited_for.map(|(what, _)| what).collect())
             }
             None => {
                 self.changes.expect.push(Expect::Absent { table, key });

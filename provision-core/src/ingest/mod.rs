@@ -154,7 +154,8 @@ impl<'a> Ingest<'a> {
 
     /// After a crash: feeds that were being read are discarded (they are read again from the start), feeds that were
     /// being taken over go on. Sources that an [`Engine`](crate::engine::Engine) reads at this moment, here or in
-    /// another process, are left to it. Returns the feeds that were finished.
+    /// another process, are left to it; those of a process that is gone, for the 30 seconds that its lease lasts: call
+    /// this again then. Returns the feeds that were finished.
     pub async fn resume(&self) -> Result<Vec<FeedReport>> {
         let mut finished = Vec::new();
         for feed in self.staged_feeds().await? {

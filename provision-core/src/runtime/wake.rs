@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::Clock;
 use super::skew::Skew;
-use crate::engine::schedule;
+use crate::engine::{Meta, Unknowns, schedule};
 use crate::error::Result;
 use crate::event::{Announced, OutboxMark, is_own};
 use crate::id::RealmId;
@@ -102,8 +102,8 @@ impl Wakes {
         for put in &changes.put {
             let column = || put.columns.iter().find(|(name, _)| *name == "due").map(|(_, value)| value);
             match put.table {
-                // How far the outbox is changes nothing of the realm itself.
-                Table::Meta if is_own(&put.key) => {}
+                // How far the outbox is, or who waits for somebody unknown, changes nothing of the realm itself.
+                Table::Meta if is_own(&put.key) || put.key == Meta::<Unknowns>::KEY => {}
                 Table::Meta => {
                     wake.configured |= !put.key.starts_with(schedule::PREFIX);
                     wake.due |= column().is_some_and(|at| *at <= now.sortable());

@@ -7,7 +7,7 @@ use provision_core::connector::{
 };
 use provision_core::delta::{Change, Delta};
 use provision_core::memory::{Fault, FaultRule, MemoryConnector, Operation};
-use provision_core::model::{Link, Status};
+use provision_core::model::{Link, NameState, Status};
 use provision_core::plan::Scope;
 use provision_core::store::{Record, Table};
 use provision_core::value::{Attributes, Slot};
@@ -215,4 +215,27 @@ async fn somebody_who_has_left_before_they_became_known_is_seen_off_too() {
     assert_eq!(account(&world, "02").enabled, Some(false));
     assert_eq!(account(&world, "03").enabled, Some(true), "it is still nobody's");
     assert_eq!(world.reconcile().await.found, 0);
+}
+
+#[tokio::test]
+async fn somebody_who_became_known_late_keeps_the_name_that_their_account_has() {
+    let mut settings = generous();
+    // Plans are made and wait for a person: the reconcile comes first.
+    settings.drive = provision_core::plan::Drive::Review;
+    let world = Setup { settings, ..Setup::default() }.build().await;
+    let account = Attributes::new()
+        .with("employeeNumber", "02")
+        .with("sAMAccountName", "familyj")
+        .with("cn", "Jo Family (familyj)")
+        .with("dn", "CN=02,DC=test");
+    world.directory.seed("user", [(account, Some(true))]).unwrap();
+    world.onboard().await;
+    world.feed(&[person("02", "Jo", "Family", "Sales")]).await;
+    let report = world.reconcile().await;
+    assert_eq!(report.found, 1);
+    let name = world.names().await.into_iter().find(|name| name.name == "familyj").unwrap();
+    assert_eq!(name.state, NameState::Held);
+    let plan = world.plan(Scope::All).await;
+    world.apply(plan.id).await;
+    assert_eq!(world.accounts()["02"].0, "familyj");
 }
