@@ -98,7 +98,7 @@ tables!(Table: "A table of rows." {
     Waiting = "waiting" [plain("waits_for")];
     /// Leases of schedules, groups and the sealer.
     Lease = "lease" [plain("fence")];
-    /// The processes that share the store; of the realm that is kept for them ([`RealmId::nodes`]).
+    /// The processes that share the store; of the realm that is kept for them ([`RealmId::reserved`]).
     Node = "node" [];
     /// How far calls to a target, or with a credential, are given out to nodes.
     Pace = "pace" [];
