@@ -89,7 +89,7 @@ pub fn open_like(store: &Path, file: &Path) -> Outcome<Connection> {
     let schema: Vec<String> = {
         let connection = Connection::open(store)?;
         let sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' \
-                   ORDER BY type DESC, rowid";
+                   ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid";
         let mut statement = connection.prepare(sql)?;
         statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
     };
