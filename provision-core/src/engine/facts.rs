@@ -80,7 +80,7 @@ fn facts_of(target: ConfiguredTarget, epoch: &str, now: Timestamp) -> TargetFact
         Some("the target is paused".to_owned())
     } else if let Some(quarantine) = target.quarantine.as_ref().filter(|quarantine| quarantine.until > now) {
         Some(format!("the target is in quarantine since {}: {}", quarantine.since, quarantine.reason))
-    } else if target.epoch.as_deref().is_some_and(|known| known != epoch) {
+    } else if target.is_restored(epoch) {
         Some(
             "the store was restored from a backup and does not know the accounts created since: onboard the target \
              again"

@@ -78,11 +78,10 @@ impl Engine {
         let discovery = self.discover(&target.settings, connector.as_ref()).await?;
         let at = self.now();
         let epoch = self.store().epoch().await?;
-        let restored = target.epoch.as_ref().is_some_and(|known| *known != epoch);
+        let restored = target.is_restored(&epoch);
         let mut finder = self.finder(&target.settings).await?;
         finder.privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
-        let namespaces =
-            self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
+        let namespaces = self.namespaces();
         let mut report = OnboardingReport {
             target: name.clone(),
             at,
@@ -149,7 +148,7 @@ impl Engine {
         };
         let listed = |class: &ClassName| !has(class) || target.onboarded.contains(class);
         Ok(target.onboarded_at.is_some()
-            && target.epoch.as_ref().is_none_or(|known| *known == epoch)
+            && !target.is_restored(&epoch)
             && target.settings.classes.keys().all(listed))
     }
 

@@ -129,9 +129,8 @@ impl Engine {
         let target = self.target(name).await?.value;
         let connector = self.inner.connector(&self.realm, &target.settings)?;
         let mut report = ReconcileReport::begun(name, self.now());
-        let epoch = self.store().epoch().await?;
-        let restored = target.epoch.as_ref().is_some_and(|known| *known != epoch);
-        let mut finder = None;
+        let restored = target.is_restored(&self.store().epoch().await?);
+        let mut known = None;
         for class in target.settings.classes.keys() {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("reconcile/{}", name.as_str()));
@@ -145,17 +144,15 @@ impl Engine {
             while let Some(objects) = pages.next().await {
                 let called = call(&mut roll, &mut prints, objects, &mut report)?;
                 crowded |= !self.compare(&listed, called.ours, &mut report).await?;
-                if !restored && target.onboarded.contains(class) {
-                    let strangers = listed.marked(called.strangers);
-                    if finder.is_none() && !strangers.is_empty() {
-                        finder = Some(
-                            self.finder_of_marked(&target.settings, connector.as_ref(), &discovery).await?,
-                        );
-                    }
-                    if let Some(finder) = &finder {
-                        report.found += self.take_strangers(&listed, finder, &strangers, report.at).await?;
-                    }
+                let strangers = listed.marked(called.strangers);
+                if strangers.is_empty() || restored || !target.onboarded.contains(class) {
+                    continue;
                 }
+                let known = match &mut known {
+                    Some(known) => known,
+                    none => none.insert(self.marked(&target.settings, connector.as_ref(), &discovery).await?),
+                };
+                report.found += self.take_strangers(&listed, known, &strangers, report.at).await?;
             }
             let mut end = pages.end();
             if crowded {

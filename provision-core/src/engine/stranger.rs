@@ -33,6 +33,12 @@ pub(super) struct Finder {
     pub(super) privileged: BTreeSet<String>,
 }
 
+/// What strangers are told by outside an onboarding: by the immutable id alone.
+pub(super) struct Marked {
+    finder: Finder,
+    namespaces: Vec<Namespace>,
+}
+
 /// What objects of a class are looked at with.
 pub(super) struct Lookup<'a> {
     pub(super) settings: &'a TargetSettings,
@@ -113,14 +119,19 @@ impl Engine {
     }
 
     /// What strangers are told by that carry an immutable id.
-    pub(super) async fn finder_of_marked(
+    pub(super) async fn marked(
         &self,
         settings: &TargetSettings,
         connector: &dyn Connector,
         discovery: &Discovery,
-    ) -> Result<Finder> {
+    ) -> Result<Marked> {
         let privileged = self.privileged(settings, connector, discovery).await?;
-        Ok(Finder { privileged, ..Finder::default() })
+        Ok(Marked { finder: Finder { privileged, ..Finder::default() }, namespaces: self.namespaces() })
+    }
+
+    /// The namespaces of the policy; none where there is no policy.
+    pub(super) fn namespaces(&self) -> Vec<Namespace> {
+        self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default()
     }
 
     /// Links those of the listed strangers that carry somebody's immutable id, and says how many. Somebody who has left
@@ -128,17 +139,15 @@ impl Engine {
     pub(super) async fn take_strangers(
         &self,
         listed: &Listed<'_>,
-        finder: &Finder,
+        known: &Marked,
         objects: &[Object],
         at: Timestamp,
     ) -> Result<u64> {
-        let namespaces =
-            self.inner.policy(&self.realm).map(|policy| policy.namespaces().to_vec()).unwrap_or_default();
         let lookup = Lookup {
             settings: listed.settings,
             class: listed.class,
-            finder,
-            namespaces: &namespaces,
+            finder: &known.finder,
+            namespaces: &known.namespaces,
             at,
             onboarding: false,
             restored: false,

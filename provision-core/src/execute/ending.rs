@@ -1,5 +1,6 @@
 //! An ending: what one attempt came to, as changes of its journal entry, its link, its edges and its names.
 
+use super::doubt::{doubt, is_doubtful};
 use super::lane::Lane;
 use super::settle::Batch;
 use super::wave::{Begun, link_key, makes_link};
@@ -120,19 +121,6 @@ impl Lane<'_> {
         }
         entry.error = Some(record);
         Ok(())
-    }
-
-    /// The edge that an attempt may have written or taken away: kept as one that may be there and is not relied on,
-    /// so that the next plan adds or removes it, whichever is wanted then.
-    pub(super) fn uncertain_edge(&self, step: &Step, entry: &JournalEntry) -> Option<Membership> {
-        let (Action::AddMember { group_class, group, .. } | Action::RemoveMember { group_class, group }) =
-            &step.action
-        else {
-            return None;
-        };
-        let sent = entry.state == StepState::Intent
-            || entry.error.as_ref().is_some_and(|error| error.effect != Effect::None);
-        sent.then(|| self.edge(step, entry.link, group_class, group, false)).flatten()
     }
 
     async fn done(
@@ -264,7 +252,7 @@ impl Lane<'_> {
     }
 
     /// An edge that we wrote; `certain`: and that is known to be there.
-    fn edge(
+    pub(super) fn edge(
         &self,
         step: &Step,
         link: Option<LinkId>,
@@ -332,23 +320,6 @@ pub(super) fn is_referable(begun: &Begun) -> bool {
 /// Whether "not found" would mean that the object is gone.
 fn is_about_object(action: &Action) -> bool {
     matches!(action, Action::Update { .. } | Action::Rename { .. } | Action::Enable | Action::Disable)
-}
-
-/// Whether a step whose effect is not known leaves its link saying what may not be so: that the account is disabled,
-/// or that it was seen off and nothing was given back.
-pub(super) fn is_doubtful(step: &Step, link: &Link) -> bool {
-    step.action == Action::Enable || !step.offboarding && link.state == LinkState::Inactive
-}
-
-/// Makes the link say what is known: should the person leave again before a step of the return succeeds, what it may
-/// have given is taken away.
-pub(super) fn doubt(step: &Step, link: &mut Link) {
-    if step.action == Action::Enable {
-        link.enabled = None;
-    }
-    if link.state == LinkState::Inactive {
-        link.state = LinkState::Leaving;
-    }
 }
 
 /// What a finished step makes of the link; gives what the step wrote.
@@ -683,26 +654,6 @@ mod tests {
         assert_eq!(fails(add_member("staff"), inactive, Effect::Unknown), [(leaving, Some(false))]);
         assert_eq!(fails(add_member("staff"), LinkState::Active, Effect::Unknown), []);
         assert_eq!(fails(Action::Enable, inactive, Effect::None), []);
-    }
-
-    #[tokio::test]
-    async fn an_edge_is_uncertain_when_an_attempt_at_it_may_have_had_an_effect() {
-        let bench = Workbench::new().await;
-        let uncertain = |state: StepState, effect: Option<Effect>| {
-            let mut entry = bench.begun(add_member("staff")).entry;
-            entry.error =
-                effect.map(|effect| Error::new(ErrorKind::Unavailable, "x").with_effect(effect).record());
-            entry.state = state;
-            bench.lane().uncertain_edge(&step(add_member("staff")), &entry)
-        };
-        let waiting = || StepState::Waiting { until: now() };
-        let edge = uncertain(StepState::Intent, None).unwrap();
-        assert_eq!((edge.group.as_str(), edge.desired, edge.applied), ("staff", false, true));
-        assert!(uncertain(waiting(), Some(Effect::Unknown)).is_some());
-        assert!(uncertain(waiting(), Some(Effect::None)).is_none());
-        assert!(uncertain(waiting(), None).is_none());
-        let entry = bench.begun(Action::Enable).entry;
-        assert!(bench.lane().uncertain_edge(&step(Action::Enable), &entry).is_none());
     }
 
     #[tokio::test]

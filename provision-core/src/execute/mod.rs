@@ -4,6 +4,7 @@
 mod call;
 mod company;
 mod credential;
+mod doubt;
 mod edges;
 mod ending;
 mod gathered;

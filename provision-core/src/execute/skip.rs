@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ending::{doubt, is_doubtful};
 use super::lane::{Entries, Lane};
 use super::order::Order;
 use super::settle::Batch;
@@ -11,9 +10,8 @@ use super::wave::{expect_entry, link_key};
 use super::{JournalEntry, StepState};
 use crate::audit::AuditEntry;
 use crate::error::Result;
-use crate::model::Link;
 use crate::plan::{Action, Step};
-use crate::store::{self, Changes, Commit, Stored};
+use crate::store::{Changes, Commit};
 
 /// Skips journalled in one commit.
 const SKIPS: usize = 256;
@@ -77,9 +75,7 @@ impl Lane<'_> {
         }
         Ok(())
     }
-}
 
-impl Lane<'_> {
     /// The entry of a step that is not tried.
     fn skipped(&self, step: &Order, why: &str, known: Option<&JournalEntry>) -> JournalEntry {
         let now = self.engine.now();
@@ -100,21 +96,6 @@ impl Lane<'_> {
             read_back: false,
             paid_hour: known.and_then(|known| known.paid_hour),
         }
-    }
-
-    /// An edge that may be there keeps an account from counting as seen off.
-    async fn doubt_links(&self, changes: &mut Changes, doubted: &BTreeMap<String, Arc<Order>>) -> Result<()> {
-        let keys: Vec<String> = doubted.keys().cloned().collect();
-        let links = store::get_many::<Link>(self.engine.store(), &self.engine.realm, &keys).await?;
-        for (step, link) in doubted.values().zip(links) {
-            let Some(Stored { version, value: mut link }) = link else { continue };
-            if is_doubtful(step, &link) {
-                doubt(step, &mut link);
-                link.revision += 1;
-                changes.replace(version, &link)?;
-            }
-        }
-        Ok(())
     }
 }
 

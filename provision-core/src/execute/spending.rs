@@ -52,26 +52,29 @@ impl Lane<'_> {
             return Ok(Some(format!("the budget `{kind}` is spent since the plan was made: plan again")));
         }
         let mut moved: BTreeMap<(i64, BudgetKind), u64> = BTreeMap::new();
-        for begun in begun.iter_mut() {
+        for begun in begun.iter_mut().filter(|begun| !begun.step.budgets.is_empty()) {
             let late = is_paid_elsewhere(begun, hour);
-            let counted = begun.entry.paid_hour.filter(|paid| late && *paid >= hour - HOURS);
-            match counted {
-                _ if begun.step.budgets.is_empty() || begun.is_open() && !late => continue,
-                Some(paid) => {
-                    for kind in &begun.step.budgets {
+            if begun.is_open() && !late {
+                continue;
+            }
+            let budgets = &begun.step.budgets;
+            match begun.entry.paid_hour.filter(|_| late) {
+                // Counted above.
+                None => {}
+                Some(paid) if paid >= hour - HOURS => {
+                    for kind in budgets {
                         *moved.entry((paid, *kind)).or_default() += 1;
                     }
                 }
-                None if late && !begun.step.budgets.iter().all(|kind| is_left(&spends, *kind, 1)) => {
-                    begun.resolve_only = Some("its budget is spent since its first attempt".to_owned());
-                    continue;
-                }
-                None if late => {
-                    for kind in &begun.step.budgets {
+                Some(_) if budgets.iter().all(|kind| is_left(&spends, *kind, 1)) => {
+                    for kind in budgets {
                         *spends.entry(*kind).or_default() += 1;
                     }
                 }
-                None => {}
+                Some(_) => {
+                    begun.resolve_only = Some("its budget is spent since its first attempt".to_owned());
+                    continue;
+                }
             }
             begun.entry.paid_hour = Some(hour);
         }

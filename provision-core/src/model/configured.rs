@@ -47,6 +47,12 @@ pub struct ConfiguredTarget {
 }
 
 impl ConfiguredTarget {
+    /// Whether it was onboarded by a store that a backup was restored over: this one, whose epoch is given, may know
+    /// less than is there.
+    pub(crate) fn is_restored(&self, epoch: &str) -> bool {
+        self.epoch.as_deref().is_some_and(|known| known != epoch)
+    }
+
     /// A target just configured.
     pub fn new(settings: TargetSettings) -> Self {
         Self {

@@ -192,6 +192,17 @@ async fn the_reservation_of_a_stale_plan_passes_to_the_next() {
     assert_eq!(logins(&world), ["smithj"]);
 }
 
+/// Another name for what one name is for, of a plan that was made beside the one that was applied.
+async fn leave_over(world: &World, text: &str, beside: Name) -> Name {
+    let until = world.clock.now().plus(Duration::from_secs(3_600));
+    let state = NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(7)), until };
+    let name = Name { name: text.to_owned(), folded: text.to_owned(), state, ..beside };
+    let mut changes = Changes::in_realm(world.engine.realm());
+    changes.insert(&name).unwrap();
+    assert_eq!(world.store.commit(changes).await.unwrap(), Commit::Committed);
+    name
+}
+
 #[tokio::test]
 async fn a_name_that_a_plan_left_over_never_takes_the_place_of_the_one_in_use() {
     // Before and after it in the order of the index.
@@ -202,13 +213,7 @@ async fn a_name_that_a_plan_left_over_never_takes_the_place_of_the_one_in_use() 
         world.onboard().await;
         world.converge(2).await;
         let held = world.names().await.remove(0);
-        let until = world.clock.now().plus(Duration::from_secs(3_600));
-        // Of a plan that was made beside the one that was applied.
-        let state = NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(7)), until };
-        let other = Name { name: left_over.to_owned(), folded: left_over.to_owned(), state, ..held };
-        let mut changes = Changes::in_realm(world.engine.realm());
-        changes.insert(&other).unwrap();
-        assert_eq!(world.store.commit(changes).await.unwrap(), Commit::Committed);
+        let other = leave_over(&world, left_over, held).await;
         people[0].department = "Finance".to_owned();
         people[0].family = "Smythe".to_owned();
         world.feed(&people).await;
@@ -235,12 +240,7 @@ async fn whoever_comes_back_has_the_old_name_and_not_one_that_a_plan_left_over()
     world.converge(2).await;
     assert_eq!(logins(&world), [""; 0]);
     let given_up = world.names().await.remove(0);
-    let until = world.clock.now().plus(Duration::from_secs(3_600));
-    let state = NameState::Reserved { plan: PlanId::from_uuid(uuid::Uuid::from_u128(7)), until };
-    let other = Name { name: "aaa".to_owned(), folded: "aaa".to_owned(), state, ..given_up };
-    let mut changes = Changes::in_realm(world.engine.realm());
-    changes.insert(&other).unwrap();
-    assert_eq!(world.store.commit(changes).await.unwrap(), Commit::Committed);
+    leave_over(&world, "aaa", given_up).await;
     people[0].status = Status::Active;
     world.feed(&people).await;
     assert_eq!(world.converge(3).await, 1);

@@ -85,7 +85,7 @@ async fn settle(
         if target.paused {
             engine.resume(&operator(), &name).await?;
         }
-        if target.epoch.as_ref().is_some_and(|known| *known != epoch) || target.onboarded.is_empty() {
+        if target.is_restored(&epoch) || target.onboarded.is_empty() {
             engine.onboard(&operator(), &name).await?;
             moved.insert("onboard");
         }
