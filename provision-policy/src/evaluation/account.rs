@@ -1,15 +1,15 @@
 //! One account: whether it shall be, its names, values and groups.
 
-use provision_core::id::{PolicyRef, Tag};
+use provision_core::id::PolicyRef;
 use provision_core::model::Lifecycle;
 use provision_core::policy::{
     Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, PolicyInput,
 };
 use provision_core::value::{AttrName, Slot};
 
-use super::roles::{Address, Decided, refusal};
+use super::roles::{Decided, refusal};
 use super::{Alarm, inputs};
-use crate::bundle::{AccountMap, Content, Mapping, WhenNull};
+use crate::bundle::{AccountMap, Address, Content, Mapping, WhenNull};
 use crate::expression::{Datum, Expression, Facts, Failure, Traced, Trouble, evaluate};
 
 /// What the accounts of one identity are decided from.
@@ -34,7 +34,7 @@ impl<'a> Draft<'_, 'a, '_> {
         let mut account = DesiredAccount {
             target: address.0.clone(),
             class: address.1.clone(),
-            tag: Tag::main(),
+            tag: address.2.clone(),
             exists: false,
             enabled: None,
             because: Vec::new(),
