@@ -134,5 +134,5 @@ fn what_is_no_tag_is_refused_where_it_stands() {
     assert_eq!(problems("    user#admin:", "    user#main:"), with("P0003 24:5"));
     assert_eq!(problems("account: directory/user#admin", "account: directory/user#root"), ["P0013 12:9"]);
     assert_eq!(problems("account: directory/user#admin", "account: directory/user#"), ["P0006 12:18"]);
-    assert_eq!(problems("on: directory/user#admin", "on: directory/#admin"), ["P0006 13:31"]);
+    assert_eq!(problems("on: directory/user#admin", "on: directory/#admin"), ["P0006 13:30"]);
 }
