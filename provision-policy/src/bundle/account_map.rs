@@ -1,18 +1,19 @@
-//! Policy maps: how the accounts of one class on one target come to be and get their values.
+//! Policy maps: how the accounts of one class and tag on one target come to be and get their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, NamespaceName, PolicyRef, TargetName};
+use provision_core::id::{NamespaceName, PolicyRef};
 use provision_core::policy::{CredentialPolicy, Strength};
 use provision_core::value::AttrName;
 
 use super::input::expression;
 use super::name_pattern::{self, NameGroup};
+use super::{Address, account_address};
 use crate::document::{Data, Fields, Node, Place, Reader};
 use crate::evaluation::Inputs;
 use crate::expression::{Expression, Kind, Reads, Vocabulary};
 
-/// The policy map of one (target, class).
+/// The policy map of one (target, class, tag).
 #[derive(Clone, Debug)]
 pub(crate) struct AccountMap {
     pub(crate) id: String,
@@ -120,7 +121,7 @@ pub(super) const STRENGTHS: &[(&str, Strength)] = &[
 /// What reading the maps adds to the bundle.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    pub(super) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(super) accounts: BTreeMap<Address, AccountMap>,
     pub(super) places: BTreeMap<String, Place>,
 }
 
@@ -137,9 +138,20 @@ pub(super) fn read(
             if target.contains('/') || class.contains('/') {
                 reader.error("P0006", key.place, &path, "names of targets and classes hold no `/`", "rename");
             }
+            let Some((class, tag)) = account_address::class_and_tag(class) else {
+                let remedy = "write `class`, or `class#tag` for one of several accounts of a person";
+                reader.error("P0067", key.place, &path, format!("`{class}` is no class with a tag"), remedy);
+                continue;
+            };
+            let address = (target.into(), class, tag);
+            if maps.accounts.contains_key(&address) {
+                let summary = "the accounts of this class and tag are mapped already";
+                reader.error("P0003", key.place, &path, summary, "keep one of the two");
+                continue;
+            }
             maps.places.insert(path.clone(), key.place);
             let account = account(reader, node, &path, vocabulary, namespaces, &mut maps.places);
-            maps.accounts.insert((target.into(), class.into()), account);
+            maps.accounts.insert(address, account);
         }
     }
     maps

@@ -1,5 +1,6 @@
 //! The bundle: all policy as versioned, hashed data.
 
+mod account_address;
 mod account_map;
 mod file;
 mod input;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use provision_core::diagnostic::{Diagnostic, Span};
-use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
 use provision_core::value::AttrName;
 
@@ -26,6 +27,9 @@ pub(crate) use rule::Rule;
 
 use crate::document::{Place, Sources};
 use crate::expression::Expression;
+
+/// Target, class and tag of an account.
+pub(crate) type Address = (TargetName, ClassName, Tag);
 
 /// A policy bundle: rules, roles, policy maps and namespaces, read from YAML and checked.
 ///
@@ -51,7 +55,7 @@ pub(crate) struct Content {
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(crate) accounts: BTreeMap<Address, AccountMap>,
     sources: Sources,
     places: BTreeMap<String, Place>,
     warnings: Vec<Diagnostic>,

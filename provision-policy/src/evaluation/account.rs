@@ -1,6 +1,6 @@
 //! One account: whether it shall be, its names, values and groups.
 
-use provision_core::id::{PolicyRef, Tag};
+use provision_core::id::PolicyRef;
 use provision_core::model::Lifecycle;
 use provision_core::policy::{
     Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, PolicyInput,
@@ -8,8 +8,8 @@ use provision_core::policy::{
 use provision_core::value::{AttrName, Slot};
 
 use super::Alarm;
-use super::roles::{Address, Decided, refusal};
-use crate::bundle::{AccountMap, Condition, Content, Mapping, WhenNull};
+use super::roles::{Decided, refusal};
+use crate::bundle::{AccountMap, Address, Condition, Content, Mapping, WhenNull};
 use crate::expression::{Datum, Facts, Failure, Traced, Trouble, evaluate};
 
 /// What the accounts of one identity are decided from.
@@ -34,7 +34,7 @@ impl<'a> Draft<'_, 'a, '_> {
         let mut account = DesiredAccount {
             target: address.0.clone(),
             class: address.1.clone(),
-            tag: Tag::main(),
+            tag: address.2.clone(),
             exists: false,
             enabled: None,
             because: Vec::new(),

@@ -1,13 +1,12 @@
 //! Generated names: candidates with a counter that always fit.
 
-use provision_core::id::{PolicyRef, Tag};
+use provision_core::id::PolicyRef;
 use provision_core::policy::{NameRequest, RefusalReason};
 use provision_core::schema::CaseRule;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::roles::Address;
-use crate::bundle::{Content, NamePattern};
+use crate::bundle::{Address, Content, NamePattern};
 use crate::expression::{Datum, Facts, Failure, Traced, evaluate, letters};
 
 /// Most candidates that are tried.
@@ -49,12 +48,11 @@ pub(super) fn scope<'a>(pattern: &'a NamePattern, facts: &Facts<'a>) -> Result<S
 
 /// What is asked of the allocator, without the stem.
 pub(super) fn request(address: &Address, pattern: &NamePattern, scope: String) -> NameRequest {
-    let (target, class) = address;
-    let (target, class, tag) = (target.as_str(), class.as_str(), Tag::main());
+    let (target, class, tag) = (address.0.as_str(), address.1.as_str(), address.2.as_str());
     NameRequest {
         namespace: pattern.namespace.clone(),
         scope,
-        purpose: format!("{target}/{class}/{}/{}", tag.as_str(), pattern.attribute.as_str()),
+        purpose: format!("{target}/{class}/{tag}/{}", pattern.attribute.as_str()),
         stem: String::new(),
     }
 }

@@ -9,8 +9,7 @@ use provision_core::value::Slot;
 use super::account::Draft;
 use super::inputs;
 use super::name::{Candidates, Filled, Unfilled, request, scope};
-use super::roles::Address;
-use crate::bundle::{AccountMap, NameGroup, NamePattern};
+use crate::bundle::{AccountMap, Address, NameGroup, NamePattern};
 use crate::expression::Facts;
 
 /// Why a name is as it is, when it is not new.
