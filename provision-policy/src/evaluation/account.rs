@@ -56,8 +56,10 @@ impl<'a> Draft<'_, 'a, '_> {
                 Err(failure) => account.refusals.extend(refusal(&failure, None, &enabled.id)),
             }
         }
-        let blocked = self.unreadable(address, map, facts, names, &mut account);
+        let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
+        let blocked = !account.refusals.is_empty();
         for group in &map.names {
+            let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);
         }
         for (attribute, mappings) in &map.attributes {

@@ -64,7 +64,7 @@ impl Inputs {
         let mut add = |name: &str, value: &str| add(&mut hasher, name, value);
         for name in &reads.names {
             add("name", name);
-            add("is", facts.names.get(name).and_then(Option::as_deref).unwrap_or_default());
+            add("is", facts.names.get(name.as_str()).map(String::as_str).unwrap_or_default());
         }
         rows.iter().for_each(|row| add("row", row));
         if reads.lifecycle {
