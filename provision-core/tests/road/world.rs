@@ -197,8 +197,10 @@ impl Policy for TestPolicy {
                 groups,
                 credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
                 refusals: Vec::new(),
+                authority: Default::default(),
             }],
             next_change_at,
+            proposed: Vec::new(),
         }
     }
 }
@@ -246,6 +248,7 @@ impl TestPolicy {
                 identity_version: identity.version,
                 ..Default::default()
             },
+            tolerance: None,
         }
     }
 }

@@ -102,9 +102,10 @@ impl<'a> Draft<'_, 'a, '_> {
                 strength: Some(pattern.strength),
                 inputs: inputs::references(&pattern.reads, facts),
                 identity_version: self.input.identity.version,
-                overridden: Vec::new(),
                 note,
+                ..Derivation::default()
             },
+            tolerance: None,
         });
         facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
     }
