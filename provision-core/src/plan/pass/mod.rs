@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod attributes;
+pub(super) mod marker;
 pub(super) mod membership;
 pub(super) mod offboarding;
 pub(super) mod order;
