@@ -41,6 +41,7 @@ impl<'a> Draft<'_, 'a, '_> {
             values: Vec::new(),
             groups: Vec::new(),
             credential: None,
+            authority: Default::default(),
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
         self.existence(address, map, facts, &mut account);
@@ -191,8 +192,9 @@ impl<'a> Draft<'_, 'a, '_> {
                 inputs: mapping.inputs.references(facts),
                 identity_version: self.input.identity.version,
                 overridden,
-                note: None,
+                ..Derivation::default()
             },
+            tolerance: None,
         }
     }
 

@@ -58,6 +58,7 @@ impl Policy for Bundle {
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
+            proposed: Vec::new(),
         }
     }
 }

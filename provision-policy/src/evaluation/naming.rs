@@ -130,9 +130,10 @@ impl<'a> Draft<'_, 'a, '_> {
                 strength: Some(pattern.strength),
                 inputs: pattern.inputs.references(facts),
                 identity_version: self.input.identity.version,
-                overridden: Vec::new(),
                 note,
+                ..Derivation::default()
             },
+            tolerance: None,
         });
         facts.names.insert(pattern.attribute.clone(), name);
     }
