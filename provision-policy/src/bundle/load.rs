@@ -120,6 +120,11 @@ fn read(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
     }
 }
 
+/// The document of a bundle that has been loaded, read again from its texts.
+pub(super) fn document(sources: &Sources) -> Option<Node> {
+    merge(&mut Reader::new(sources))
+}
+
 /// One node of all files: each section may stand in several, as long as no name stands in two.
 fn merge(reader: &mut Reader<'_>) -> Option<Node> {
     let mut merged: Vec<(Node, Node)> = Vec::new();

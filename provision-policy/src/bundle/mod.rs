@@ -25,7 +25,7 @@ pub(crate) use name_pattern::{NameGroup, NamePattern};
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::Rule;
 
-use crate::document::{Place, Sources};
+use crate::document::{Node, Place, Sources};
 use crate::expression::Expression;
 
 /// Target, class and tag of an account.
@@ -122,6 +122,11 @@ impl Content {
             given.next_if(|(name, _)| *name == wanted).map(|(_, value)| value)
         };
         self.inputs.iter().map(&mut find).collect()
+    }
+
+    /// What is written, as one document: read again from the texts, which were read without a problem before.
+    pub(crate) fn document(&self) -> Option<Node> {
+        load::document(&self.sources)
     }
 
     /// Where the thing with this id is written, for diagnostics.

@@ -7,12 +7,14 @@ mod name;
 mod naming;
 mod roles;
 
+pub(crate) use roles::applies;
+
 use std::collections::BTreeMap;
 
 use provision_core::diagnostic::Diagnostic;
 use provision_core::id::TargetName;
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, Reach, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
@@ -33,6 +35,15 @@ impl Policy for Bundle {
 
     fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
         check::check(&self.0, schemas)
+    }
+
+    fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {
+        let other = other.as_any()?.downcast_ref::<Self>()?;
+        Some(Box::new(Self::edit_to(self, other)))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {

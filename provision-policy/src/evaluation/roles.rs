@@ -61,7 +61,8 @@ pub(super) fn decide<'a>(
     decided
 }
 
-fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
+/// Whether a rule gives its roles.
+pub(crate) fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
     let mut rows = Traced::new();
     let holds = evaluate(&rule.when, facts, &mut rows)? == Datum::Bool(true);
     Ok(match &rule.unless {
