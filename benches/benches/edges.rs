@@ -143,6 +143,6 @@ fn person(number: usize) -> Person {
         credential: None,
         refusals: Vec::new(),
     };
-    let evaluation = Evaluation { roles: Vec::new(), accounts: vec![desired], next_change_at: None };
+    let evaluation = Evaluation { accounts: vec![desired], ..Evaluation::default() };
     Person { identity, evaluation, links: vec![account], memberships: memberships.collect() }
 }

@@ -93,7 +93,7 @@ impl Policy for BenchPolicy {
             refusals: Vec::new(),
         };
         let accounts = self.targets.iter().map(account).collect();
-        Evaluation { roles: Vec::new(), accounts, next_change_at: None }
+        Evaluation { accounts, ..Evaluation::default() }
     }
 }
 

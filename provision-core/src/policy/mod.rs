@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use derivation::{Derivation, InputRef, Strength};
 pub use evaluation::{
     CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, Refusal,
-    RefusalReason, RoleDecision,
+    RefusalReason, RoleDecision, RoleExclusion,
 };
 pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};
 

@@ -145,7 +145,12 @@ impl Policy for StaffPolicy {
             roles.push(role("finance", "rule:finance"));
         }
         let (app, next_change_at) = self.app(input);
-        Evaluation { roles, accounts: vec![self.directory(input, works), app], next_change_at }
+        Evaluation {
+            roles,
+            accounts: vec![self.directory(input, works), app],
+            next_change_at,
+            ..Evaluation::default()
+        }
     }
 }
 

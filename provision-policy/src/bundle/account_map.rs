@@ -23,6 +23,8 @@ pub(crate) struct AccountMap {
     pub(crate) credential: Option<CredentialPolicy>,
     pub(crate) names: Vec<NameGroup>,
     pub(crate) attributes: Vec<(AttrName, Vec<Mapping>)>,
+    /// Some expression reads `roles`.
+    pub(crate) reads_roles: bool,
 }
 
 /// One line of a policy map.
@@ -53,6 +55,9 @@ pub(crate) enum WhenNull {
 impl AccountMap {
     /// Notes what mappings and patterns read, now that the shared values are known.
     pub(super) fn complete(&mut self, shared: &[Expression]) {
+        let mut reads_roles = false;
+        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
+        self.reads_roles = reads_roles;
         let add = |reads: &mut Reads, expression: &Expression| reads.extend(&expression.reads_all(shared));
         for pattern in self.names.iter_mut().flat_map(|group| &mut group.patterns) {
             let expressions = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
@@ -161,6 +166,7 @@ fn account(
         credential: None,
         names: Vec::new(),
         attributes: Vec::new(),
+        reads_roles: false,
     };
     if let Some(node) = fields.get("pre_hire") {
         let path = fields.path_of("pre_hire");

@@ -6,6 +6,7 @@ mod inputs;
 mod name;
 mod naming;
 mod roles;
+mod rules;
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ impl Policy for Bundle {
         let content = &*self.0;
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
-        let decided = roles::decide(content, input, &facts, &mut clock);
+        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
         let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
@@ -53,6 +54,7 @@ impl Policy for Bundle {
         }
         let roles = decided.roles.into_iter();
         Evaluation {
+            excluded: decided.excluded,
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
@@ -79,6 +81,7 @@ pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
         roles: &[],
         lookups: &content.lookups,
+        tables: &content.tables,
         shared: Vec::with_capacity(content.shared.len()),
         names: BTreeMap::new(),
     };
