@@ -88,7 +88,7 @@ impl Engine {
             let rows = grants.remove(&identity.id).unwrap_or_default();
             let grants: Vec<Grant> = rows.into_iter().map(|stored| stored.value).collect();
             let (lifecycle, _) = identity.lifecycle(now)?;
-            if impacts.read(&PolicyInput { identity, lifecycle, now, grants: &grants }) {
+            if impacts.read(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed: false }) {
                 touched.push((identity, lifecycle, grants));
             }
         }
@@ -97,7 +97,8 @@ impl Engine {
         for (identity, lifecycle, grants) in touched {
             let rows = names.remove(&identity.id).unwrap_or_default();
             let own: Vec<Name> = rows.into_iter().map(|stored| stored.value).collect();
-            impacts.compare(&PolicyInput { identity, lifecycle, now, grants: &grants }, &own);
+            impacts
+                .compare(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed: false }, &own);
         }
         Ok(())
     }

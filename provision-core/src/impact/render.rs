@@ -135,7 +135,8 @@ impl AttributeDifference {
     fn shown(&self) -> String {
         let slot = |slot: &Option<DesiredSlot>| match slot {
             _ if self.sensitive => "(not shown)".to_owned(),
-            None => "(left alone)".to_owned(),
+            None | Some(DesiredSlot::Withdrawn { stays: Some(_) }) => "(left alone)".to_owned(),
+            Some(DesiredSlot::Withdrawn { stays: None }) => "(withdrawn)".to_owned(),
             Some(DesiredSlot::AccountOf { key }) => format!("the account of `{}`", escape(key)),
             Some(DesiredSlot::Known(slot)) => {
                 let values: Vec<String> =
