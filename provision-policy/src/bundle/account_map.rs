@@ -93,6 +93,11 @@ impl AccountMap {
         }
     }
 
+    /// How many values an account has at the most.
+    pub(crate) fn wanted(&self) -> usize {
+        self.names.iter().map(|group| group.patterns.len()).sum::<usize>() + self.attributes.len()
+    }
+
     /// True when the attribute is a generated name.
     pub(crate) fn generates(&self, attribute: &str) -> bool {
         self.names.iter().any(|group| group.has(attribute))

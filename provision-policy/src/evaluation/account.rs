@@ -65,6 +65,7 @@ impl<'a> Draft<'_, 'a, '_> {
         }
         let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
         let blocked = !account.refusals.is_empty();
+        account.values.reserve_exact(map.wanted());
         for group in &map.names {
             let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);

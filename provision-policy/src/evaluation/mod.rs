@@ -51,7 +51,7 @@ impl Policy for Bundle {
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
         let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
-        let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
+        let held: Vec<&str> = decided.roles.keys().copied().collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
         for (address, map) in &content.accounts {

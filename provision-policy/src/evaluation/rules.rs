@@ -30,7 +30,8 @@ pub(crate) enum Verdict {
 impl<'a> Given<'a> {
     /// Adds what the rules give over these facts; `engagement` names them in the reasons, where there are several.
     pub(super) fn add(&mut self, content: &'a Content, facts: &Facts<'a>, engagement: Option<&str>) {
-        for rule in &content.rules {
+        let candidates = content.rule_index.candidates(&facts.slots);
+        for rule in candidates.iter().filter_map(|number| content.rules.get(*number)) {
             match verdict(rule, facts) {
                 Ok(Verdict::HoldsNot) => {}
                 Ok(Verdict::Holds) => {
