@@ -51,6 +51,8 @@ pub(crate) struct Content {
     pub(crate) locale: Option<String>,
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
+    /// The numbers that reserved names end with.
+    pub(crate) reserved_counters: BTreeSet<u32>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
     pub(crate) tables: BTreeMap<String, Table>,
     /// The attributes that expressions may read, in order, each after its first letters: the number of each is that of
