@@ -8,6 +8,7 @@ use provision_core::value::AttrName;
 
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
+use super::mapping::State;
 use super::role::{self, Role};
 use super::{Content, account_map, namespace, rule};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
@@ -314,6 +315,8 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
         );
     }
     content.reads_today = today;
+    // Checked, and that is all.
+    content.rules.retain(|rule| rule.state != State::Draft);
     // Besides errors this would only repeat them: a faulty rule uses nothing.
     if reader.has_errors() {
         return;

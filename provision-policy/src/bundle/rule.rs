@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use provision_core::id::PolicyRef;
 
 use super::input::{expression, null};
+use super::mapping::{STATES, State};
 use crate::document::{Node, Place, Reader};
 use crate::expression::{Expression, Kind, Vocabulary};
 
@@ -17,13 +18,14 @@ pub(crate) struct Rule {
     /// Who fulfils this too is excluded.
     pub(crate) unless: Option<Expression>,
     pub(crate) roles: Vec<(String, Place)>,
+    pub(crate) state: State,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, vocabulary: &Vocabulary) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut ids = BTreeSet::new();
     for item in reader.list(node, "rules") {
-        let fields = reader.fields(item, "rules", &["id", "description", "when", "unless", "roles"]);
+        let fields = reader.fields(item, "rules", &["id", "description", "state", "when", "unless", "roles"]);
         let id = reader.required(&fields, "id").and_then(|node| Some((node, reader.text(node, "rules")?)));
         let path = id.map_or_else(|| "rules".to_owned(), |(_, id)| format!("rules.{id}"));
         if let Some((node, id)) = id.filter(|(_, id)| !ids.insert((*id).to_owned())) {
@@ -33,6 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, vocabulary: &Vocabulary
         if let Some(node) = fields.get("description") {
             reader.text(node, &path);
         }
+        let state = fields.get("state").and_then(|node| reader.word(node, &format!("{path}.state"), STATES));
         let when = reader
             .required(&fields, "when")
             .and_then(|node| expression(reader, node, &format!("{path}.when"), vocabulary, Kind::Bool));
@@ -49,7 +52,8 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, vocabulary: &Vocabulary
         }
         if let Some(when) = when.or_else(null) {
             let place = id.map_or(item.place, |(node, _)| node.place);
-            rules.push(Rule { id: PolicyRef::new(&path), place, when, unless, roles });
+            let (id, state) = (PolicyRef::new(&path), state.unwrap_or_default());
+            rules.push(Rule { id, place, when, unless, roles, state });
         }
     }
     rules

@@ -7,7 +7,7 @@ use provision_core::model::Entitlement;
 use provision_core::policy::{DesiredGroup, PolicyInput, Refusal, RefusalReason};
 
 use super::Alarm;
-use crate::bundle::{Address, Content, RoleGrant, Rule};
+use crate::bundle::{Address, Content, RoleGrant, Rule, State};
 use crate::expression::{Datum, Facts, Failure, Traced, evaluate};
 
 /// What rules, roles and grants give one identity.
@@ -21,6 +21,8 @@ pub(super) struct Decided<'a> {
     pub(super) groups: BTreeMap<Address, Vec<DesiredGroup>>,
     /// Accounts that a failed rule may concern.
     pub(super) refusals: BTreeMap<Address, Vec<Refusal>>,
+    /// Proposed rules that hold.
+    pub(super) proposed: Vec<PolicyRef>,
 }
 
 pub(super) fn decide<'a>(
@@ -31,12 +33,17 @@ pub(super) fn decide<'a>(
 ) -> Decided<'a> {
     let mut decided = Decided::default();
     let mut given: Vec<(&'a str, PolicyRef)> = Vec::new();
-    for rule in &content.rules {
+    for rule in content.rules.iter().filter(|rule| input.proposed || rule.state == State::Active) {
         match applies(rule, facts) {
             Ok(true) => given.extend(rule.roles.iter().map(|(role, _)| (role.as_str(), rule.id.clone()))),
             Ok(false) => {}
             Err(failure) => refuse(content, rule, &failure, &mut decided),
         }
+    }
+    if input.proposed {
+        let proposed = content.rules.iter().filter(|rule| rule.state == State::Proposed);
+        let counts = |rule: &&Rule| given.iter().any(|(_, by)| *by == rule.id);
+        decided.proposed = proposed.filter(counts).map(|rule| rule.id.clone()).collect();
     }
     decided.roles = closure(content, given);
     for role in decided.roles.keys() {
