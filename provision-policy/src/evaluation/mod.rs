@@ -54,8 +54,7 @@ impl Policy for Bundle {
         }
         clock.at(identity_change(input));
         if content.reads_today() {
-            let tomorrow = facts.today.map(|today| today.plus_days(1).start_in(&input.identity.zone));
-            clock.at(tomorrow.and_then(Result::ok));
+            clock.at(input.now.next_date_in(&input.identity.zone).ok());
         }
         proposed.sort();
         proposed.dedup();
