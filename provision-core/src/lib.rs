@@ -147,6 +147,7 @@ pub mod event;
 pub mod execute;
 pub mod filter;
 pub mod id;
+pub mod impact;
 pub mod ingest;
 pub mod memory;
 pub mod model;

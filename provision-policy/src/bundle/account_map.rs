@@ -27,6 +27,8 @@ pub(crate) struct AccountMap {
     /// How far the attributes of accounts that are there are kept right.
     pub(crate) authority: Authority,
     pub(crate) attributes: Vec<AttributeMap>,
+    /// Some expression reads `roles`.
+    pub(crate) reads_roles: bool,
 }
 
 /// What an account depends on besides its roles.
@@ -45,6 +47,9 @@ impl AccountMap {
             expressions.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
             reads
         };
+        let mut reads_roles = false;
+        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
+        self.reads_roles = reads_roles;
         for condition in self.exists.iter_mut().chain(&mut self.enabled) {
             condition.inputs = Inputs::new(&condition.id, &[], reads(&[&condition.holds]), attributes);
         }
@@ -54,6 +59,11 @@ impl AccountMap {
             pattern.inputs = Inputs::new(&pattern.id, &[], reads(&expressions), attributes);
         }
         self.attributes.iter_mut().for_each(|attribute| attribute.complete(shared, attributes));
+    }
+
+    /// How many values an account has at the most.
+    pub(crate) fn wanted(&self) -> usize {
+        self.names.iter().map(|group| group.patterns.len()).sum::<usize>() + self.attributes.len()
     }
 
     /// True when the attribute is a generated name.
@@ -159,6 +169,7 @@ fn account(
         authority,
         names: Vec::new(),
         attributes: Vec::new(),
+        reads_roles: false,
     };
     if let Some(node) = fields.get("pre_hire") {
         let path = fields.path_of("pre_hire");

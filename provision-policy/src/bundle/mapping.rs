@@ -95,10 +95,16 @@ impl Mapping {
         self.period.iter().flat_map(|period| period.expressions()).for_each(visit);
     }
 
+    /// The same as a list.
+    pub(crate) fn expressions(&self) -> Vec<&Expression> {
+        let mut all = Vec::new();
+        self.each_expression(&mut |expression| all.push(expression));
+        all
+    }
+
     /// Notes what it reads, now that the shared values and the slots are known.
     pub(super) fn complete(&mut self, shared: &[Expression], attributes: &[AttrName]) {
-        let mut own: Vec<&Expression> = Vec::new();
-        self.each_expression(&mut |expression| own.push(expression));
+        let own = self.expressions();
         let mut reads = Reads::default();
         own.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
         let numbers: Vec<usize> = reads.shared.iter().copied().collect();
