@@ -12,6 +12,7 @@ mod crash;
 mod golden;
 mod group;
 mod laws;
+mod maps;
 mod meeting;
 mod names;
 mod onboarding;

@@ -2,12 +2,15 @@
 
 mod account_address;
 mod account_map;
+mod attribute_map;
 mod file;
 mod input;
 mod load;
 mod lookup;
+mod mapping;
 mod name_pattern;
 mod namespace;
+mod period;
 mod role;
 mod rule;
 mod rule_index;
@@ -22,9 +25,12 @@ use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
 use provision_core::value::AttrName;
 
-pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition};
+pub(crate) use attribute_map::AttributeMap;
 pub(crate) use lookup::Lookup;
+pub(crate) use mapping::{Mapping, State, WhenNull};
 pub(crate) use name_pattern::NamePattern;
+pub(crate) use period::{Bound, Period};
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::{RoleRows, Rule};
 pub(crate) use table::{Cell, Row, Table};
