@@ -19,9 +19,9 @@ use std::sync::Arc;
 use provision_core::diagnostic::{Diagnostic, Span};
 use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
-use provision_core::value::{AttrName, Attributes, Slot};
+use provision_core::value::AttrName;
 
-pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
 pub(crate) use name_pattern::{NameGroup, NamePattern};
 pub(crate) use role::{Role, RoleGrant};
@@ -115,13 +115,16 @@ impl Content {
         self.reads_today
     }
 
-    /// The values of an identity by the numbers of their slots.
-    pub(crate) fn slots<'a>(&self, attributes: &'a Attributes) -> Vec<Option<&'a Slot>> {
+    /// What is given by attribute, in the order of their names, by the numbers of their slots.
+    pub(crate) fn by_slot<'a, T>(
+        &self,
+        given: impl IntoIterator<Item = (&'a AttrName, &'a T)>,
+    ) -> Vec<Option<&'a T>> {
         // Both are sorted: one walk finds all.
-        let mut given = attributes.iter().peekable();
+        let mut given = given.into_iter().peekable();
         let mut find = |wanted: &AttrName| {
             while given.next_if(|(name, _)| *name < wanted).is_some() {}
-            given.next_if(|(name, _)| *name == wanted).map(|(_, slot)| slot)
+            given.next_if(|(name, _)| *name == wanted).map(|(_, value)| value)
         };
         self.inputs.iter().map(&mut find).collect()
     }

@@ -10,7 +10,7 @@ use super::account::Draft;
 use super::inputs;
 use super::name::{Candidates, Filled, Unfilled, request, scope};
 use crate::bundle::{AccountMap, Address, NameGroup, NamePattern};
-use crate::expression::{Facts, Traced};
+use crate::expression::Facts;
 
 /// Why a name is as it is, when it is not new.
 const KEPT: &str = "kept: names are made once";
@@ -95,11 +95,11 @@ impl<'a> Draft<'_, 'a, '_> {
             slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
             strength: pattern.strength,
             // A name is made once: only another name is a changed input.
-            inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
+            inputs: inputs::hash_of_name(&pattern.inputs, &name),
             derivation: Derivation {
                 mapping: Some(pattern.id.clone()),
                 strength: Some(pattern.strength),
-                inputs: inputs::references(&pattern.reads, facts),
+                inputs: pattern.inputs.references(facts),
                 identity_version: self.input.identity.version,
                 overridden: Vec::new(),
                 note,

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use provision_core::id::SourceName;
 use provision_core::model::{Identity, Lifecycle};
 use provision_core::value::{Date, Slot};
 
@@ -25,6 +26,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) identity: &'a Identity,
     /// The values of the attributes that expressions may read, by the numbers of their slots.
     pub(crate) slots: Vec<Option<&'a Slot>>,
+    /// The sources that asserted them.
+    pub(crate) origins: Vec<Option<&'a SourceName>>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) today: Option<Date>,
     pub(crate) locale: Option<&'a str>,
