@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod engaged;
 mod inputs;
 mod name;
 mod naming;
@@ -20,6 +21,7 @@ use provision_core::value::Timestamp;
 
 pub(crate) use inputs::Inputs;
 
+use self::engaged::Engaged;
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
 
@@ -37,10 +39,32 @@ impl Policy for Bundle {
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
-        let content = &*self.0;
+        match Engaged::of(input) {
+            None => self.0.evaluate(input, None, names),
+            Some(engaged) => self.0.evaluate(&engaged.input(input), Some(&engaged), names),
+        }
+    }
+}
+
+impl Content {
+    /// Evaluates somebody; with several engagements, `input` has the identity as they make it together.
+    fn evaluate(
+        &self,
+        input: &PolicyInput<'_>,
+        engaged: Option<&Engaged>,
+        names: &mut dyn NameAllocator,
+    ) -> Evaluation {
+        let content = self;
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
-        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
+        let decided = match engaged {
+            None => roles::decide(content, input, &[(&facts, None)], &mut clock),
+            Some(engaged) => {
+                let views: Vec<_> = engaged.views(content, input).collect();
+                let views: Vec<_> = views.iter().map(|(facts, name)| (facts, Some(*name))).collect();
+                roles::decide(content, input, &views, &mut clock)
+            }
+        };
         let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
@@ -53,6 +77,7 @@ impl Policy for Bundle {
         if content.reads_today() {
             let tomorrow = facts.today.map(|today| today.plus_days(1).start_in(&input.identity.zone));
             clock.at(tomorrow.and_then(Result::ok));
+            engaged.iter().flat_map(|engaged| engaged.midnights(input.now)).for_each(|at| clock.at(at));
         }
         let roles = decided.roles.into_iter();
         Evaluation {
