@@ -1,5 +1,6 @@
 //! What the planner needs to know of a batch of identities, read from the store.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
@@ -69,6 +70,9 @@ impl Engine {
         for (identity, rows) in identities.into_iter().zip(pages.chunks(4)) {
             let [grants, links, names, journal] = rows else { continue };
             let (lifecycle, next_change_at) = identity.lifecycle(now)?;
+            // Which of several engagements leads may be another than when the identity was written.
+            let seen = if let Cow::Owned(seen) = identity.as_of(now)? { Some(seen) } else { None };
+            let identity = seen.unwrap_or(identity);
             let open = records::<JournalEntry>(journal)?
                 .into_iter()
                 .filter(|entry| Some(entry.plan) != plan)
