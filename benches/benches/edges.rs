@@ -143,6 +143,7 @@ fn person(number: usize) -> Person {
         groups: wanted.collect(),
         credential: None,
         refusals: Vec::new(),
+        authority: Default::default(),
     };
     let evaluation = Evaluation { accounts: vec![desired], ..Evaluation::default() };
     Person { identity, evaluation, links: vec![account], memberships: memberships.collect() }

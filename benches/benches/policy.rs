@@ -24,7 +24,8 @@ async fn bench() -> Outcome<()> {
     let people: Vec<Identity> = (0..count).map(matrix::identity).collect();
     let now: Timestamp = "2026-11-20T09:00:00Z".parse()?;
     let evaluate = |person: &Identity| {
-        let input = PolicyInput { identity: person, lifecycle: Lifecycle::Active, now, grants: &[] };
+        let input =
+            PolicyInput { identity: person, lifecycle: Lifecycle::Active, now, grants: &[], proposed: false };
         bundle.evaluate(&input, &mut NoNames)
     };
     for person in people.iter().take(2_000) {
@@ -72,6 +73,7 @@ fn agree(person: &Identity, evaluation: &Evaluation, cel: &ByCel) -> Outcome<()>
         let name = value.attribute.as_str();
         let ours = match &value.slot {
             DesiredSlot::Known(slot) => slot.values().first().map(|value| value.to_plain()),
+            DesiredSlot::Withdrawn { .. } => None,
             DesiredSlot::AccountOf { key } => Some(key.clone()),
         };
         expect(name, ours.as_deref(), hand.text(name))?;

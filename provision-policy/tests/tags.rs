@@ -106,7 +106,7 @@ fn stored_grants_give_accounts_with_tags() {
     };
     let (lifecycle, _) = ann.lifecycle(now()).unwrap();
     let grants = [grant(account), grant(group)];
-    let input = PolicyInput { identity: &ann, lifecycle, now: now(), grants: &grants };
+    let input = PolicyInput { identity: &ann, lifecycle, now: now(), grants: &grants, proposed: false };
     let evaluation = bundle().evaluate(&input, &mut NoNames);
     let admin = tagged(&evaluation, "admin");
     assert!(admin.exists);

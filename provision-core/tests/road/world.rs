@@ -208,6 +208,7 @@ impl Policy for TestPolicy {
             groups,
             credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         let admin = self.admins.map(|admins| self.admin(&main, exists && given == admins, identity, names));
         let accounts = std::iter::once(main).chain(admin).collect();
@@ -306,6 +307,7 @@ impl TestPolicy {
                 identity_version: identity.version,
                 ..Default::default()
             },
+            tolerance: None,
         }
     }
 }

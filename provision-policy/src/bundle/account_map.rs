@@ -63,14 +63,14 @@ pub(crate) enum WhenNull {
 impl AccountMap {
     /// Notes what conditions, mappings and patterns read, now that the shared values and the slots are known.
     pub(super) fn complete(&mut self, shared: &[Expression], attributes: &[AttrName]) {
-        let mut reads_roles = false;
-        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
-        self.reads_roles = reads_roles;
         let reads = |expressions: &[&Expression]| {
             let mut reads = Reads::default();
             expressions.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
             reads
         };
+        let mut reads_roles = false;
+        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
+        self.reads_roles = reads_roles;
         for condition in self.exists.iter_mut().chain(&mut self.enabled) {
             condition.inputs = Inputs::new(&condition.id, &[], reads(&[&condition.holds]), attributes);
         }
@@ -91,6 +91,11 @@ impl AccountMap {
             let texts: Vec<&str> = own.iter().copied().chain(used).map(|used| used.text.as_str()).collect();
             mapping.inputs = Inputs::new(&mapping.id, &texts, reads.clone(), attributes);
         }
+    }
+
+    /// How many values an account has at the most.
+    pub(crate) fn wanted(&self) -> usize {
+        self.names.iter().map(|group| group.patterns.len()).sum::<usize>() + self.attributes.len()
     }
 
     /// True when the attribute is a generated name.

@@ -9,6 +9,7 @@ use provision_core::value::AttrName;
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
+use super::rule_index::RuleIndex;
 use super::table::Table;
 use super::{Content, account_map, namespace, rule, table_file};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
@@ -122,6 +123,11 @@ fn read(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
     }
 }
 
+/// The document of a bundle that has been loaded, read again from its texts.
+pub(super) fn document(sources: &Sources) -> Option<Node> {
+    merge(&mut Reader::new(sources))
+}
+
 /// One node of all files: each section may stand in several, as long as no name stands in two.
 fn merge(reader: &mut Reader<'_>) -> Option<Node> {
     let mut merged: Vec<(Node, Node)> = Vec::new();
@@ -216,6 +222,8 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
     accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
     namespace::members(&mut namespaces, &accounts);
+    let slot = |name: &str| inputs.binary_search_by(|known| known.as_str().cmp(name)).ok();
+    let rule_index = RuleIndex::new(&rules, &shared, slot);
     let mut content = Content {
         label,
         hash: digest(root, &tables),
@@ -224,10 +232,11 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         lookups,
         tables,
         shared,
-        inputs,
+        inputs: inputs.into_iter().map(|name| (super::first_letters(&name), name)).collect(),
         namespaces: namespaces.into_values().collect(),
         roles,
         rules,
+        rule_index,
         accounts,
         sources: Sources::new(&[]),
         places,

@@ -41,9 +41,11 @@ impl<'a> Draft<'_, 'a, '_> {
             values: Vec::new(),
             groups: Vec::new(),
             credential: None,
+            authority: Default::default(),
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
-        if map.reads_roles {
+        // Who has no account anyway is not concerned.
+        if map.reads_roles && self.decided.accounts.contains_key(address) {
             let more = self.decided.failed.iter().filter(|failed| !account.refusals.contains(failed));
             let more: Vec<_> = more.cloned().collect();
             account.refusals.extend(more);
@@ -61,8 +63,11 @@ impl<'a> Draft<'_, 'a, '_> {
                 Err(failure) => account.refusals.extend(refusal(&failure, None, &enabled.id)),
             }
         }
-        let blocked = self.unreadable(address, map, facts, names, &mut account);
+        let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
+        let blocked = !account.refusals.is_empty();
+        account.values.reserve_exact(map.wanted());
         for group in &map.names {
+            let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);
         }
         for (attribute, mappings) in &map.attributes {
@@ -198,8 +203,9 @@ impl<'a> Draft<'_, 'a, '_> {
                 inputs: mapping.inputs.references(facts),
                 identity_version: self.input.identity.version,
                 overridden,
-                note: None,
+                ..Derivation::default()
             },
+            tolerance: None,
         }
     }
 

@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 use provision_core::diagnostic::Diagnostic;
 use provision_core::id::TargetName;
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, Reach, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
 
 pub(crate) use inputs::Inputs;
+pub(crate) use rules::{Verdict, verdict};
 
 use self::engaged::Engaged;
 use crate::bundle::{Bundle, Content};
@@ -36,6 +37,15 @@ impl Policy for Bundle {
 
     fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
         check::check(&self.0, schemas)
+    }
+
+    fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {
+        let other = other.as_any()?.downcast_ref::<Self>()?;
+        Some(Box::new(Self::edit_to(self, other)))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
@@ -65,7 +75,7 @@ impl Content {
                 roles::decide(content, input, &views, &mut clock)
             }
         };
-        let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
+        let held: Vec<&str> = decided.roles.keys().copied().collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
         for (address, map) in &content.accounts {
@@ -85,6 +95,7 @@ impl Content {
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
+            proposed: Vec::new(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Generated names: candidates with a counter that always fit.
 
-use provision_core::id::PolicyRef;
 use provision_core::policy::{NameRequest, RefusalReason};
 use provision_core::schema::CaseRule;
 use unicode_normalization::UnicodeNormalization;
@@ -162,8 +161,8 @@ impl<'a> Filled<'a> {
         content.reserved.contains(&own.to_lowercase())
     }
 
-    pub(super) fn id(&self) -> &PolicyRef {
-        &self.pattern.id
+    pub(super) fn pattern(&self) -> &'a NamePattern {
+        self.pattern
     }
 }
 

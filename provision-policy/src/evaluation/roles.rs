@@ -71,17 +71,17 @@ pub(super) fn decide<'a>(
     }
     decided.roles = closure(content, given.roles);
     decided.exclude(content, given.excluded);
-    for role in decided.roles.keys() {
-        let because = PolicyRef::new(format!("roles.{role}"));
-        for (grant, _) in content.roles.get(*role).into_iter().flat_map(|role| &role.grants) {
+    for role in decided.roles.keys().filter_map(|name| content.roles.get(*name)) {
+        for (grant, _) in &role.grants {
+            let because = role.id.clone();
             let address = grant.account().clone();
             match grant {
                 RoleGrant::Account { .. } => {
-                    decided.accounts.entry(address).or_default().push(because.clone());
+                    decided.accounts.entry(address).or_default().push(because);
                 }
                 RoleGrant::Group { group, group_class, privileged, .. } => {
                     let groups = decided.groups.entry(address).or_default();
-                    join(groups, group_class, group, *privileged, because.clone());
+                    join(groups, group_class, group, *privileged, because);
                 }
             }
         }
@@ -103,10 +103,8 @@ fn closure<'a>(content: &'a Content, given: Vec<(&'a str, PolicyRef)>) -> BTreeM
         if !new {
             continue;
         }
-        let by = PolicyRef::new(format!("roles.{name}"));
-        for (included, _) in content.roles.get(name).into_iter().flat_map(|role| &role.includes) {
-            open.push((included, by.clone()));
-        }
+        let Some(role) = content.roles.get(name) else { continue };
+        open.extend(role.includes.iter().map(|(included, _)| (included.as_str(), role.id.clone())));
     }
     for because in roles.values_mut() {
         because.sort();

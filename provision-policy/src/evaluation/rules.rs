@@ -18,16 +18,20 @@ pub(super) struct Given<'a> {
 }
 
 /// What a rule says of somebody.
-enum Verdict {
+pub(crate) enum Verdict {
+    /// It gives its roles.
     Holds,
+    /// It does not.
     HoldsNot,
+    /// It would, but for its exclusion.
     Excluded,
 }
 
 impl<'a> Given<'a> {
     /// Adds what the rules give over these facts; `engagement` names them in the reasons, where there are several.
     pub(super) fn add(&mut self, content: &'a Content, facts: &Facts<'a>, engagement: Option<&str>) {
-        for rule in &content.rules {
+        let candidates = content.rule_index.candidates(&facts.slots);
+        for rule in candidates.iter().filter_map(|number| content.rules.get(*number)) {
             match verdict(rule, facts) {
                 Ok(Verdict::HoldsNot) => {}
                 Ok(Verdict::Holds) => {
@@ -59,7 +63,8 @@ fn said(because: PolicyRef, engagement: Option<&str>) -> PolicyRef {
     }
 }
 
-fn verdict(rule: &Rule, facts: &Facts<'_>) -> Result<Verdict, Failure> {
+/// What a rule says of somebody, its rows aside.
+pub(crate) fn verdict(rule: &Rule, facts: &Facts<'_>) -> Result<Verdict, Failure> {
     let mut rows = Traced::new();
     if evaluate(&rule.when, facts, &mut rows)? != Datum::Bool(true) {
         return Ok(Verdict::HoldsNot);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::id::SourceName;
 use provision_core::model::{Identity, Lifecycle};
-use provision_core::value::{Date, Slot};
+use provision_core::value::{AttrName, Date, Slot};
 
 use super::apply::call;
 use super::cost::LIST_MAX;
@@ -31,13 +31,13 @@ pub(crate) struct Facts<'a> {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) today: Option<Date>,
     pub(crate) locale: Option<&'a str>,
-    pub(crate) roles: &'a [String],
+    pub(crate) roles: &'a [&'a str],
     pub(crate) lookups: &'a BTreeMap<String, Lookup>,
     pub(crate) tables: &'a BTreeMap<String, Table>,
     /// Shared values by number, each with the rows it looked up.
     pub(crate) shared: Vec<(Result<Datum<'a>, Failure>, Traced)>,
-    /// Names of the account; `None` for one that was refused.
-    pub(crate) names: BTreeMap<String, Option<String>>,
+    /// Names of the account, as far as it has them.
+    pub(crate) names: BTreeMap<AttrName, String>,
 }
 
 /// Rows that were looked up: `lookup/key=result`.
@@ -114,9 +114,9 @@ fn leaf<'a>(
             single if *list && !matches!(single, Datum::Null | Datum::List(_)) => Datum::List(vec![single]),
             found => found,
         },
-        Op::Name(name) => match facts.names.get(name) {
-            Some(Some(found)) => Datum::text(found.clone()),
-            _ => {
+        Op::Name(name) => match facts.names.get(name.as_str()) {
+            Some(found) => Datum::text(found.clone()),
+            None => {
                 return Err(Failure::new(Trouble::Upstream, format!("`name.{name}` is refused")));
             }
         },
@@ -131,7 +131,7 @@ fn leaf<'a>(
         }
         Op::Key => Datum::text(facts.identity.key.as_str()),
         Op::Source => Datum::text(facts.identity.source.as_str()),
-        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(role.as_str())).collect()),
+        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(*role)).collect()),
         Op::Item { .. } => locals.map_or(Datum::Null, |locals| locals.item.clone()),
         Op::Result => locals.map_or(Datum::Null, |locals| locals.result.clone()),
         // `null`; whatever has parts is not here.

@@ -1,6 +1,6 @@
 //! Per account: create it, keep it right, bring it back, or see it off.
 
-use super::{attributes, marker, membership, offboarding};
+use super::{attributes, marker, membership, offboarding, update};
 use crate::connector::DisableMeaning;
 use crate::filter::Filter;
 use crate::id::{ClassName, Tag, TargetName};
@@ -38,6 +38,7 @@ impl Case<'_> {
             offboarding: false,
             needs: Vec::new(),
             inputs: std::collections::BTreeMap::new(),
+            withdraws: std::collections::BTreeSet::new(),
             precondition: Precondition {
                 identity_version: self.input.identity.version,
                 link_revision: self.link.map(|link| link.revision),
@@ -175,7 +176,7 @@ fn create(case: &Case<'_>, draft: &mut Draft) {
 }
 
 fn keep(case: &Case<'_>, draft: &mut Draft) {
-    attributes::changes(case, draft);
+    update::plan(case, draft);
     enable_or_disable(case, draft);
     membership::plan(case, draft);
 }

@@ -40,6 +40,7 @@ fn values_of(account: &DesiredAccount, marker: &AttrName) -> Vec<String> {
         .flat_map(|value| match &value.slot {
             DesiredSlot::Known(slot) => slot.values().iter().map(|value| value.to_plain()).collect(),
             DesiredSlot::AccountOf { .. } => vec![String::new()],
+            DesiredSlot::Withdrawn { .. } => Vec::new(),
         })
         .collect()
 }

@@ -101,6 +101,7 @@ impl Case {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         Self {
             identity,
@@ -161,6 +162,7 @@ impl Case {
             strength,
             inputs,
             derivation: Default::default(),
+            tolerance: None,
         });
         self
     }
