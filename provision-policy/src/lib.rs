@@ -41,6 +41,7 @@ mod document;
 mod edit;
 mod evaluation;
 mod expression;
+pub mod testing;
 
 pub use bundle::Bundle;
 pub use edit::{Edit, EditedPart, PartChange};

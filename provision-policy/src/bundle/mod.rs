@@ -19,6 +19,7 @@ use provision_core::policy::Namespace;
 use provision_core::value::{AttrName, Attributes, Slot};
 
 pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
+pub(crate) use file::{is_test_file, read_bounded};
 pub(crate) use lookup::Lookup;
 pub(crate) use name_pattern::{NameGroup, NamePattern};
 pub(crate) use role::{Role, RoleGrant};
@@ -71,7 +72,7 @@ impl Bundle {
     }
 
     /// Reads a bundle from a file, or from all `*.yaml` and `*.yml` files of a directory (not of its
-    /// subdirectories), in the order of their names.
+    /// subdirectories), in the order of their names. Files of tests (`*.test.yaml`) are no part of it.
     ///
     /// # Errors
     ///
@@ -87,9 +88,16 @@ impl Bundle {
         &self.0.warnings
     }
 
-    /// Where the mapping, rule or role with this id is written.
+    /// Where the mapping, rule or role with this id is written; for a part of one that has no place of its own, such as
+    /// `targets.crm.contact.enabled`, where the whole is.
     pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
-        self.0.places.get(id.as_str()).map(|place| self.0.sources.span(*place))
+        let mut id = id.as_str();
+        loop {
+            if let Some(place) = self.0.places.get(id) {
+                return Some(self.0.sources.span(*place));
+            }
+            (id, _) = id.rsplit_once('.')?;
+        }
     }
 }
 
