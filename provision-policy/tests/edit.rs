@@ -86,7 +86,7 @@ const SHARED: [&[&str]; 3] = [
 ];
 const ROWS: &[&str] = &["A", "B", "C", "x", "a", "1"];
 const ROLES: &[&str] = &["r0", "r1", "r2", "r3"];
-const ACCOUNTS: &[&str] = &["d/u", "d/v", "e/u"];
+const ACCOUNTS: &[&str] = &["d/u", "d/u#admin", "e/u"];
 
 /// A bundle as it can be edited.
 #[derive(Clone)]
@@ -215,7 +215,7 @@ impl Model {
             out.push_str(&format!("  - {{ id: n{id}, when: '{when}'{unless}, roles: [{role}] }}\n"));
         }
         out.push_str("targets:\n");
-        for (target, classes) in [("d", [("u", 0), ("v", 1)].as_slice()), ("e", &[("u", 2)])] {
+        for (target, classes) in [("d", [("u", 0), ("u#admin", 1)].as_slice()), ("e", &[("u", 2)])] {
             out.push_str(&format!("  {target}:\n"));
             for (class, at) in classes {
                 out.push_str(&self.maps[*at].text(class));
@@ -290,7 +290,8 @@ fn somebody(dice: &mut Dice) -> (Identity, Vec<Grant>) {
     let mut grants = Vec::new();
     if dice.chance(40) {
         let (target, class) = ACCOUNTS[dice.roll(3)].split_once('/').unwrap();
-        let (target, class, tag) = (TargetName::new(target), ClassName::new(class), Tag::main());
+        let (class, tag) = class.split_once('#').unwrap_or((class, "main"));
+        let (target, class, tag) = (TargetName::new(target), ClassName::new(class), Tag::new(tag));
         let account = Entitlement::Account { target: target.clone(), class: class.clone(), tag: tag.clone() };
         let group = Entitlement::Group { target, class, tag, group: "g1".to_owned() };
         let mut kept = vec![account, group];
@@ -344,7 +345,8 @@ fn run(seed: u64, rounds: usize) -> (usize, usize, usize, usize) {
         for _ in 0..40 {
             let (identity, grants) = somebody(&mut dice);
             let (lifecycle, _): (Lifecycle, _) = identity.lifecycle(now()).unwrap();
-            let input = PolicyInput { identity: &identity, lifecycle, now: now(), grants: &grants };
+            let input =
+                PolicyInput { identity: &identity, lifecycle, now: now(), grants: &grants, proposed: false };
             let (before, after) = (evaluated(&old, &input), evaluated(&new, &input));
             let touches = edit.touches(&input);
             asked += 1;
@@ -413,7 +415,13 @@ fn touched(from: &str, to: &str) -> (String, Vec<String>) {
         }
         identity.employment.status = status;
         let (lifecycle, _) = identity.lifecycle(now()).unwrap();
-        edit.touches(&PolicyInput { identity: &identity, lifecycle, now: now(), grants: &[] })
+        edit.touches(&PolicyInput {
+            identity: &identity,
+            lifecycle,
+            now: now(),
+            grants: &[],
+            proposed: false,
+        })
     };
     let mut who: String =
         ["A", "B", "C", "-"].into_iter().filter(|name| touches(name, Status::Active)).collect();
@@ -521,8 +529,13 @@ fn what_a_role_says_of_a_group_concerns_those_who_are_granted_the_group() {
         }],
     };
     let grants = [grant];
-    let input =
-        |grants| PolicyInput { identity: &identity, lifecycle: Lifecycle::Active, now: now(), grants };
+    let input = |grants| PolicyInput {
+        identity: &identity,
+        lifecycle: Lifecycle::Active,
+        now: now(),
+        grants,
+        proposed: false,
+    };
     let edit = old.edit_to(&new);
     assert!(!edit.touches(&input(&[])) && edit.touches(&input(&grants)));
     assert_ne!(evaluated(&old, &input(&grants)), evaluated(&new, &input(&grants)));

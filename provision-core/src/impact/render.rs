@@ -137,6 +137,7 @@ impl AttributeDifference {
             _ if self.sensitive => "(not shown)".to_owned(),
             None => "(left alone)".to_owned(),
             Some(DesiredSlot::AccountOf { key }) => format!("the account of `{}`", escape(key)),
+            Some(DesiredSlot::Withdrawn { .. }) => "(taken back)".to_owned(),
             Some(DesiredSlot::Known(slot)) => {
                 let values: Vec<String> =
                     slot.values().iter().map(|value: &Value| format!("{value:?}")).collect();

@@ -4,7 +4,9 @@
 
 mod derivation;
 mod evaluation;
+mod left;
 mod name;
+mod tolerance;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -14,10 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use derivation::{Derivation, InputRef, Strength};
 pub use evaluation::{
-    CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, Refusal,
-    RefusalReason, RoleDecision,
+    Authority, CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
+    Refusal, RefusalReason, RoleDecision,
 };
+pub use left::LeftReason;
 pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};
+pub use tolerance::{Range, Tolerance};
 
 use crate::diagnostic::Diagnostic;
 use crate::id::TargetName;
@@ -45,6 +49,8 @@ pub struct PolicyInput<'a> {
     pub now: Timestamp,
     /// Stored grants (requests, manual, imported).
     pub grants: &'a [Grant],
+    /// Proposed mappings and rules count: for previews, never for anything that may be applied.
+    pub proposed: bool,
 }
 
 /// Decides who has what and which values their accounts have.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::NamespaceName;
+use provision_core::value::AttrName;
 
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
@@ -205,7 +206,8 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     }
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
     let mut accounts = maps.accounts;
-    accounts.values_mut().for_each(|account| account.complete(&shared));
+    let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
+    accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
     namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
@@ -214,7 +216,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         reserved: reserved(reader, &fields),
         lookups,
         shared,
-        inputs: vocabulary.attributes.into_keys().map(Into::into).collect(),
+        inputs,
         namespaces: namespaces.into_values().collect(),
         roles,
         rules,

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Content, Mapping, WhenNull};
+use crate::bundle::{AccountMap, Address, Content, Mapping, WhenNull, class_and_tag};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
-
-/// The key of an account map.
-pub(super) type Address = (TargetName, ClassName);
 
 /// What differs, sorted by what it takes to find who is concerned.
 #[derive(Debug, Default)]
@@ -237,7 +234,10 @@ impl Comparison<'_> {
                     continue;
                 };
                 if self.map(&path, old, new) {
-                    self.found.maps.insert((target.into(), class.into()));
+                    match class_and_tag(class) {
+                        Some((class, tag)) => drop(self.found.maps.insert((target.into(), class, tag))),
+                        None => self.everyone = true,
+                    }
                 }
             }
         }
@@ -287,8 +287,9 @@ impl Comparison<'_> {
                 found.entry(id).or_default().extend(through);
             }
         };
-        map.exists.iter().for_each(|condition| add(format!("{}.exists", map.id), condition));
-        map.enabled.iter().for_each(|condition| add(format!("{}.enabled", map.id), condition));
+        for condition in map.exists.iter().chain(&map.enabled) {
+            add(condition.id.as_str().to_owned(), &condition.holds);
+        }
         for pattern in map.names.iter().flat_map(|group| &group.patterns) {
             let parts = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
             parts.for_each(|part| add(pattern.id.as_str().to_owned(), part));
@@ -325,5 +326,6 @@ pub(super) fn expressions_in(map: &AccountMap) -> impl Iterator<Item = &Expressi
     let names =
         patterns.flat_map(|pattern| pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value)));
     let mappings = map.attributes.iter().flat_map(|(_, mappings)| mappings);
-    map.exists.iter().chain(&map.enabled).chain(names).chain(mappings.flat_map(expressions_of))
+    let conditions = map.exists.iter().chain(&map.enabled).map(|condition| &condition.holds);
+    conditions.chain(names).chain(mappings.flat_map(expressions_of))
 }

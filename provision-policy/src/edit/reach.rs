@@ -7,8 +7,8 @@ use std::sync::Arc;
 use provision_core::model::Entitlement;
 use provision_core::policy::PolicyInput;
 
-use super::compare::{Address, Compared, LookupEdit, expressions_in};
-use crate::bundle::{Content, RoleGrant, Rule};
+use super::compare::{Compared, LookupEdit, expressions_in};
+use crate::bundle::{Address, Content, RoleGrant, Rule};
 use crate::evaluation::{applies, facts};
 use crate::expression::{Asked, Expression, Facts, Key, Quick};
 
@@ -237,7 +237,7 @@ impl Side {
         let grants = |name: &str| {
             let grants = self.content.roles.get(name).into_iter().flat_map(|role| &role.grants);
             grants.map(|(grant, _)| grant).any(|grant| match grant {
-                RoleGrant::Account { target, class } => (target, class) == (&address.0, &address.1),
+                RoleGrant::Account { account } => account == address,
                 RoleGrant::Group { .. } => false,
             })
         };
@@ -287,8 +287,9 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
     /// Whether a rule gives what is asked, or leaves it open, in one of the bundles, or a stored grant does.
     fn holds(&self, holders: &Holders) -> bool {
         let stored = self.input.grants.iter().any(|grant| match &grant.entitlement {
-            Entitlement::Account { target, class, .. } => {
-                holders.account.as_ref().is_some_and(|account| (&account.0, &account.1) == (target, class))
+            Entitlement::Account { target, class, tag } => {
+                let asked = holders.account.as_ref();
+                asked.is_some_and(|(t, c, g)| (t, c, g) == (target, class, tag))
             }
             Entitlement::Group { .. } => holders.groups,
         });

@@ -19,6 +19,8 @@ use provision_core::policy::{
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
 
+pub(crate) use inputs::Inputs;
+
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
 
@@ -67,6 +69,7 @@ impl Policy for Bundle {
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
+            proposed: Vec::new(),
         }
     }
 }
@@ -84,9 +87,10 @@ pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<
     let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
     let mut facts = Facts {
         identity: input.identity,
-        slots: content.slots(attributes),
+        slots: content.by_slot(attributes.iter()),
+        origins: content.by_slot(&input.identity.provenance),
         lifecycle: input.lifecycle,
-        today: input.now.date_in(&input.identity.zone).ok(),
+        today: content.reads_today().then(|| input.now.date_in(&input.identity.zone).ok()).flatten(),
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
         roles: &[],
         lookups: &content.lookups,

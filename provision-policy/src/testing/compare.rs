@@ -7,6 +7,7 @@ use provision_core::policy::{DesiredAccount, DesiredSlot, DesiredValue, Evaluati
 use super::expect::{AccountExpectation, At, ExpectedRefusal, ExpectedValue, Listed};
 use super::{Case, Failure};
 use crate::Bundle;
+use crate::bundle::address_text;
 use crate::document::{Place, Sources, suggestion};
 
 struct Comparison<'c> {
@@ -123,8 +124,9 @@ impl Comparison<'_> {
     fn account(&mut self, expected: &At<AccountExpectation>, evaluation: &Evaluation) {
         let wanted = &expected.it;
         let path = format!("accounts.{}", wanted.address);
-        let address =
-            |account: &DesiredAccount| format!("{}/{}", account.target.as_str(), account.class.as_str());
+        let address = |account: &DesiredAccount| {
+            address_text(&(account.target.clone(), account.class.clone(), account.tag.clone()))
+        };
         let Some(account) = evaluation.accounts.iter().find(|account| address(account) == wanted.address)
         else {
             let known: Vec<String> = evaluation.accounts.iter().map(address).collect();
@@ -206,7 +208,7 @@ impl Comparison<'_> {
 
     /// The attributes that the account's map may give.
     fn mapped(&self, account: &DesiredAccount) -> Vec<String> {
-        let key = (account.target.clone(), account.class.clone());
+        let key = (account.target.clone(), account.class.clone(), account.tag.clone());
         let Some(map) = self.bundle.0.accounts.get(&key) else { return Vec::new() };
         let names = map.names.iter().flat_map(|group| &group.patterns).map(|pattern| &pattern.attribute);
         let attributes = map.attributes.iter().map(|(attribute, _)| attribute);
@@ -254,6 +256,7 @@ fn matches(expected: &ExpectedValue, found: Option<&DesiredValue>) -> bool {
             slot.values().iter().map(|value| value.to_plain()).eq(texts.iter().cloned())
         }
         (ExpectedValue::Cleared, Some(DesiredSlot::Known(slot))) => slot.values().is_empty(),
+        (ExpectedValue::Withdrawn, Some(DesiredSlot::Withdrawn { .. })) => true,
         (ExpectedValue::AccountOf(expected), Some(DesiredSlot::AccountOf { key })) => expected == key,
         _ => false,
     }
@@ -263,6 +266,7 @@ fn written(expected: &ExpectedValue) -> Vec<String> {
     match expected {
         ExpectedValue::Texts(texts) => texts.clone(),
         ExpectedValue::Cleared => vec!["(cleared)".to_owned()],
+        ExpectedValue::Withdrawn => vec!["(withdrawn)".to_owned()],
         ExpectedValue::AccountOf(key) => vec![format!("(account of {key})")],
     }
 }
@@ -270,6 +274,7 @@ fn written(expected: &ExpectedValue) -> Vec<String> {
 fn shown(found: Option<&DesiredValue>) -> Vec<String> {
     match found.map(|value| &value.slot) {
         None => vec!["(left alone)".to_owned()],
+        Some(DesiredSlot::Withdrawn { .. }) => vec!["(withdrawn)".to_owned()],
         Some(DesiredSlot::AccountOf { key }) => vec![format!("(account of {key})")],
         Some(DesiredSlot::Known(slot)) if slot.values().is_empty() => vec!["(cleared)".to_owned()],
         Some(DesiredSlot::Known(slot)) => slot.values().iter().map(|value| value.to_plain()).collect(),

@@ -51,6 +51,8 @@ pub(super) enum ExpectedValue {
     Texts(Vec<String>),
     /// The attribute is cleared.
     Cleared,
+    /// No mapping counts: what an earlier one wrote is taken back.
+    Withdrawn,
     /// A reference to the account of the person with this key.
     AccountOf(String),
 }
@@ -183,7 +185,10 @@ fn expected(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Expected
         Data::Text { text, .. } => Some(ExpectedValue::Texts(vec![text.clone()])),
         Data::List(_) => Some(ExpectedValue::Texts(reader.texts(node, path))),
         Data::Map(_) => {
-            let fields = reader.fields(node, path, &["account_of"]);
+            let fields = reader.fields(node, path, &["account_of", "withdrawn"]);
+            if let Some(node) = fields.get("withdrawn") {
+                return reader.boolean(node, path).filter(|yes| *yes).map(|_| ExpectedValue::Withdrawn);
+            }
             let key = reader.required(&fields, "account_of")?;
             reader.text(key, path).map(|key| ExpectedValue::AccountOf(key.to_owned()))
         }

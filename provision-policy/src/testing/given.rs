@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::Error;
-use provision_core::id::{IdentityId, RealmId, SourceName, Tag};
+use provision_core::id::{IdentityId, RealmId, SourceName};
 use provision_core::model::{Employment, Entitlement, Grant, Identity, Origin, OriginKind, Status, Validity};
 use provision_core::policy::{Evaluation, Policy, PolicyInput};
 use provision_core::value::{AttrName, Attributes, Slot, Timestamp, Value, Zone};
 
 use super::names::GivenNames;
 use crate::Bundle;
+use crate::bundle::{class_and_tag, read_address};
 use crate::document::{Data, Node, Reader};
 
 /// A person of a test, and what is stored about them.
@@ -25,11 +26,24 @@ pub struct Given {
     pub names: BTreeMap<String, String>,
     /// Names that others have, by namespace.
     pub taken: BTreeMap<String, BTreeSet<String>>,
+    /// What is proposed counts.
+    pub proposed: bool,
 }
 
 /// Keys of a person.
-pub(super) const PERSON: &[&str] =
-    &["description", "source", "key", "zone", "attributes", "employment", "grants", "names", "taken", "now"];
+pub(super) const PERSON: &[&str] = &[
+    "description",
+    "source",
+    "key",
+    "zone",
+    "attributes",
+    "employment",
+    "grants",
+    "names",
+    "taken",
+    "now",
+    "proposed",
+];
 /// Keys of `given`.
 pub(super) const GIVEN: &[&str] = &[
     "person",
@@ -43,6 +57,7 @@ pub(super) const GIVEN: &[&str] = &[
     "names",
     "taken",
     "now",
+    "proposed",
 ];
 
 /// A person while parts are read, of which later ones count.
@@ -57,6 +72,7 @@ pub(super) struct Parts {
     grants: Vec<(Entitlement, Validity, String)>,
     names: BTreeMap<String, String>,
     pub(super) taken: BTreeMap<String, BTreeSet<String>>,
+    proposed: bool,
 }
 
 impl Parts {
@@ -107,21 +123,17 @@ impl Parts {
         if let Some(node) = fields.get("names") {
             let path = fields.path_of("names");
             for (purpose, key, node) in reader.entries(node, &path) {
-                let parts: Vec<&str> = purpose.split('/').collect();
-                let purpose = match parts.as_slice() {
-                    [target, class, attribute] => {
-                        format!("{target}/{class}/{}/{attribute}", Tag::main().as_str())
-                    }
-                    [_, _, _, _] => purpose.to_owned(),
-                    _ => {
-                        reader.wrong(key, &path, "`target/class/attribute`");
-                        continue;
-                    }
+                let Some(purpose) = purpose_of(purpose) else {
+                    reader.wrong(key, &path, "`target/class/attribute`");
+                    continue;
                 };
                 if let Some(name) = reader.text(node, &path) {
                     self.names.insert(purpose, name.to_owned());
                 }
             }
+        }
+        if let Some(node) = fields.get("proposed") {
+            self.proposed = reader.boolean(node, &fields.path_of("proposed")).unwrap_or_default();
         }
         if let Some(node) = fields.get("taken") {
             taken(reader, node, &fields.path_of("taken"), &mut self.taken);
@@ -179,6 +191,7 @@ impl Parts {
             grants: grants.collect(),
             names: self.names,
             taken: self.taken,
+            proposed: self.proposed,
             identity: Identity {
                 id,
                 realm: realm.clone(),
@@ -204,8 +217,16 @@ impl Given {
         let (lifecycle, _) = self.identity.lifecycle(self.now)?;
         let (identity, now, grants) = (&self.identity, self.now, self.grants.as_slice());
         let mut names = GivenNames::new(bundle.namespaces(), &self.names, &self.taken);
-        Ok(bundle.evaluate(&PolicyInput { identity, lifecycle, now, grants }, &mut names))
+        Ok(bundle
+            .evaluate(&PolicyInput { identity, lifecycle, now, grants, proposed: self.proposed }, &mut names))
     }
+}
+
+/// What a name is for, as the engine writes it, from `target/class/attribute` or `target/class#tag/attribute`.
+fn purpose_of(text: &str) -> Option<String> {
+    let [target, class, attribute] = text.split('/').collect::<Vec<_>>()[..] else { return None };
+    let (class, tag) = class_and_tag(class)?;
+    Some(format!("{target}/{}/{}/{attribute}", class.as_str(), tag.as_str()))
 }
 
 /// Reads names that are taken, by namespace.
@@ -242,12 +263,7 @@ fn grant(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<(Entitlemen
     let group = fields.get("group").and_then(|node| reader.text(node, path));
     let key = if group.is_some() { "on" } else { "account" };
     let address = reader.required(&fields, key)?;
-    let text = reader.text(address, path)?;
-    let Some((target, class)) = text.split_once('/') else {
-        reader.wrong(address, &fields.path_of(key), "`target/class`");
-        return None;
-    };
-    let (target, class, tag) = (target.into(), class.into(), Tag::main());
+    let (target, class, tag) = read_address(reader, address, &fields.path_of(key))?;
     let entitlement = match group {
         Some(group) => Entitlement::Group { target, class, tag, group: group.to_owned() },
         None => Entitlement::Account { target, class, tag },
