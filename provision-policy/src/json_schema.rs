@@ -33,6 +33,9 @@ fn definitions() -> Vec<(&'static str, Value)> {
         ),
         ("address", json!({ "type": "string", "pattern": "^[^/]+/[^#]+(#[^#/]+)?$" })),
         ("lookup", object(&["map"], lookup())),
+        ("table", table_schema()),
+        ("cells", map_of(either(&[of("text"), list(of("text")), null()]))),
+        ("role_rows", object(&["table", "key", "column"], role_rows())),
         ("namespace", object(&[], namespace())),
         ("role", object(&[], role())),
         (
@@ -55,11 +58,12 @@ fn top() -> Vec<Key> {
         ("locale", of("text"), "spelling of names for people without a locale of their own"),
         (
             "inputs",
-            list(either(&[of("text"), map_of(words(INPUTS))])),
+            list(either(&[of("text"), json!({ "type": "object", "additionalProperties": words(INPUTS) })])),
             "attributes beyond the SCIM ones: `name` or `name: kind`",
         ),
         ("reserved", list(of("text")), "names that nobody gets"),
-        ("lookups", map_of(of("lookup")), "tables by name"),
+        ("lookups", map_of(of("lookup")), "texts by key"),
+        ("tables", map_of(of("table")), "rows with several columns, by key"),
         ("values", map_of(of("expression")), "expressions shared as `value.NAME`"),
         ("namespaces", map_of(of("namespace")), "where generated names are unique"),
         ("roles", map_of(of("role")), "roles by name"),
@@ -71,6 +75,38 @@ fn top() -> Vec<Key> {
 /// Kinds of inputs.
 const INPUTS: &[&str] =
     &["text", "number", "truth", "date", "instant", "list", "list of text", "list of number", "list of date"];
+
+fn table() -> Vec<Key> {
+    vec![
+        ("description", of("text"), "text for people"),
+        ("key", of("text"), "the column that holds the key"),
+        ("case", words(&["exact", "ignore"]), "when two keys are one"),
+        ("columns", map_of(words(&["text", "number", "truth", "date", "list"])), "column: what it holds"),
+        ("separator", sign(), "between the values of a list in one cell; `|`"),
+        ("delimiter", sign(), "between the cells of a file; `,`"),
+        ("default", of("cells"), "the row for keys without row and for a null key"),
+        ("rows", list(of("cells")), "rows: `{ column: value }`"),
+        ("file", of("text"), "instead of `rows`: a CSV file beside this one"),
+    ]
+}
+
+/// A table has its rows here, or in a file.
+fn table_schema() -> Value {
+    let mut schema = object(&["key", "columns"], table());
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("anyOf".to_owned(), json!([{ "required": ["rows"] }, { "required": ["file"] }]));
+    }
+    schema
+}
+
+fn role_rows() -> Vec<Key> {
+    vec![
+        ("table", of("text"), "name of the table"),
+        ("key", of("expression"), "the key, or a list of keys"),
+        ("column", of("text"), "the column with the roles"),
+        ("missing", words(&["refuse", "none"]), "what a key without row means"),
+    ]
+}
 
 fn lookup() -> Vec<Key> {
     vec![
@@ -124,7 +160,11 @@ fn rule() -> Vec<Key> {
         ("description", of("text"), "text for people"),
         ("when", of("expression"), "while true, the person has the roles"),
         ("unless", of("expression"), "while true, the rule does not count"),
-        ("roles", list(of("text")), "the roles"),
+        (
+            "roles",
+            either(&[list(of("text")), of("role_rows")]),
+            "the roles, or the row of a table that names them",
+        ),
     ]
 }
 
@@ -141,7 +181,7 @@ fn map() -> Vec<Key> {
         ("names", list(map_of(of("name"))), "generated names; those in one entry share a counter"),
         (
             "attributes",
-            map_of(either(&[of("mapping"), list(of("mapping"))])),
+            map_of(either(&[of("mapping"), json!({ "type": "array", "items": of("mapping") })])),
             "attribute: mapping, or a list of mappings",
         ),
     ]
@@ -176,7 +216,7 @@ fn name() -> Vec<Key> {
         ("namespace", of("text"), "where it is unique"),
         ("parts", parts, "expressions, or `{ value, max }`"),
         ("max", number(6, 256), "most characters with counter, without suffix"),
-        ("allow", json!({ "type": ["string", "number"] }), "characters it may hold, as in `a-z0-9._-`"),
+        ("allow", of("text"), "characters it may hold, as in `a-z0-9._-`"),
         ("case", words(&["lower", "keep"]), "of letters"),
         ("separator", of("text"), "between parts"),
         ("counter_separator", of("text"), "before the counter"),
@@ -222,6 +262,11 @@ fn words(words: &[&str]) -> Value {
 
 fn number(low: u32, high: u32) -> Value {
     json!({ "type": "integer", "minimum": low, "maximum": high })
+}
+
+/// One character that is no letter, digit or quote.
+fn sign() -> Value {
+    json!({ "type": "string", "pattern": "^[^\\p{L}\\p{N}\"]$" })
 }
 
 fn truth() -> Value {

@@ -135,9 +135,9 @@ impl AttributeDifference {
     fn shown(&self) -> String {
         let slot = |slot: &Option<DesiredSlot>| match slot {
             _ if self.sensitive => "(not shown)".to_owned(),
-            None => "(left alone)".to_owned(),
+            None | Some(DesiredSlot::Withdrawn { stays: Some(_) }) => "(left alone)".to_owned(),
+            Some(DesiredSlot::Withdrawn { stays: None }) => "(withdrawn)".to_owned(),
             Some(DesiredSlot::AccountOf { key }) => format!("the account of `{}`", escape(key)),
-            Some(DesiredSlot::Withdrawn { .. }) => "(taken back)".to_owned(),
             Some(DesiredSlot::Known(slot)) => {
                 let values: Vec<String> =
                     slot.values().iter().map(|value: &Value| format!("{value:?}")).collect();

@@ -24,6 +24,8 @@ pub(crate) struct AccountMap {
     pub(crate) credential: Option<CredentialPolicy>,
     pub(crate) names: Vec<NameGroup>,
     pub(crate) attributes: Vec<(AttrName, Vec<Mapping>)>,
+    /// Some expression reads `roles`.
+    pub(crate) reads_roles: bool,
 }
 
 /// What an account depends on besides its roles.
@@ -66,6 +68,9 @@ impl AccountMap {
             expressions.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
             reads
         };
+        let mut reads_roles = false;
+        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
+        self.reads_roles = reads_roles;
         for condition in self.exists.iter_mut().chain(&mut self.enabled) {
             condition.inputs = Inputs::new(&condition.id, &[], reads(&[&condition.holds]), attributes);
         }
@@ -86,6 +91,11 @@ impl AccountMap {
             let texts: Vec<&str> = own.iter().copied().chain(used).map(|used| used.text.as_str()).collect();
             mapping.inputs = Inputs::new(&mapping.id, &texts, reads.clone(), attributes);
         }
+    }
+
+    /// How many values an account has at the most.
+    pub(crate) fn wanted(&self) -> usize {
+        self.names.iter().map(|group| group.patterns.len()).sum::<usize>() + self.attributes.len()
     }
 
     /// True when the attribute is a generated name.
@@ -184,6 +194,7 @@ fn account(
         credential: None,
         names: Vec::new(),
         attributes: Vec::new(),
+        reads_roles: false,
     };
     if let Some(node) = fields.get("pre_hire") {
         let path = fields.path_of("pre_hire");

@@ -13,7 +13,7 @@ use super::datum::{Datum, Failure, Trouble};
 use super::fold::{Locals, fold};
 use super::term::{Binary, Op, Term};
 use super::{Expression, Kind};
-use crate::bundle::Lookup;
+use crate::bundle::{Lookup, Table};
 
 /// Longest text an expression may build, in bytes.
 pub(super) const TEXT_MAX: usize = 64 * 1024;
@@ -31,8 +31,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) today: Option<Date>,
     pub(crate) locale: Option<&'a str>,
-    pub(crate) roles: &'a [String],
+    pub(crate) roles: &'a [&'a str],
     pub(crate) lookups: &'a BTreeMap<String, Lookup>,
+    pub(crate) tables: &'a BTreeMap<String, Table>,
     /// Shared values by number, each with the rows it looked up.
     pub(crate) shared: Vec<(Result<Datum<'a>, Failure>, Traced)>,
     /// Names of the account, as far as it has them.
@@ -130,7 +131,7 @@ fn leaf<'a>(
         }
         Op::Key => Datum::text(facts.identity.key.as_str()),
         Op::Source => Datum::text(facts.identity.source.as_str()),
-        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(role.as_str())).collect()),
+        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(*role)).collect()),
         Op::Item { .. } => locals.map_or(Datum::Null, |locals| locals.item.clone()),
         Op::Result => locals.map_or(Datum::Null, |locals| locals.result.clone()),
         // `null`; whatever has parts is not here.
@@ -301,7 +302,7 @@ pub(super) fn count(datum: Option<&Datum<'_>>) -> Result<usize, Failure> {
     usize::try_from(count).map_err(|_| Failure::failed("a count cannot be negative"))
 }
 
-pub(super) fn plain(datum: &Datum<'_>) -> Option<String> {
+pub(crate) fn plain(datum: &Datum<'_>) -> Option<String> {
     match datum {
         Datum::Text(text) => Some(text.to_string()),
         Datum::Bool(value) => Some(value.to_string()),
