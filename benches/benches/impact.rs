@@ -44,8 +44,10 @@ async fn bench() -> Outcome<()> {
     let count = number_of(&arguments, "--people").unwrap_or(if smoke { 2_000 } else { 1_000_000 });
     let (rule, floor, full) = (r#"user.costCenter == "CC017""#, "floor 17", "user.displayName");
     let from = bundle(rule, floor, full)?;
-    let edited =
-        |name, to, percent| Edited { name, to, percent, spent: Spent::default(), touched: 0, changed: 0 };
+    let edited = |name, to: Bundle, percent| {
+        let way = from.edit_to(&to);
+        Edited { name, to, way, percent, spent: Spent::default(), touched: 0, changed: 0 }
+    };
     let mut edits = [
         edited(
             "an equality rule that 1 % fulfil",
