@@ -248,7 +248,7 @@ fn commands_of_the_guide_print_what_the_guide_shows() {
             .replace("lifecycle == \"active\"", "lifecycle in [\"active\", \"on_leave\"]")
             .replace("sn: user.familyName", "sn: upper(user.familyName)"),
     );
-    for (code, command) in [(0, "ingest"), (0, "onboard"), (2, "plan"), (0, "apply")] {
+    for (code, command) in [(0, "ingest"), (0, "onboard"), (2, "plan"), (0, "apply"), (0, "plan")] {
         host.expect(code, &[command]);
     }
     let shown = blocks(&guide, "console");

@@ -2,12 +2,15 @@
 
 mod account_address;
 mod account_map;
+mod attribute_map;
 mod file;
 mod input;
 mod load;
 mod lookup;
+mod mapping;
 mod name_pattern;
 mod namespace;
+mod period;
 mod role;
 mod rule;
 mod rule_index;
@@ -23,10 +26,13 @@ use provision_core::policy::Namespace;
 use provision_core::value::AttrName;
 
 pub(crate) use account_address::{class_and_tag, read as read_address, text as address_text};
-pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition};
+pub(crate) use attribute_map::AttributeMap;
 pub(crate) use file::{is_test_file, read_bounded};
 pub(crate) use lookup::Lookup;
+pub(crate) use mapping::{Mapping, State, WhenNull};
 pub(crate) use name_pattern::NamePattern;
+pub(crate) use period::{Bound, Period};
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::{RoleRows, Rule};
 pub(crate) use table::{Cell, Row, Table};
@@ -53,6 +59,8 @@ pub(crate) struct Content {
     pub(crate) locale: Option<String>,
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
+    /// The numbers that reserved names end with.
+    pub(crate) reserved_counters: BTreeSet<u32>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
     pub(crate) tables: BTreeMap<String, Table>,
     /// The attributes that expressions may read, in order, each after its first letters: the number of each is that of

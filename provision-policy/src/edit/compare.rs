@@ -6,7 +6,7 @@ use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Address, Content, Mapping, WhenNull, class_and_tag};
+use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, class_and_tag};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
 
@@ -235,10 +235,11 @@ impl Comparison<'_> {
         for id in ids {
             let (before, after) = (old.get(id).copied(), new.get(id).copied());
             let path = format!("rules.{id}");
-            let gift = |node: Option<&Node>| node.and_then(|node| at(node, "roles")).map(Node::digest);
             if !same(before, after) && !told_only(before, after) {
                 self.part(&path, before.is_some(), after.is_some());
-                self.found.rules.insert(path, gift(before) == gift(after));
+                let decides = |key: &&str| !matches!(*key, "description" | "when" | "unless");
+                let otherwise = differing(before, after).keys().any(decides);
+                self.found.rules.insert(path, !otherwise);
                 continue;
             }
             let Some(rule) = self.new.rules.iter().find(|rule| rule.id.as_str() == path) else { continue };
@@ -268,6 +269,12 @@ impl Comparison<'_> {
                     self.everyone = true;
                     continue;
                 };
+                if old.text().is_some() || new.text().is_some() {
+                    // A word for the whole target: the authority of its maps.
+                    self.part(&path, true, true);
+                    self.everyone = true;
+                    continue;
+                }
                 if self.map(&path, old, new) {
                     match class_and_tag(class) {
                         Some((class, tag)) => drop(self.found.maps.insert((target.into(), class, tag))),
@@ -308,6 +315,8 @@ impl Comparison<'_> {
                 }
                 _ => self.part(format!("{path}.{key}"), old.is_some(), new.is_some()),
             }
+            // It is said of every account, also of those that shall not be.
+            self.everyone |= key == "authority";
             any = true;
         }
         any
@@ -329,8 +338,11 @@ impl Comparison<'_> {
             let parts = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
             parts.for_each(|part| add(pattern.id.as_str().to_owned(), part));
         }
-        for mapping in map.attributes.iter().flat_map(|(_, mappings)| mappings) {
-            expressions_of(mapping).for_each(|expression| add(mapping.id.as_str().to_owned(), expression));
+        for mapping in map.attributes.iter().flat_map(AttributeMap::all) {
+            mapping
+                .expressions()
+                .into_iter()
+                .for_each(|expression| add(mapping.id.as_str().to_owned(), expression));
         }
         for (id, through) in &found {
             self.concerned(id, through);
@@ -346,21 +358,12 @@ fn told_only(old: Option<&Node>, new: Option<&Node>) -> bool {
     maps && differing(Some(old), Some(new)).keys().all(|key| *key == "description")
 }
 
-/// Every expression of a mapping.
-pub(super) fn expressions_of(mapping: &Mapping) -> impl Iterator<Item = &Expression> {
-    let default = match &mapping.when_null {
-        WhenNull::Default(default) => Some(&**default),
-        _ => None,
-    };
-    std::iter::once(&mapping.value).chain(&mapping.when).chain(default)
-}
-
 /// Every expression of an account map.
 pub(super) fn expressions_in(map: &AccountMap) -> impl Iterator<Item = &Expression> {
     let patterns = map.names.iter().flat_map(|group| &group.patterns);
     let names =
         patterns.flat_map(|pattern| pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value)));
-    let mappings = map.attributes.iter().flat_map(|(_, mappings)| mappings);
+    let mappings = map.attributes.iter().flat_map(AttributeMap::all);
     let conditions = map.exists.iter().chain(&map.enabled).map(|condition| &condition.holds);
-    conditions.chain(names).chain(mappings.flat_map(expressions_of))
+    conditions.chain(names).chain(mappings.flat_map(Mapping::expressions))
 }

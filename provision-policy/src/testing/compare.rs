@@ -211,7 +211,7 @@ impl Comparison<'_> {
         let key = (account.target.clone(), account.class.clone(), account.tag.clone());
         let Some(map) = self.bundle.0.accounts.get(&key) else { return Vec::new() };
         let names = map.names.iter().flat_map(|group| &group.patterns).map(|pattern| &pattern.attribute);
-        let attributes = map.attributes.iter().map(|(attribute, _)| attribute);
+        let attributes = map.attributes.iter().map(|map| &map.attribute);
         names.chain(attributes).map(|name| name.as_str().to_owned()).collect()
     }
 

@@ -58,7 +58,7 @@ impl Seen {
         let content = &*bundle.0;
         let maps = || content.accounts.values();
         let patterns = maps().flat_map(|map| &map.names).flat_map(|group| &group.patterns);
-        let mappings = maps().flat_map(|map| &map.attributes).flat_map(|(_, mappings)| mappings);
+        let mappings = maps().flat_map(|map| &map.attributes).flat_map(|map| &map.mappings);
         let mappings: Vec<PolicyRef> = patterns
             .map(|pattern| pattern.id.clone())
             .chain(mappings.map(|mapping| mapping.id.clone()))

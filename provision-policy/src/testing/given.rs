@@ -203,6 +203,7 @@ impl Parts {
                 key: self.key.unwrap_or_else(|| "1".to_owned()),
                 version: 1,
                 next_change_at: None,
+                engagements: Vec::new(),
             },
         })
     }
