@@ -100,6 +100,10 @@ struct Model {
     case: &'static str,
     roles: Vec<(Vec<&'static str>, Vec<String>)>,
     rules: Vec<(usize, &'static str, Option<&'static str>, &'static str)>,
+    /// Of the rules, by id.
+    states: [&'static str; 5],
+    /// Of the target `d`.
+    authority: &'static str,
     maps: Vec<Map>,
 }
 
@@ -109,11 +113,36 @@ struct Map {
     enabled: Option<&'static str>,
     lead: Option<u32>,
     max: u32,
+    authority: Option<&'static str>,
+    /// More keys of the mappings, by id.
+    more: [&'static str; 3],
     attributes: Vec<(usize, &'static str, Option<&'static str>, &'static str)>,
 }
 
+/// More keys of mappings.
+const MORE: &[&str] = &[
+    "",
+    ", state: draft",
+    ", state: proposed",
+    ", from: '\"2026-11-21\"'",
+    ", until: 'has(user.department) ? date(\"2026-11-01\") : today'",
+    ", range: all",
+    ", authoritative: false",
+    " }], foreign: remove, keep: ['*'] # each",
+];
+
 impl Model {
     fn new(dice: &mut Dice) -> Self {
+        let attributes = Vec::new();
+        let map = Map {
+            exists: None,
+            enabled: None,
+            lead: None,
+            max: 8,
+            authority: None,
+            more: [""; 3],
+            attributes,
+        };
         let mut model = Self {
             locale: None,
             tags: "list",
@@ -124,7 +153,9 @@ impl Model {
             case: "ignore",
             roles: vec![(Vec::new(), Vec::new()); ROLES.len()],
             rules: Vec::new(),
-            maps: vec![Map { exists: None, enabled: None, lead: None, max: 8, attributes: Vec::new() }; 3],
+            states: ["active"; 5],
+            authority: "assist",
+            maps: vec![map; 3],
         };
         for _ in 0..30 {
             model.edit(dice);
@@ -135,7 +166,7 @@ impl Model {
     /// One edit, as a person might make it.
     fn edit(&mut self, dice: &mut Dice) {
         let condition = dice.word(CONDITIONS);
-        match dice.roll(24) {
+        match dice.roll(28) {
             0 => self.grade.1 = dice.chance(50).then(|| dice.word(&["0", "1"])),
             1..=3 => toggle(&mut self.grade.0, dice.word(ROWS), dice.word(&["1", "2", "A"])),
             4 | 5 => toggle(&mut self.sparse, dice.word(ROWS), dice.word(&["1", "2"])),
@@ -182,6 +213,13 @@ impl Model {
                     map.attributes.push((id, dice.word(VALUES), when, null));
                 }
             }
+            23 => self.states[dice.roll(5)] = dice.word(&["draft", "proposed", "active", "active"]),
+            24 => self.authority = dice.word(&["observe", "assist", "enforce"]),
+            25 => {
+                self.maps[dice.roll(3)].authority =
+                    dice.chance(50).then(|| dice.word(&["observe", "enforce"]))
+            }
+            26 => self.maps[dice.roll(3)].more[dice.roll(3)] = dice.word(MORE),
             22 => self.tags = dice.word(&["list", "text", "list of text"]),
             _ => match dice.roll(3) {
                 0 => self.locale = dice.chance(50).then_some("de"),
@@ -212,11 +250,17 @@ impl Model {
         out.push_str("rules:\n");
         for (id, when, unless, role) in &self.rules {
             let unless = unless.map(|text| format!(", unless: '{text}'")).unwrap_or_default();
-            out.push_str(&format!("  - {{ id: n{id}, when: '{when}'{unless}, roles: [{role}] }}\n"));
+            let state = self.states[*id];
+            out.push_str(&format!(
+                "  - {{ id: n{id}, state: {state}, when: '{when}'{unless}, roles: [{role}] }}\n"
+            ));
         }
         out.push_str("targets:\n");
         for (target, classes) in [("d", [("u", 0), ("v", 1)].as_slice()), ("e", &[("u", 2)])] {
             out.push_str(&format!("  {target}:\n"));
+            if target == "d" {
+                out.push_str(&format!("    authority: {}\n", self.authority));
+            }
             for (class, at) in classes {
                 out.push_str(&self.maps[*at].text(class));
             }
@@ -230,6 +274,7 @@ impl Map {
         let mut out = format!("    {class}:\n");
         out.extend(self.exists.map(|text| format!("      exists: '{text}'\n")));
         out.extend(self.enabled.map(|text| format!("      enabled: '{text}'\n")));
+        out.extend(self.authority.map(|word| format!("      authority: {word}\n")));
         out.extend(self.lead.map(|days| format!("      pre_hire: {{ lead_days: {days} }}\n")));
         out.push_str(&format!(
             "      names: [{{ login: {{ namespace: login, max: {}, allow: a-z, parts: [user.title, user.department] }} }}]\n      attributes:\n",
@@ -237,7 +282,12 @@ impl Map {
         ));
         for (id, value, when, null) in &self.attributes {
             let when = when.map(|text| format!(", when: '{text}'")).unwrap_or_default();
-            out.push_str(&format!("        a{id}: {{ value: '{value}'{when}, when_null: {null} }}\n"));
+            let (more, each) = match self.more[*id].split_once(" # ") {
+                Some((more, _)) => (more, "{ each: ["),
+                None => (self.more[*id], ""),
+            };
+            let mapping = format!("{{ value: '{value}'{when}, when_null: {null}{more} }}");
+            out.push_str(&format!("        a{id}: {each}{mapping}\n"));
         }
         out
     }
@@ -317,7 +367,7 @@ fn load(text: &str) -> Option<Bundle> {
         Ok(bundle) => Some(bundle),
         Err(problems) => {
             // Edits at random may leave a role's account without map or a value with a wrong kind; nothing else.
-            let known = ["P0026", "P0027", "P0015", "P0003"];
+            let known = ["P0026", "P0027", "P0015", "P0003", "P0050"];
             assert!(
                 problems.iter().all(|p| !p.is_error() || known.contains(&p.code.as_str())),
                 "{}\n{text}",

@@ -205,7 +205,9 @@ impl Comparison<'_> {
         for id in ids {
             let (before, after) = (old.get(id).copied(), new.get(id).copied());
             let path = format!("rules.{id}");
-            let gift = |node: Option<&Node>| node.and_then(|node| at(node, "roles")).map(Node::digest);
+            // What it gives, and whether it gives anything at all.
+            let part = |node: Option<&Node>, key| node.and_then(|node| at(node, key)).map(Node::digest);
+            let gift = |node: Option<&Node>| (part(node, "roles"), part(node, "state"));
             if !same(before, after) && !told_only(before, after) {
                 self.part(&path, before.is_some(), after.is_some());
                 self.found.rules.insert(path, gift(before) == gift(after));
@@ -227,6 +229,14 @@ impl Comparison<'_> {
         for (target, (old, new)) in differing(old, new) {
             for (class, (old, new)) in differing(old, new) {
                 let path = format!("targets.{target}.{class}");
+                let line = |node: Option<&Node>| node.is_none_or(|node| node.text().is_some());
+                if class == "authority" && line(old) && line(new) {
+                    // It is about all maps of the target.
+                    self.part(&path, old.is_some(), new.is_some());
+                    let there = self.new.accounts.keys().filter(|address| address.0.as_str() == target);
+                    self.found.maps.extend(there.cloned());
+                    continue;
+                }
                 let (Some(old), Some(new)) = (old, new) else {
                     // Everybody gets an entry for it, or loses theirs.
                     self.part(&path, old.is_some(), new.is_some());

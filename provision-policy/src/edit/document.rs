@@ -13,9 +13,22 @@ const TOP: &[&str] =
 const LOOKUP: &[&str] = &["map", "default"];
 const ROLE: &[&str] = &["description", "includes", "grants"];
 const GRANT: &[&str] = &["account", "group", "on", "group_class", "privileged"];
-const RULE: &[&str] = &["id", "description", "when", "unless", "roles"];
-const MAP: &[&str] = &["description", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
-const MAPPING: &[&str] = &["value", "strength", "when", "when_null"];
+const RULE: &[&str] = &["id", "description", "state", "when", "unless", "roles"];
+const MAP: &[&str] =
+    &["description", "exists", "enabled", "pre_hire", "credential", "authority", "names", "attributes"];
+const MAPPING: &[&str] = &[
+    "value",
+    "strength",
+    "when",
+    "from",
+    "until",
+    "when_null",
+    "authoritative",
+    "exclusive",
+    "range",
+    "state",
+];
+const TOGETHER: &[&str] = &["each", "strength", "foreign", "keep", "remove"];
 
 /// The value of a key.
 pub(super) fn at<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
@@ -89,8 +102,10 @@ pub(super) fn is_beyond(root: &Node) -> bool {
         let plain = ["when", "unless"].iter().all(|key| at(node, key).is_none_or(is_plain));
         only(node, RULE) && listed && plain
     };
-    let mapping = |node: &Node| match &node.data {
-        Data::List(items) => items.iter().all(|item| only(item, MAPPING)),
+    let each = |list: &Node| items(list).iter().all(|item| only(item, MAPPING));
+    let mapping = |node: &Node| match (&node.data, at(node, "each")) {
+        (Data::List(_), _) => each(node),
+        (_, Some(list)) => only(node, TOGETHER) && each(list),
         _ => only(node, MAPPING),
     };
     let map = |node: &Node| {
