@@ -13,6 +13,7 @@ mod engagements;
 mod golden;
 mod group;
 mod laws;
+mod maps;
 mod meeting;
 mod names;
 mod onboarding;

@@ -58,9 +58,6 @@ impl Engaged {
 
     /// The next midnight of each: `today` is another day then.
     pub(super) fn midnights(&self, now: Timestamp) -> impl Iterator<Item = Option<Timestamp>> {
-        self.each.iter().map(move |(identity, ..)| {
-            let today = now.date_in(&identity.zone).ok()?;
-            today.plus_days(1).start_in(&identity.zone).ok()
-        })
+        self.each.iter().map(move |(identity, ..)| now.next_date_in(&identity.zone).ok())
     }
 }

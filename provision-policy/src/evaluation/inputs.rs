@@ -99,6 +99,13 @@ pub(super) fn hash_of_name(inputs: &Inputs, name: &str) -> String {
     digits(hasher)
 }
 
+/// The hash of several mappings together: another one when one of theirs is.
+pub(super) fn hash_of_parts(inputs: &Inputs, parts: &[String]) -> String {
+    let mut hasher = inputs.begun.clone();
+    parts.iter().for_each(|part| add(&mut hasher, "part", part));
+    digits(hasher)
+}
+
 fn add(hasher: &mut Sha256, name: &str, value: &str) {
     add_bytes(hasher, name, value.as_bytes());
 }

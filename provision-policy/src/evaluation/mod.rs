@@ -1,11 +1,13 @@
 //! The bundle as a policy: what one identity shall have.
 
 mod account;
+mod attribute;
 mod check;
 mod engaged;
 mod inputs;
 mod name;
 mod naming;
+mod period;
 mod roles;
 mod rules;
 
@@ -77,25 +79,28 @@ impl Content {
         };
         let held: Vec<&str> = decided.roles.keys().copied().collect();
         let mut facts = Facts { roles: &held, ..facts };
+        let mut proposed = decided.proposed.clone();
         let mut accounts = Vec::with_capacity(content.accounts.len());
         for (address, map) in &content.accounts {
             facts.names = BTreeMap::new();
-            let mut draft = account::Draft { content, input, clock: &mut clock, decided: &decided };
+            let (clock, proposed) = (&mut clock, &mut proposed);
+            let mut draft = account::Draft { content, input, clock, decided: &decided, proposed };
             accounts.push(draft.account(address, map, &mut facts, names));
         }
         clock.at(identity_change(input));
         if content.reads_today() {
-            let tomorrow = facts.today.map(|today| today.plus_days(1).start_in(&input.identity.zone));
-            clock.at(tomorrow.and_then(Result::ok));
+            clock.at(input.now.next_date_in(&input.identity.zone).ok());
             engaged.iter().flat_map(|engaged| engaged.midnights(input.now)).for_each(|at| clock.at(at));
         }
+        proposed.sort();
+        proposed.dedup();
         let roles = decided.roles.into_iter();
         Evaluation {
             excluded: decided.excluded,
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
-            proposed: Vec::new(),
+            proposed,
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Decided<'a> {
     pub(super) groups: BTreeMap<Address, Vec<DesiredGroup>>,
     /// Accounts that a failed rule may concern.
     pub(super) refusals: BTreeMap<Address, Vec<Refusal>>,
+    /// Proposed rules that hold.
+    pub(super) proposed: Vec<PolicyRef>,
     /// The rules that failed: which roles there are is not known.
     pub(super) failed: Vec<Refusal>,
     /// Roles that an exclusion keeps away and nothing else gives.
@@ -64,11 +66,12 @@ pub(super) fn decide<'a>(
     let mut decided = Decided::default();
     let mut given = Given::default();
     for (facts, engagement) in views {
-        given.add(content, facts, *engagement);
+        given.add(content, facts, *engagement, input.proposed);
     }
     for (rule, failure) in &given.failed {
         refuse(content, rule, failure, &mut decided);
     }
+    decided.proposed = given.proposed;
     decided.roles = closure(content, given.roles);
     decided.exclude(content, given.excluded);
     for role in decided.roles.keys().filter_map(|name| content.roles.get(*name)) {

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod ending;
+mod foreign;
 mod naming;
 mod sets;
 mod shown;
 mod values;
+mod withdrawn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
