@@ -54,11 +54,11 @@ pub struct CorrelationRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngagementSettings {
-    /// The attribute that tells the person: rows with an equal value are engagements of one, who is known by it (`key`).
-    /// A row without a value cannot be used.
+    /// The attribute that tells the person: rows with an equal value are engagements of one, who is known by it. A row
+    /// without a value cannot be used.
     pub person: AttrName,
-    /// The attribute that is true (`true`, `yes`, `1`) on the row that leads while it stands. Without one, or where no row
-    /// or several say so, the source's precedence and then the rows' keys decide.
+    /// The attribute that is true (`true`, `yes`, `1`) on the row that leads while it stands. Without one, or where no
+    /// row or several say so, the source's precedence and then the rows' keys decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<AttrName>,
 }
