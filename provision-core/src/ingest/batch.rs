@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Ingest;
 use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
-use super::{Ingest, settle};
+use super::find::{Found, Made};
 use crate::audit::AuditEntry;
+use crate::correlate::{KeySpec, Prepared};
 use crate::engine::{Meta, Unknowns, Waiting};
 use crate::error::Result;
 use crate::id::IdentityId;
@@ -30,16 +32,22 @@ struct Draft {
 /// A batch being prepared; nothing is written before its one commit.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
-    road: &'a Ingest<'a>,
-    now: Timestamp,
-    report: Stored<FeedReport>,
-    source: Stored<ConfiguredSource>,
+    pub(super) road: &'a Ingest<'a>,
+    pub(super) now: Timestamp,
+    pub(super) report: Stored<FeedReport>,
+    pub(super) source: Stored<ConfiguredSource>,
     sources: Sources,
-    index: Option<RuleIndex>,
+    /// The source's rules.
+    pub(super) prepared: Prepared,
+    /// What identities are found by.
+    specs: BTreeSet<KeySpec>,
+    index: RuleIndex,
+    /// The identities that the batch makes.
+    pub(super) made: Made,
     page: Vec<FeedChange>,
     last: bool,
     records: BTreeMap<String, Draft>,
-    disputes: BTreeMap<String, Stored<Dispute>>,
+    pub(super) disputes: BTreeMap<String, Stored<Dispute>>,
     /// Rows of `records` by identity.
     rows_of: BTreeMap<IdentityId, Vec<String>>,
     touched: BTreeSet<IdentityId>,
@@ -48,19 +56,12 @@ pub(super) struct Batch<'a> {
     changes: Changes,
 }
 
-/// What correlation says of a new record.
-enum Found {
-    Identity(IdentityId),
-    New,
-    Disputed(Vec<IdentityId>),
-}
-
 impl<'a> Batch<'a> {
     pub(super) async fn load(road: &'a Ingest<'a>, report: Stored<FeedReport>, limit: u32) -> Result<Self> {
         let source = road.source(report.value.source.as_str()).await?;
         let sources = road.sources().await?;
-        let rules = correlate::rules(&sources);
-        let index = if rules.is_empty() { None } else { Some(road.rule_index(&rules).await?) };
+        let specs = road.key_specs(&sources).await?;
+        let index = road.rule_index(&specs).await?;
         let rows = road.store.scan(&road.staged_scan(report.value.id, None, limit)).await?;
         let page: Vec<FeedChange> =
             rows.rows.iter().map(|row| store::decode(row).map(|row| row.value)).collect::<Result<_>>()?;
@@ -86,9 +87,12 @@ impl<'a> Batch<'a> {
                 .filter_map(|(key, dispute)| dispute.map(|dispute| (key, dispute)))
                 .collect(),
             report,
+            prepared: source.value.settings.correlate.prepare(),
             source,
             sources,
+            specs,
             index,
+            made: Made::default(),
             page,
             last: rows.next.is_none(),
             touched: BTreeSet::new(),
@@ -201,7 +205,7 @@ impl<'a> Batch<'a> {
         let about = DisputeAbout::Record { source: self.report.value.source.clone(), key: key.to_owned() };
         let detail =
             format!("rows of feed `{}` claim this key with different content", self.report.value.name);
-        self.open_dispute(about, detail)
+        self.open_dispute(Dispute::new(self.road.realm.clone(), about, detail, self.now))
     }
 
     fn is_frozen(&self, key: &str) -> bool {
@@ -209,28 +213,28 @@ impl<'a> Batch<'a> {
         self.disputes.get(&Dispute::row_key(&about)).is_some_and(|dispute| dispute.value.open)
     }
 
-    fn open_dispute(&mut self, about: DisputeAbout, detail: String) -> Result<()> {
-        let key = Dispute::row_key(&about);
+    fn open_dispute(&mut self, dispute: Dispute) -> Result<()> {
+        let key = Dispute::row_key(&dispute.about);
+        let mut dispute = Dispute { detail: crate::text::escape(&dispute.detail), ..dispute };
         let known = self.disputes.get(&key);
-        if known.is_some_and(|known| known.value.open && known.value.about == about) {
-            return Ok(());
+        // Asked already; perhaps the scores are others now.
+        let again = known.filter(|known| known.value.open && known.value.about == dispute.about);
+        if let Some(again) = again {
+            dispute.at = again.value.at;
+            if again.value == dispute {
+                return Ok(());
+            }
         }
-        let dispute = Dispute {
-            realm: self.road.realm.clone(),
-            about,
-            detail: crate::text::escape(&detail),
-            open: true,
-            at: self.now,
-            decision: None,
-        };
         match known {
             Some(known) => self.changes.replace(known.version, &dispute)?,
             None => self.changes.insert(&dispute)?,
         }
-        let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, "dispute.opened");
-        entry.object = Some(key);
-        entry.note = dispute.detail;
-        self.changes.append.push(entry.append()?);
+        if again.is_none() {
+            let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, "dispute.opened");
+            entry.object = Some(key);
+            entry.note = dispute.detail;
+            self.changes.append.push(entry.append()?);
+        }
         Ok(())
     }
 
@@ -256,14 +260,17 @@ impl<'a> Batch<'a> {
                 self.minted.insert(id, record.key.clone());
                 id
             }
-            Found::Disputed(candidates) => {
-                let about = DisputeAbout::Correlation {
-                    source: self.report.value.source.clone(),
-                    key: record.key,
-                    candidates,
-                };
-                let detail = "matches several identities, or one that has a record of this source already";
-                return self.open_dispute(about, detail.to_owned());
+            Found::Disputed(verdict) => {
+                let mut candidates: Vec<IdentityId> = verdict.open().map(|one| one.identity).collect();
+                candidates.sort();
+                let source = self.report.value.source.clone();
+                let about = DisputeAbout::Correlation { source, key: record.key, candidates };
+                let (realm, detail) = (self.road.realm.clone(), self.prepared.why(&verdict));
+                let evidence = self.prepared.evidence(&record.attributes);
+                let candidates = verdict.candidates;
+                let dispute =
+                    Dispute { candidates, evidence, ..Dispute::new(realm, about, detail, self.now) };
+                return self.open_dispute(dispute);
             }
         };
         self.close_correlation(&record.key)?;
@@ -280,6 +287,9 @@ impl<'a> Batch<'a> {
             state: RecordState::Present,
             feed: self.report.value.id,
         };
+        if self.minted.contains_key(&identity) {
+            self.remember(identity, &value)?;
+        }
         self.source.value.next_ordinal += 1;
         tally(&mut self.source.value, &value, true);
         self.rows_of.entry(identity).or_default().push(row.clone());
@@ -288,38 +298,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    async fn find(&self, record: &FeedRecord) -> Result<Found> {
-        let decided = self.disputes.get(&correlation_key(&self.report.value, &record.key));
-        if let Some((_, decision)) = decided.and_then(|decided| decided.value.decision.as_ref()) {
-            if decision == settle::NEW {
-                return Ok(Found::New);
-            }
-            if let Some(identity) = IdentityId::parse(decision) {
-                return Ok(Found::Identity(identity));
-            }
-        }
-        for rule in &self.source.value.settings.correlate {
-            let mut candidates = self.road.candidates(rule, &record.attributes).await?;
-            // Keys of one source tell its people apart: only identities that other sources made are candidates.
-            candidates.retain(|candidate| candidate.source != self.report.value.source);
-            match candidates.as_slice() {
-                [] => {}
-                [one] if !self.has_record(one.id).await? => return Ok(Found::Identity(one.id)),
-                several => return Ok(Found::Disputed(several.iter().map(|one| one.id).collect())),
-            }
-        }
-        Ok(Found::New)
-    }
-
-    /// Whether this source has a record of the identity already.
-    async fn has_record(&self, identity: IdentityId) -> Result<bool> {
-        let source = &self.report.value.source;
-        let records = self.records_of(identity, true).await?;
-        Ok(records.iter().any(|record| record.source == *source && record.state != RecordState::Removed))
-    }
-
     /// All records of an identity, as this batch leaves them.
-    async fn records_of(&self, identity: IdentityId, stored: bool) -> Result<Vec<SourceRecord>> {
+    pub(super) async fn records_of(&self, identity: IdentityId, stored: bool) -> Result<Vec<SourceRecord>> {
         let rows = self.rows_of.get(&identity).into_iter().flatten();
         let mut records: Vec<SourceRecord> =
             rows.filter_map(|row| self.records.get(row)).map(|draft| draft.value.clone()).collect();
@@ -346,8 +326,6 @@ impl<'a> Batch<'a> {
         let before = store::get_many::<Identity>(self.road.store, self.road.realm, &ids).await?;
         let (mut dirtied, mut returned) = (Vec::new(), Vec::new());
         let mut keys_changed = !self.minted.is_empty();
-        let rules: Vec<_> = correlate::rules(&self.sources).into_iter().cloned().collect();
-        let rules: Vec<_> = rules.iter().collect();
         for (id, before) in std::mem::take(&mut self.touched).into_iter().zip(before) {
             let records = self.records_of(id, before.is_some()).await?;
             let Some(after) = self.computed(id, before.as_ref().map(|before| &before.value), &records)?
@@ -355,7 +333,7 @@ impl<'a> Batch<'a> {
                 continue;
             };
             let known = before.as_ref().map(|before| &before.value);
-            keys_changed |= correlate::write_keys(&mut self.changes, &rules, known, &after)?;
+            keys_changed |= correlate::write_keys(&mut self.changes, &self.specs, known, &after)?;
             self.history(known, &after)?;
             let overdue = known.and_then(|known| known.next_change_at).is_some_and(|at| at <= self.now);
             // Always written, changed or not: two sources that touch one identity shut each other out by its row.
@@ -373,8 +351,11 @@ impl<'a> Batch<'a> {
         }
         returned.extend(self.made_known().await?);
         self.wake_waiting(&returned, &mut dirtied).await?;
-        if let (true, Some(index)) = (keys_changed, &self.index) {
-            index.lock(&mut self.changes)?;
+        // Only who looks for candidates can overlook somebody who is made at the same time.
+        if keys_changed && self.sources.values().any(|source| !source.correlate.is_empty()) {
+            self.index.lock(&mut self.changes)?;
+        } else if !ids.is_empty() {
+            self.index.expect(&mut self.changes);
         }
         let orders: Vec<String> = dirtied.iter().map(|identity| identity.order()).collect();
         let works = store::get_many::<Work>(self.road.store, self.road.realm, &orders).await?;
@@ -446,7 +427,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn computed(
+    pub(super) fn computed(
         &self,
         id: IdentityId,
         before: Option<&Identity>,
@@ -522,7 +503,7 @@ fn dispute_keys(
     keys
 }
 
-fn correlation_key(report: &FeedReport, key: &str) -> String {
+pub(super) fn correlation_key(report: &FeedReport, key: &str) -> String {
     let (source, key) = (report.source.clone(), key.to_owned());
     Dispute::row_key(&DisputeAbout::Correlation { source, key, candidates: Vec::new() })
 }
@@ -542,7 +523,7 @@ fn tally(source: &mut ConfiguredSource, record: &SourceRecord, counts: bool) {
 
 impl Ingest<'_> {
     /// The settings of every source of the realm.
-    async fn sources(&self) -> Result<Sources> {
+    pub(super) async fn sources(&self) -> Result<Sources> {
         let (mut sources, mut cursor) = (Sources::new(), None);
         loop {
             let select = Select::KeyPrefix(String::new());

@@ -23,16 +23,8 @@ async fn disputed(realm: &Realm, candidate: IdentityId) -> (String, String) {
         candidates: vec![candidate],
     };
     let key = Dispute::row_key(&about);
-    realm
-        .put(&Dispute {
-            realm: realm.name(),
-            about,
-            detail: "matched by name only".to_owned(),
-            open: true,
-            at: "2026-03-01T00:00:00Z".parse().unwrap(),
-            decision: None,
-        })
-        .await;
+    let at = "2026-03-01T00:00:00Z".parse().unwrap();
+    realm.put(&Dispute::new(realm.name(), about, "matched by name only", at)).await;
     (key, object)
 }
 

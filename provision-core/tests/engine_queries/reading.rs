@@ -89,7 +89,7 @@ async fn two() -> (Arc<TestTime>, Realm, Engine, Engine) {
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),
         guard: FeedGuard::default(),
-        correlate: Vec::new(),
+        correlate: Default::default(),
         zone: Zone::utc(),
     };
     one.put_source(&realm.robot, source).await.unwrap();
