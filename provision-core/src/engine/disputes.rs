@@ -70,8 +70,8 @@ impl Engine {
     ///
     /// A record that may be somebody's is attached to whom `Link` names, a candidate or somebody else; `NotTheSame`
     /// makes a new identity of it; `Accept` closes the dispute, and a next feed that is as ambiguous opens it again.
-    /// The record's next delivery counts: a full feed brings it by itself, a delta source must send it again. A decision
-    /// holds as long as the record says what it said when it was asked.
+    /// The record's next delivery counts: a full feed brings it by itself, a delta source must send it again. A
+    /// decision holds as long as the record says what it said when it was asked.
     ///
     /// # Errors
     /// `NotFound` for an unknown dispute, identity or object; `Conflict` when it is decided already, or the object or
