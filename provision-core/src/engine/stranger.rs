@@ -8,7 +8,7 @@ use crate::connector::{Connector, Context, Discovery, Object};
 use crate::correlate::{Candidate, Evidence, Outcome, Prepared, Suspect, Tally, Verdict, Veto};
 use crate::error::Result;
 use crate::execute::find_group;
-use crate::id::{ClassName, IdentityId, LinkId, Tag};
+use crate::id::{ClassName, IdentityId, LinkId, RealmId, Tag};
 use crate::ingest::look_up;
 use crate::model::{
     Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, SourceRecord, Subject,
@@ -89,11 +89,15 @@ impl Lookup<'_> {
 impl Engine {
     /// One object, in one commit. `None`: somebody else wrote one of its rows at the same time.
     async fn take_one(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Option<Told>> {
-        let mut told = self.match_of(lookup, object).await?;
         let mut changes = Changes::in_realm(&self.realm);
-        told = match &lookup.rules {
-            None => self.only_unlinked(lookup, told).await?,
-            Some(_) => self.ask(&mut changes, lookup, object, told).await?,
+        let told = if lookup.rules.is_some() {
+            // Read first: a decision that is made from here on changes this row, and this commit is refused.
+            let key = Dispute::row_key(&lookup.about(object, &[]));
+            let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
+            let told = self.match_of(lookup, object).await?;
+            ask(&mut changes, lookup, object, told, known, &self.realm)?
+        } else {
+            self.only_unlinked(lookup, self.match_of(lookup, object).await?).await?
         };
         let mut owner = None;
         match told.situation {
@@ -120,51 +124,6 @@ impl Engine {
             return Ok(None);
         }
         Ok(Some(told))
-    }
-
-    /// Asks a person about an object that may be somebody's. What was decided is not asked again, as long as the object
-    /// says what it said then and nobody else looks like it. A question that the object answers itself is closed.
-    async fn ask(
-        &self,
-        changes: &mut Changes,
-        lookup: &Lookup<'_>,
-        object: &Object,
-        told: Told,
-    ) -> Result<Told> {
-        if told.situation == Situation::Known {
-            return Ok(told);
-        }
-        let about = lookup.about(object, &told.identities);
-        let key = Dispute::row_key(&about);
-        let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
-        if told.situation != Situation::Disputed {
-            if let Some(Stored { version, value }) = known.filter(|known| known.value.open) {
-                changes.replace(version, &Dispute { open: false, ..value })?;
-            }
-            return Ok(told);
-        }
-        let (candidates, evidence) = (told.candidates.clone(), lookup.evidence(object));
-        let dispute = Dispute::new(self.realm.clone(), about, told.detail.clone(), lookup.at);
-        let dispute = Dispute { candidates, evidence, ..dispute };
-        match known {
-            None => changes.insert(&dispute)?,
-            Some(known) if stands(&known.value, &dispute) => {
-                // Nobody's who was asked about; or of the one it was linked to, and is no more.
-                let detail = "a person has decided that it is nobody's";
-                return Ok(Told {
-                    candidates: told.candidates,
-                    ..Told::new(Situation::Unmatched, Vec::new(), detail)
-                });
-            }
-            Some(known) => {
-                let since = if known.value.open { known.value.at } else { dispute.at };
-                let dispute = Dispute { at: since, ..dispute };
-                if known.value != dispute {
-                    changes.replace(known.version, &dispute)?;
-                }
-            }
-        }
-        Ok(told)
     }
 
     /// One object, as long as others keep writing its rows, within reason.
@@ -482,6 +441,44 @@ impl Engine {
         found.dedup();
         Ok(found)
     }
+}
+
+/// Asks a person about an object that may be somebody's. What was decided is not asked again, as long as the object says
+/// what it said then and nobody else looks like it. A question that the object answers itself is closed.
+fn ask(
+    changes: &mut Changes,
+    lookup: &Lookup<'_>,
+    object: &Object,
+    told: Told,
+    known: Option<Stored<Dispute>>,
+    realm: &RealmId,
+) -> Result<Told> {
+    if told.situation != Situation::Disputed {
+        if let Some(Stored { version, value }) = known.filter(|known| known.value.open) {
+            changes.replace(version, &Dispute { open: false, ..value })?;
+        }
+        return Ok(told);
+    }
+    let about = lookup.about(object, &told.identities);
+    let (candidates, evidence) = (told.candidates.clone(), lookup.evidence(object));
+    let dispute = Dispute::new(realm.clone(), about, told.detail.clone(), lookup.at);
+    let dispute = Dispute { candidates, evidence, ..dispute };
+    match known {
+        None => changes.insert(&dispute)?,
+        Some(known) if stands(&known.value, &dispute) => {
+            let detail = "a person has decided that it is nobody's";
+            let nobody = Told::new(Situation::Unmatched, Vec::new(), detail);
+            return Ok(Told { candidates: told.candidates, ..nobody });
+        }
+        Some(known) => {
+            let since = if known.value.open { known.value.at } else { dispute.at };
+            let dispute = Dispute { at: since, ..dispute };
+            if known.value != dispute {
+                changes.replace(known.version, &dispute)?;
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// What an identity's link says against another object.
