@@ -268,6 +268,8 @@ impl Engine {
             tag: Tag::main(),
         };
         let (action, reasons) = reference_action(waiting, output);
+        let inputs =
+            waiting.inputs.iter().map(|inputs| (waiting.attribute.clone(), inputs.clone())).collect();
         let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &identity.order(), &action);
         Ok(Some(Step {
             id: crate::id::StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
@@ -281,7 +283,8 @@ impl Engine {
             budgets: Vec::new(),
             offboarding: false,
             needs: own.map(|own| own.id.clone()).into_iter().chain([creates.id.clone()]).collect(),
-            inputs: BTreeMap::new(),
+            inputs,
+            withdraws: Default::default(),
             precondition: Precondition {
                 // Not the present one: who has left since the chunk was evaluated gets no reference.
                 identity_version: waiting.identity_version,

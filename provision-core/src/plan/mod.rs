@@ -14,7 +14,7 @@ mod spending;
 mod step;
 
 pub use budget::{Budget, BudgetKind, Budgets};
-pub use draft::{Draft, WaitingReference};
+pub use draft::{Draft, LeftAttribute, WaitingReference};
 pub use guard::{Allowance, over_budget};
 pub use header::{PlanChunk, PlanHeader, PlanState, Planned, Scope, Skip, TargetCounts};
 pub use input::{PlanInput, ReferenceKey, Resolved, TargetFacts};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Derivation, Strength};
+use super::{Derivation, LeftReason, Strength, Tolerance};
 use crate::id::{ClassName, PolicyRef, RoleName, Tag, TargetName};
 use crate::value::{AttrName, Slot, Timestamp};
 
@@ -11,10 +11,16 @@ use crate::value::{AttrName, Slot, Timestamp};
 pub struct Evaluation {
     /// Roles it has, with the rules that gave them.
     pub roles: Vec<RoleDecision>,
+    /// Roles that a rule would give and an exclusion keeps away, unless something else gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<RoleExclusion>,
     /// Its accounts, one per (target, class, tag) that the policy maps; also those it must not have.
     pub accounts: Vec<DesiredAccount>,
     /// The earliest instant at which any of this changes by the clock alone.
     pub next_change_at: Option<Timestamp>,
+    /// Proposed rules and mappings that count in it, where the input asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposed: Vec<PolicyRef>,
 }
 
 /// A role the identity has.
@@ -24,6 +30,17 @@ pub struct RoleDecision {
     pub role: RoleName,
     /// The rules, requests or parent roles that give it.
     pub because: Vec<PolicyRef>,
+}
+
+/// A role the identity has not, though the condition of a rule holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RoleExclusion {
+    /// The role.
+    pub role: RoleName,
+    /// The rule that would give it.
+    pub rule: PolicyRef,
+    /// What excludes from it.
+    pub by: PolicyRef,
 }
 
 /// What one account of the identity shall be.
@@ -43,12 +60,34 @@ pub struct DesiredAccount {
     pub because: Vec<Derivation>,
     /// Attribute values.
     pub values: Vec<DesiredValue>,
+    /// How far they are kept right.
+    #[serde(default, skip_serializing_if = "Authority::is_assist")]
+    pub authority: Authority,
     /// Groups it shall be a member of.
     pub groups: Vec<DesiredGroup>,
     /// The initial password of a new account.
     pub credential: Option<CredentialPolicy>,
     /// Something is wrong with this account: it is left as it is (not created, not changed) until that is mended.
     pub refusals: Vec<Refusal>,
+}
+
+/// How far the attributes of an account are kept right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// Written at create, never on an account that is there: what would be written is shown.
+    Observe,
+    /// By the strength of each mapping.
+    #[default]
+    Assist,
+    /// The same, where mappings that do not say are strong.
+    Enforce,
+}
+
+impl Authority {
+    fn is_assist(&self) -> bool {
+        *self == Self::Assist
+    }
 }
 
 /// What one attribute shall be.
@@ -64,6 +103,9 @@ pub struct DesiredValue {
     pub inputs: String,
     /// Why.
     pub derivation: Derivation,
+    /// What becomes of values that are there and not wanted, where the policy says more than its strength.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Box<Tolerance>>,
 }
 
 /// A value known now, or one that only the planner can resolve.
@@ -77,6 +119,11 @@ pub enum DesiredSlot {
     AccountOf {
         /// Key in the source of the identity evaluated.
         key: String,
+    },
+    /// No mapping of the attribute counts: what an earlier one wrote is taken back, what others put there stays.
+    Withdrawn {
+        /// Why it is not taken back, if so.
+        stays: Option<LeftReason>,
     },
 }
 
@@ -151,6 +198,10 @@ pub enum RefusalReason {
     Unsupported,
     /// The target's outcome of an earlier step is still open.
     Pending,
+    /// Two exclusive mappings give values for the same attribute.
+    Exclusive,
+    /// The map's authority is `observe`: attributes of accounts that are there are not written.
+    AttributesObserved,
 }
 
 impl RefusalReason {
@@ -169,6 +220,8 @@ impl RefusalReason {
             Self::Inactive => "inactive",
             Self::Unsupported => "unsupported",
             Self::Pending => "pending",
+            Self::Exclusive => "exclusive",
+            Self::AttributesObserved => "attributes_observed",
         }
     }
 }

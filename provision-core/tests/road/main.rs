@@ -25,6 +25,7 @@ mod review_execute;
 mod review_marks;
 mod review_planning;
 mod review_reading;
+mod tagged;
 mod view;
 mod wire;
 mod world;

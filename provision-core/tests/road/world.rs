@@ -96,6 +96,10 @@ pub(crate) struct TestPolicy {
     pub(crate) grants: bool,
     /// New accounts get a password of this length.
     pub(crate) password: Option<u32>,
+    /// People with this given name have a second account there, with the tag `admin`.
+    pub(crate) admins: Option<&'static str>,
+    /// What the second account's marker has behind the person's key.
+    pub(crate) admin_marker: &'static str,
 }
 
 impl TestPolicy {
@@ -119,6 +123,8 @@ impl TestPolicy {
             group: true,
             grants: true,
             password: None,
+            admins: None,
+            admin_marker: "#admin",
         }
     }
 }
@@ -182,25 +188,69 @@ impl Policy for TestPolicy {
             }
         }
         let (groups, next_change_at) = self.groups(input, exists, &department);
-        Evaluation {
-            roles: Vec::new(),
-            accounts: vec![DesiredAccount {
-                target: TargetName::new(DIRECTORY),
-                class: "user".into(),
-                tag: Tag::main(),
-                exists,
-                enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
-                because: vec![Derivation {
-                    mapping: Some(PolicyRef::new("rules.everybody")),
-                    ..Default::default()
-                }],
-                values,
-                groups,
-                credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
-                refusals: Vec::new(),
+        let main = DesiredAccount {
+            target: TargetName::new(DIRECTORY),
+            class: "user".into(),
+            tag: Tag::main(),
+            exists,
+            enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
+            because: vec![Derivation {
+                mapping: Some(PolicyRef::new("rules.everybody")),
+                ..Default::default()
             }],
-            next_change_at,
+            values,
+            groups,
+            credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
+            refusals: Vec::new(),
+            authority: Default::default(),
+        };
+        let admin = self.admins.map(|admins| self.admin(&main, exists && given == admins, identity, names));
+        let accounts = std::iter::once(main).chain(admin).collect();
+        Evaluation { accounts, next_change_at, ..Evaluation::default() }
+    }
+}
+
+impl TestPolicy {
+    /// The second account of an administrator: its own login, name and marker, no groups.
+    fn admin(
+        &self,
+        main: &DesiredAccount,
+        exists: bool,
+        identity: &provision_core::model::Identity,
+        names: &mut dyn NameAllocator,
+    ) -> DesiredAccount {
+        let mut admin = DesiredAccount { tag: Tag::new("admin"), exists, groups: Vec::new(), ..main.clone() };
+        if !exists {
+            admin.enabled = None;
+            admin.values.clear();
+            return admin;
         }
+        let stem =
+            format!("adm-{}", identity.attributes.text("familyName").unwrap_or_default().to_lowercase());
+        let request = NameRequest {
+            namespace: "login".into(),
+            scope: String::new(),
+            purpose: format!("{DIRECTORY}/user/admin/sAMAccountName"),
+            stem: stem.clone(),
+        };
+        let mut candidates = |n: u32| Some(vec![if n == 1 { stem.clone() } else { format!("{stem}{n}") }]);
+        let login = match names.allocate(&[request], &mut candidates) {
+            NameResult::Held(names) | NameResult::Allocated(names, _) => names[0].clone(),
+            NameResult::Pending | NameResult::Exhausted => stem.clone(),
+        };
+        for value in &mut admin.values {
+            let own = match value.attribute.as_str() {
+                "sAMAccountName" => login.clone(),
+                "cn" => format!("Admin ({login})"),
+                "dn" => format!("CN=Admin ({login}),OU=Admins,DC=test"),
+                "employeeNumber" => format!("{}{}", identity.key, self.admin_marker),
+                "mail" => format!("{login}@Test.Example"),
+                _ => continue,
+            };
+            value.slot = DesiredSlot::Known(Slot::Values(vec![own.into()]));
+            value.inputs = format!("{:?}", value.slot);
+        }
+        admin
     }
 }
 
@@ -247,6 +297,7 @@ impl TestPolicy {
                 identity_version: identity.version,
                 ..Default::default()
             },
+            tolerance: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The bundle: all policy as versioned, hashed data.
 
+mod account_address;
 mod account_map;
 mod file;
 mod input;
@@ -9,23 +10,29 @@ mod name_pattern;
 mod namespace;
 mod role;
 mod rule;
+mod table;
+mod table_file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use provision_core::diagnostic::{Diagnostic, Span};
-use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
-use provision_core::value::{AttrName, Attributes, Slot};
+use provision_core::value::AttrName;
 
-pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
-pub(crate) use name_pattern::{NameGroup, NamePattern};
+pub(crate) use name_pattern::NamePattern;
 pub(crate) use role::{Role, RoleGrant};
-pub(crate) use rule::Rule;
+pub(crate) use rule::{RoleRows, Rule};
+pub(crate) use table::{Cell, Row, Table};
 
-use crate::document::{Place, Sources};
+use crate::document::{Node, Place, Sources};
 use crate::expression::Expression;
+
+/// Target, class and tag of an account.
+pub(crate) type Address = (TargetName, ClassName, Tag);
 
 /// A policy bundle: rules, roles, policy maps and namespaces, read from YAML and checked.
 ///
@@ -44,6 +51,7 @@ pub(crate) struct Content {
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
+    pub(crate) tables: BTreeMap<String, Table>,
     /// The attributes that expressions may read, in order: the number of each is that of its slot.
     pub(crate) inputs: Vec<AttrName>,
     /// Expressions shared by name, in the order written: each reads only those before it.
@@ -51,7 +59,7 @@ pub(crate) struct Content {
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(crate) accounts: BTreeMap<Address, AccountMap>,
     sources: Sources,
     places: BTreeMap<String, Place>,
     warnings: Vec<Diagnostic>,
@@ -60,7 +68,8 @@ pub(crate) struct Content {
 }
 
 impl Bundle {
-    /// Reads a bundle from the texts of its files, given as (file name, text). Reads nothing else.
+    /// Reads a bundle from the texts of its files, given as (file name, text). Reads nothing else. Files whose names
+    /// end with `.csv` are tables that the others name.
     ///
     /// # Errors
     ///
@@ -71,7 +80,7 @@ impl Bundle {
     }
 
     /// Reads a bundle from a file, or from all `*.yaml` and `*.yml` files of a directory (not of its
-    /// subdirectories), in the order of their names.
+    /// subdirectories), in the order of their names; and the tables beside them that they name.
     ///
     /// # Errors
     ///
@@ -89,7 +98,7 @@ impl Bundle {
 
     /// Where the mapping, rule or role with this id is written.
     pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
-        self.0.places.get(id.as_str()).map(|place| self.0.sources.span(*place))
+        self.0.locate(id.as_str())
     }
 }
 
@@ -106,19 +115,37 @@ impl Content {
         self.reads_today
     }
 
-    /// The values of an identity by the numbers of their slots.
-    pub(crate) fn slots<'a>(&self, attributes: &'a Attributes) -> Vec<Option<&'a Slot>> {
+    /// What is given by attribute, in the order of their names, by the numbers of their slots.
+    pub(crate) fn by_slot<'a, T>(
+        &self,
+        given: impl IntoIterator<Item = (&'a AttrName, &'a T)>,
+    ) -> Vec<Option<&'a T>> {
         // Both are sorted: one walk finds all.
-        let mut given = attributes.iter().peekable();
+        let mut given = given.into_iter().peekable();
         let mut find = |wanted: &AttrName| {
             while given.next_if(|(name, _)| *name < wanted).is_some() {}
-            given.next_if(|(name, _)| *name == wanted).map(|(_, slot)| slot)
+            given.next_if(|(name, _)| *name == wanted).map(|(_, value)| value)
         };
         self.inputs.iter().map(&mut find).collect()
     }
 
+    /// What is written, as one document: read again from the texts, which were read without a problem before.
+    pub(crate) fn document(&self) -> Option<Node> {
+        load::document(&self.sources)
+    }
+
     /// Where the thing with this id is written, for diagnostics.
     pub(crate) fn locate(&self, id: &str) -> Option<Span> {
-        self.places.get(id).map(|place| self.sources.span(*place))
+        let known = |id: &str| self.places.get(id).copied().or_else(|| self.row_of(id));
+        // Reasons name the engagement behind the rule: `rules.clerks@hr/77`.
+        let place = known(id).or_else(|| id.match_indices('@').find_map(|(at, _)| known(id.get(..at)?)));
+        place.map(|place| self.sources.span(place))
+    }
+
+    /// The row that an id like `rules.by-position[positions:ENG-7]` names.
+    fn row_of(&self, id: &str) -> Option<Place> {
+        let (_, row) = id.strip_suffix(']')?.split_once('[')?;
+        let (table, key) = row.split_once(':')?;
+        self.tables.get(table)?.row(key).map(|row| row.place)
     }
 }

@@ -6,16 +6,20 @@ mod inputs;
 mod name;
 mod naming;
 mod roles;
+mod rules;
 
 use std::collections::BTreeMap;
 
 use provision_core::diagnostic::Diagnostic;
 use provision_core::id::TargetName;
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, Reach, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
+
+pub(crate) use inputs::Inputs;
+pub(crate) use rules::{Verdict, verdict};
 
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
@@ -33,11 +37,20 @@ impl Policy for Bundle {
         check::check(&self.0, schemas)
     }
 
+    fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {
+        let other = other.as_any()?.downcast_ref::<Self>()?;
+        Some(Box::new(Self::edit_to(self, other)))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
         let content = &*self.0;
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
-        let decided = roles::decide(content, input, &facts, &mut clock);
+        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
         let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
@@ -53,9 +66,11 @@ impl Policy for Bundle {
         }
         let roles = decided.roles.into_iter();
         Evaluation {
+            excluded: decided.excluded,
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
+            proposed: Vec::new(),
         }
     }
 }
@@ -73,12 +88,14 @@ pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<
     let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
     let mut facts = Facts {
         identity: input.identity,
-        slots: content.slots(attributes),
+        slots: content.by_slot(attributes.iter()),
+        origins: content.by_slot(&input.identity.provenance),
         lifecycle: input.lifecycle,
-        today: input.now.date_in(&input.identity.zone).ok(),
+        today: content.reads_today().then(|| input.now.date_in(&input.identity.zone).ok()).flatten(),
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
         roles: &[],
         lookups: &content.lookups,
+        tables: &content.tables,
         shared: Vec::with_capacity(content.shared.len()),
         names: BTreeMap::new(),
     };

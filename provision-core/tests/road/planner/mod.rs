@@ -100,6 +100,7 @@ impl Case {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         Self {
             identity,
@@ -160,6 +161,7 @@ impl Case {
             strength,
             inputs,
             derivation: Default::default(),
+            tolerance: None,
         });
         self
     }
@@ -219,7 +221,7 @@ impl Case {
             now: Timestamp::EPOCH,
             identity: &self.identity,
             lifecycle: self.lifecycle,
-            evaluation: &Evaluation { roles: Vec::new(), accounts, next_change_at: None },
+            evaluation: &Evaluation { accounts, ..Evaluation::default() },
             links: self.link.as_slice(),
             memberships: &self.memberships,
             targets: &BTreeMap::from([(TARGET.into(), self.facts.clone())]),
