@@ -1,6 +1,7 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod asking;
 mod batch;
 mod claim;
 mod configure;

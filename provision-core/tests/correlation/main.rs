@@ -2,6 +2,7 @@
 
 mod law;
 mod speed;
+mod stored;
 mod vector;
 mod verdict;
 

@@ -267,3 +267,17 @@ async fn a_rule_that_matches_too_many_is_never_certain() {
         assert!(dispute.open && dispute.candidates.len() == 20, "{}", dispute.candidates.len());
     }
 }
+
+#[tokio::test]
+async fn what_an_earlier_version_left_of_the_index_is_made_anew() {
+    for world in World::each() {
+        world.with_source(settings("hr")).await;
+        world.with_source(source("badges", weighted_by_name())).await;
+        world.applied("hr", full("1", vec![smith("1")])).await;
+        assert!(!world.rows(Table::IdentityKey).await.is_empty());
+        // It knows the keys of the short form only, and writes no others for whom it makes.
+        world.forget_keys(r#"{"rules":["mail"]}"#).await;
+        world.applied("badges", delta("1", vec![person("a", &[("familyName", "Smith")])])).await;
+        assert_eq!(world.identity("badges", "a").await.id, world.identity("hr", "1").await.id);
+    }
+}

@@ -16,7 +16,7 @@ use provision_core::source::{
     Feed, FeedEvent, FeedMode, FeedRecord, FeedSequence, RecordAction, SourceCorrelation, SourceSettings,
 };
 use provision_core::store::{
-    self, Changes, Commit, MemoryStore, Record, Scan, Select, Store, Stored, Stream, Table,
+    self, Changes, Commit, MemoryStore, Put, Record, Scan, Select, Store, Stored, Stream, Table,
 };
 use provision_core::value::{Attributes, Timestamp};
 use provision_core::{Error, ErrorKind, Result};
@@ -88,6 +88,17 @@ impl World {
         let known = self.get::<ConfiguredSource>(settings.name.as_str()).await.unwrap();
         let mut changes = Changes::in_realm(&self.realm);
         changes.replace(known.version, &ConfiguredSource { settings, ..known.value }).unwrap();
+        assert_eq!(self.store.commit(changes).await.unwrap(), Commit::Committed);
+    }
+
+    /// Drops every key that identities are found by; the index's row says this.
+    pub(crate) async fn forget_keys(&self, index: &str) {
+        let mut changes = Changes::in_realm(&self.realm);
+        changes
+            .delete
+            .extend(self.rows(Table::IdentityKey).await.into_iter().map(|key| (Table::IdentityKey, key)));
+        let (table, key, columns) = (Table::Meta, "correlation".to_owned(), Vec::new());
+        changes.put.push(Put { table, key, columns, body: index.to_owned() });
         assert_eq!(self.store.commit(changes).await.unwrap(), Commit::Committed);
     }
 
