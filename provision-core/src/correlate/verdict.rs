@@ -157,6 +157,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A dispute about identities that were found without rules.
+    pub fn of(identities: &[IdentityId]) -> Self {
+        let candidate = |identity: &IdentityId| Candidate {
+            identity: *identity,
+            score: Score::ONE,
+            contributions: Vec::new(),
+            vetoes: Vec::new(),
+        };
+        Self { outcome: Outcome::Dispute, candidates: identities.iter().map(candidate).collect() }
+    }
+
     /// Those that a person may choose from.
     pub fn open(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.iter().filter(|candidate| !candidate.is_ruled_out())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::batch::{Batch, correlation_key};
 use super::correlate::look_up;
 use super::settle;
-use crate::correlate::{Claims, Suspect, Verdict, Veto};
+use crate::correlate::{Claims, Outcome, Suspect, Verdict, Veto};
 use crate::error::Result;
 use crate::id::IdentityId;
 use crate::model::{Identity, RecordState, SourceRecord};
@@ -15,7 +15,8 @@ use crate::source::FeedRecord;
 pub(super) enum Found {
     Identity(IdentityId),
     New,
-    Disputed(Verdict),
+    /// A person decides, for the reason given.
+    Disputed(Verdict, String),
 }
 
 /// The identities that a batch makes, found by their keys like those of the store: two new records of one feed may be
@@ -28,9 +29,6 @@ pub(super) struct Made {
 
 impl Batch<'_> {
     pub(super) async fn find(&self, record: &FeedRecord) -> Result<Found> {
-        if let Some(decided) = self.decided(record) {
-            return Ok(decided);
-        }
         if self.prepared.is_empty() {
             return Ok(Found::New);
         }
@@ -52,14 +50,17 @@ impl Batch<'_> {
         }
         let verdict = self.prepared.judge(&suspects, self.prepared.reach(&found.cut));
         Ok(match verdict.outcome {
-            crate::correlate::Outcome::Match(identity) => Found::Identity(identity),
-            crate::correlate::Outcome::None => Found::New,
-            crate::correlate::Outcome::Dispute => Found::Disputed(verdict),
+            Outcome::Match(identity) => Found::Identity(identity),
+            Outcome::None => Found::New,
+            Outcome::Dispute => {
+                let why = self.prepared.why(&verdict);
+                Found::Disputed(verdict, why)
+            }
         })
     }
 
     /// What a person has decided, as long as the record says what it said then.
-    fn decided(&self, record: &FeedRecord) -> Option<Found> {
+    pub(super) fn decided(&self, record: &FeedRecord) -> Option<Found> {
         let dispute = &self.disputes.get(&correlation_key(&self.report.value, &record.key))?.value;
         let (_, decision) = dispute.decision.as_ref()?;
         if dispute.evidence.contradicts(&self.prepared.evidence(&record.attributes)) {

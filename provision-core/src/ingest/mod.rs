@@ -12,6 +12,7 @@ mod find;
 mod guard;
 mod hold;
 mod outcome;
+mod person;
 mod promote;
 mod seen;
 mod settle;
@@ -28,6 +29,7 @@ use crate::value::Timestamp;
 
 pub(crate) use correlate::look_up;
 pub use outcome::FeedOutcome;
+pub(crate) use person::{PersonKey, known_by};
 pub(crate) use settle::NEW;
 
 /// Records compared, staged or taken over in one commit.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-pub use settings::{Absence, FeedGuard, SourceSettings};
+pub use settings::{Absence, EngagementSettings, FeedGuard, SourceSettings};
 
 pub use crate::correlate::{CorrelationRule, SourceCorrelation};
 

@@ -5,6 +5,7 @@
 mod concurrent;
 mod correlation;
 mod dispute;
+mod engagements;
 mod fixture;
 mod hold;
 mod incomplete;

@@ -10,9 +10,11 @@
 mod apply;
 mod brownfield;
 mod crash;
+mod engagements;
 mod golden;
 mod group;
 mod laws;
+mod maps;
 mod meeting;
 mod names;
 mod onboarding;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::ClassName;
+use provision_core::id::{ClassName, PolicyRef};
 
 use super::{Address, account_address};
 use crate::document::{Node, Place, Reader, suggestion};
@@ -10,6 +10,7 @@ use crate::document::{Node, Place, Reader, suggestion};
 /// A role.
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
+    pub(crate) id: PolicyRef,
     pub(crate) place: Place,
     pub(crate) includes: Vec<(String, Place)>,
     pub(crate) grants: Vec<(RoleGrant, Place)>,
@@ -34,7 +35,7 @@ impl RoleGrant {
 impl Role {
     pub(super) fn read(reader: &mut Reader<'_>, place: Place, node: &Node, path: &str) -> Self {
         let fields = reader.fields(node, path, &["description", "includes", "grants"]);
-        let mut role = Self { place, includes: Vec::new(), grants: Vec::new() };
+        let mut role = Self { id: PolicyRef::new(path), place, includes: Vec::new(), grants: Vec::new() };
         if let Some(node) = fields.get("description") {
             reader.text(node, &fields.path_of("description"));
         }
