@@ -61,8 +61,8 @@ impl Engine {
     }
 }
 
-/// Asks a person about an object that may be somebody's. What was decided is not asked again, as long as the object says
-/// what it said then and nobody else looks like it. A question that the object answers itself is closed.
+/// Asks a person about an object that may be somebody's. What was decided is not asked again, as long as the object
+/// says what it said then and nobody else looks like it. A question that the object answers itself is closed.
 pub(super) fn ask(
     changes: &mut Changes,
     lookup: &Lookup<'_>,

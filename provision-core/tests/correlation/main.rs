@@ -1,4 +1,5 @@
 //! Scoring: what the rules say of people, without a store.
+#![cfg(test)]
 
 mod law;
 mod speed;

@@ -56,8 +56,8 @@ fn rules() -> TargetSettings {
     settings
 }
 
-/// 500 by number, 150 by mail, 20 people with one by mail and one by name, 30 second accounts of those with a number, 20
-/// privileged by mail, 10 privileged by number, 50 with numbers of nobody (20 of them with somebody's mail), and 200
+/// 500 by number, 150 by mail, 20 people with one by mail and one by name, 30 second accounts of those with a number,
+/// 20 privileged by mail, 10 privileged by number, 50 with numbers of nobody (20 of them with somebody's mail), and 200
 /// that belong to nobody.
 async fn seed(world: &World) {
     let mut objects = Vec::new();
