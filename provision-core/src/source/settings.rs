@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::correlate::SourceCorrelation;
 use crate::id::SourceName;
 use crate::value::{AttrName, Zone};
 
@@ -40,14 +41,6 @@ impl Default for FeedGuard {
             canaries: BTreeSet::new(),
         }
     }
-}
-
-/// Finds the identity of a new record among those that other sources made: equal values of all attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CorrelationRule {
-    /// The attributes; all must be present and equal (case ignored).
-    pub attributes: Vec<AttrName>,
 }
 
 /// How the rows of a source are engagements of people who may have several.
@@ -99,9 +92,9 @@ pub struct SourceSettings {
     /// When a feed is held.
     #[serde(default)]
     pub guard: FeedGuard,
-    /// Tried in order for a new record; none matches: a new identity.
+    /// How a new record finds its identity; nobody matches: a new one.
     #[serde(default)]
-    pub correlate: Vec<CorrelationRule>,
+    pub correlate: SourceCorrelation,
     /// Zone of records that name none.
     #[serde(default = "Zone::utc")]
     pub zone: Zone,
