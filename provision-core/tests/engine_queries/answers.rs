@@ -102,7 +102,7 @@ async fn explain_writes_nothing_and_answers_for_another_day() {
     let options = ExplainOptions {
         as_of: Some(at("2026-04-01T00:00:00Z")),
         target: Some("directory".into()),
-        proposed: false,
+        ..ExplainOptions::default()
     };
     let later = realm.engine.explain(jane, &options).await.unwrap();
     assert!(later.accounts.is_empty());
