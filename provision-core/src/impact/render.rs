@@ -110,7 +110,7 @@ impl AccountDifference {
             let _ = writeln!(out, "    {} account {at}{}", change.as_str(), by(&self.because));
         }
         for value in &self.attributes {
-            let mapping = value.mapping.as_ref().map(std::slice::from_ref).unwrap_or_default();
+            let mapping = value.mapping.as_slice();
             let _ = writeln!(out, "    {at} {}: {}{}", value.attribute, value.shown(), by(mapping));
         }
         for group in &self.groups {

@@ -9,6 +9,7 @@
 
 mod apply;
 mod crash;
+mod engagements;
 mod golden;
 mod group;
 mod laws;

@@ -224,11 +224,13 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     namespace::members(&mut namespaces, &accounts);
     let slot = |name: &str| inputs.binary_search_by(|known| known.as_str().cmp(name)).ok();
     let rule_index = RuleIndex::new(&rules, &shared, slot);
+    let reserved = reserved(reader, &fields);
     let mut content = Content {
         label,
         hash: digest(root, &tables),
         locale,
-        reserved: reserved(reader, &fields),
+        reserved_counters: reserved.iter().flat_map(|word| counters(word)).collect(),
+        reserved,
         lookups,
         tables,
         shared,
@@ -251,6 +253,12 @@ fn reserved(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeSet<String> {
     let own = fields.get("reserved").map(|node| reader.texts(node, "reserved")).unwrap_or_default();
     let built_in = RESERVED.iter().map(|word| (*word).to_owned());
     built_in.chain(own.iter().map(|word| word.to_lowercase())).collect()
+}
+
+/// The numbers a text ends with: 42 and 2 of `b42`.
+fn counters(word: &str) -> impl Iterator<Item = u32> {
+    let digits = word.len() - word.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    (1..=digits).filter_map(|count| word.get(word.len() - count..)?.parse().ok())
 }
 
 fn lookups(

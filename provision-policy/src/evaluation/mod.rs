@@ -3,6 +3,7 @@
 mod account;
 mod attribute;
 mod check;
+mod engaged;
 mod inputs;
 mod name;
 mod naming;
@@ -23,6 +24,7 @@ use provision_core::value::Timestamp;
 pub(crate) use inputs::Inputs;
 pub(crate) use rules::{Verdict, verdict};
 
+use self::engaged::Engaged;
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
 
@@ -49,10 +51,32 @@ impl Policy for Bundle {
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
-        let content = &*self.0;
+        match Engaged::of(input) {
+            None => self.0.evaluate(input, None, names),
+            Some(engaged) => self.0.evaluate(&engaged.input(input), Some(&engaged), names),
+        }
+    }
+}
+
+impl Content {
+    /// Evaluates somebody; with several engagements, `input` has the identity as they make it together.
+    fn evaluate(
+        &self,
+        input: &PolicyInput<'_>,
+        engaged: Option<&Engaged>,
+        names: &mut dyn NameAllocator,
+    ) -> Evaluation {
+        let content = self;
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
-        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
+        let decided = match engaged {
+            None => roles::decide(content, input, &[(&facts, None)], &mut clock),
+            Some(engaged) => {
+                let views: Vec<_> = engaged.views(content, input).collect();
+                let views: Vec<_> = views.iter().map(|(facts, name)| (facts, Some(*name))).collect();
+                roles::decide(content, input, &views, &mut clock)
+            }
+        };
         let held: Vec<&str> = decided.roles.keys().copied().collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut proposed = decided.proposed.clone();
@@ -66,6 +90,7 @@ impl Policy for Bundle {
         clock.at(identity_change(input));
         if content.reads_today() {
             clock.at(input.now.next_date_in(&input.identity.zone).ok());
+            engaged.iter().flat_map(|engaged| engaged.midnights(input.now)).for_each(|at| clock.at(at));
         }
         proposed.sort();
         proposed.dedup();

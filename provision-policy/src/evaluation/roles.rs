@@ -60,13 +60,13 @@ impl Decided<'_> {
 pub(super) fn decide<'a>(
     content: &'a Content,
     input: &PolicyInput<'_>,
-    views: &[(&Facts<'a>, Option<String>)],
+    views: &[(&Facts<'a>, Option<&str>)],
     clock: &mut Alarm,
 ) -> Decided<'a> {
     let mut decided = Decided::default();
     let mut given = Given::default();
     for (facts, engagement) in views {
-        given.add(content, facts, engagement.as_deref(), input.proposed);
+        given.add(content, facts, *engagement, input.proposed);
     }
     for (rule, failure) in &given.failed {
         refuse(content, rule, failure, &mut decided);

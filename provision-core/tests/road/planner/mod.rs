@@ -85,6 +85,7 @@ impl Case {
             attributes: Attributes::new(),
             provenance: BTreeMap::new(),
             employment: Default::default(),
+            engagements: Vec::new(),
             zone: Zone::utc(),
             source: "hr".into(),
             key: "1".to_owned(),
