@@ -2,6 +2,7 @@
 
 mod apply;
 mod asked;
+mod asking;
 mod batch;
 mod claim;
 mod configure;

@@ -282,10 +282,10 @@ pub(crate) struct DecideArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Choice {
-    /// The object is this person's account.
+    /// The object is this person's account, the record this person's.
     #[arg(long, value_name = "PERSON")]
     pub(crate) link: Option<String>,
-    /// The object belongs to none of the candidates.
+    /// The object belongs to none of the candidates; the record is a new person's.
     #[arg(long)]
     pub(crate) not_the_same: bool,
     /// A create whose answer was lost made nothing: the next plan creates the account.
