@@ -45,6 +45,7 @@ malformed!(
     empty,
     not_yaml,
     order_of_names,
+    own_groups,
     role_circle,
     too_large_expressions,
     unknown_keys,

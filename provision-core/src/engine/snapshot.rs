@@ -10,7 +10,7 @@ use crate::id::{ClassName, IdentityId, PlanId, Tag, TargetName};
 use crate::model::{
     Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, Membership, Name, SourceRecord, Subject,
 };
-use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts};
+use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts, role_reference};
 use crate::policy::{DesiredSlot, Evaluation};
 use crate::store::{self, Record, Scan, Select, Stored};
 use crate::value::Timestamp;
@@ -30,6 +30,8 @@ pub(crate) struct Known {
     pub(crate) names: Vec<Name>,
     pub(crate) open: BTreeSet<(TargetName, ClassName, Tag)>,
     pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
+    /// Of a role: its groups that we still have members in.
+    pub(crate) peopled: BTreeSet<(TargetName, ClassName, Tag)>,
 }
 
 /// Classes of targets where an open match concerns an identity.
@@ -84,10 +86,12 @@ impl Engine {
                 names: records(names)?,
                 open,
                 disputed: disputes.get(&identity.id).cloned().unwrap_or_default(),
+                peopled: BTreeSet::new(),
                 identity,
             });
         }
         self.load_memberships(&mut known).await?;
+        self.load_peopled(&mut known).await?;
         Ok(known)
     }
 
@@ -172,6 +176,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<References> {
         let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
+        let mut groups: BTreeSet<ReferenceKey> = BTreeSet::new();
         for (identity, evaluation) in evaluated {
             for account in evaluation.accounts.iter().filter(|account| account.exists) {
                 for value in &account.values {
@@ -179,6 +184,12 @@ impl Engine {
                         let reference = (key.clone(), account.target.clone(), account.class.clone());
                         asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
                     }
+                }
+                for (role, group) in account.groups.iter().filter_map(|of| of.of.as_ref().zip(Some(of))) {
+                    let reference = role_reference(role, &account.target, &group.class);
+                    let row = reference.0.clone();
+                    groups.insert(reference.clone());
+                    asked.push((identity.id, reference, row));
                 }
             }
         }
@@ -198,6 +209,8 @@ impl Engine {
             })
             .collect();
         let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
+        let lost: Vec<Option<ObjectKey>> =
+            links.iter().map(|link| link.as_ref().and_then(lost_key)).collect();
         let keys: Vec<Option<ObjectKey>> = links
             .into_iter()
             .map(|link| link.filter(|link| link.value.is_referable()).and_then(|link| link.value.key))
@@ -208,19 +221,24 @@ impl Engine {
             .filter_map(|((_, to), _)| *to);
         let left = self.left(may_have_left.collect(), now).await?;
         let mut references = References::default();
-        for (((identity, reference, row), to), key) in asked.into_iter().zip(to).zip(keys) {
+        for ((((identity, reference, row), to), key), lost) in asked.into_iter().zip(to).zip(keys).zip(lost) {
+            let group = groups.contains(&reference);
             let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| left.contains(&to));
             let value = match (to, key.filter(|_| !deleted)) {
                 (None, _) => {
                     references.unknown.insert((identity, row));
                     Resolved::Unknown
                 }
+                (Some(to), Some(key)) if group => Resolved::Group(to, key),
                 (Some(_), Some(key)) => Resolved::Key(key),
                 (Some(to), None) if left.contains(&to) => {
                     references.gone.insert((identity, to));
                     Resolved::Unknown
                 }
-                (Some(to), None) => Resolved::Later(to),
+                (Some(to), None) => match lost.filter(|_| group) {
+                    Some(key) => Resolved::Missing(to, key),
+                    None => Resolved::Later(to),
+                },
             };
             references.resolved.entry(identity).or_default().insert(reference, value);
         }
@@ -239,6 +257,11 @@ impl Engine {
         }
         Ok(left)
     }
+}
+
+/// The key of an object that was found missing.
+fn lost_key(link: &Stored<Link>) -> Option<ObjectKey> {
+    link.value.key.clone().filter(|_| link.value.missing)
 }
 
 fn records<R: Record>(rows: &store::Rows) -> Result<Vec<R>> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::reconcile::Listed;
+use super::role_strangers::RoleFinder;
 use crate::connector::{Connector, Context, Discovery, Object};
 use crate::error::Result;
 use crate::execute::find_group;
@@ -31,6 +32,8 @@ pub(super) struct Finder {
     by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
     /// Names and ids of privileged groups.
     pub(super) privileged: BTreeSet<String>,
+    /// Whose objects stand for roles.
+    pub(super) roles: RoleFinder,
 }
 
 /// What strangers are told by outside an onboarding: by the immutable id alone.
@@ -126,7 +129,9 @@ impl Engine {
         discovery: &Discovery,
     ) -> Result<Marked> {
         let privileged = self.privileged(settings, connector, discovery).await?;
-        Ok(Marked { finder: Finder { privileged, ..Finder::default() }, namespaces: self.namespaces() })
+        let roles = self.role_finder(settings, false).await?;
+        let finder = Finder { privileged, roles, ..Finder::default() };
+        Ok(Marked { finder, namespaces: self.namespaces() })
     }
 
     /// The namespaces of the policy; none where there is no policy.
@@ -203,11 +208,13 @@ impl Engine {
         let rules = settings.class(class);
         let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
         let by_marker = match marker {
+            Some(value) if finder.roles.has(class) => self.role_by_name(&value.to_plain()).await?,
             Some(value) => self.by_key(&value.to_plain()).await?,
             None => Vec::new(),
         };
         let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
-        for (native, attribute) in &rules.correlate {
+        by_name.extend(finder.roles.roles_of(class, object));
+        for (native, attribute) in rules.correlate.iter().filter(|_| !finder.roles.has(class)) {
             for value in object.attributes.values(native.as_str()) {
                 by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
             }
@@ -391,7 +398,7 @@ impl Engine {
             .values()
             .flat_map(|class| class.correlate.values().map(|name| name.as_str().to_owned()))
             .collect();
-        let mut finder = Finder::default();
+        let mut finder = Finder { roles: self.role_finder(settings, true).await?, ..Finder::default() };
         if attributes.is_empty() {
             return Ok(finder);
         }
@@ -400,7 +407,8 @@ impl Engine {
             let select = Select::KeyPrefix(String::new());
             let (page, next) =
                 store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
-            for identity in page.into_iter().map(|stored| stored.value) {
+            let people = page.into_iter().map(|stored| stored.value);
+            for identity in people.filter(|identity| identity.role().is_none()) {
                 for attribute in &attributes {
                     for value in identity.attributes.values(attribute) {
                         let key = (attribute.clone(), value.to_plain().to_lowercase());

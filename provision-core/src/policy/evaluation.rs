@@ -80,13 +80,26 @@ pub enum DesiredSlot {
     },
 }
 
+impl DesiredSlot {
+    /// The values, where they are known.
+    pub fn known(&self) -> Option<&Slot> {
+        match self {
+            Self::Known(slot) => Some(slot),
+            Self::AccountOf { .. } => None,
+        }
+    }
+}
+
 /// A group the account shall be in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredGroup {
     /// Class of the group object.
     pub class: ClassName,
-    /// Key of the group on the target.
+    /// Key of the group on the target; empty where `of` says which it is.
     pub group: String,
+    /// It is the object of this role there, whatever its key is. Until there is one, the membership waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<RoleName>,
     /// Granting it counts as privileged.
     pub privileged: bool,
     /// Roles or grants that give it.
@@ -151,6 +164,8 @@ pub enum RefusalReason {
     Unsupported,
     /// The target's outcome of an earlier step is still open.
     Pending,
+    /// We still have members in the group: they are taken out before it is deleted.
+    HasMembers,
 }
 
 impl RefusalReason {
@@ -169,6 +184,7 @@ impl RefusalReason {
             Self::Inactive => "inactive",
             Self::Unsupported => "unsupported",
             Self::Pending => "pending",
+            Self::HasMembers => "has_members",
         }
     }
 }

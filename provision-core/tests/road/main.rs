@@ -24,6 +24,7 @@ mod review_execute;
 mod review_marks;
 mod review_planning;
 mod review_reading;
+mod role_groups;
 mod view;
 mod wire;
 mod world;

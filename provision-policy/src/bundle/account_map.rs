@@ -8,6 +8,7 @@ use provision_core::value::AttrName;
 
 use super::input::expression;
 use super::name_pattern::{self, NameGroup};
+use super::own_group;
 use crate::document::{Data, Fields, Node, Place, Reader};
 use crate::expression::{Expression, Kind, Reads, Vocabulary};
 
@@ -50,6 +51,19 @@ pub(crate) enum WhenNull {
 }
 
 impl AccountMap {
+    /// A map that says nothing.
+    pub(super) fn empty(path: &str) -> Self {
+        Self {
+            id: path.to_owned(),
+            exists: None,
+            enabled: None,
+            lead_days: None,
+            credential: None,
+            names: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
     /// Notes what mappings and patterns read, now that the shared values are known.
     pub(super) fn complete(&mut self, shared: &[Expression]) {
         let add = |reads: &mut Reads, expression: &Expression| reads.extend(&expression.reads_all(shared));
@@ -100,6 +114,8 @@ pub(super) const STRENGTHS: &[(&str, Strength)] = &[
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     pub(super) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    /// Maps of classes whose objects stand for roles.
+    pub(super) roles: BTreeMap<(TargetName, ClassName), AccountMap>,
     pub(super) places: BTreeMap<String, Place>,
 }
 
@@ -117,6 +133,10 @@ pub(super) fn read(
                 reader.error("P0006", key.place, &path, "names of targets and classes hold no `/`", "rename");
             }
             maps.places.insert(path.clone(), key.place);
+            if let Some(map) = own_group::map(reader, node, &path, vocabulary, &mut maps.places) {
+                maps.roles.insert((target.into(), class.into()), map);
+                continue;
+            }
             let account = account(reader, node, &path, vocabulary, namespaces, &mut maps.places);
             maps.accounts.insert((target.into(), class.into()), account);
         }
@@ -132,7 +152,7 @@ fn account(
     namespaces: &BTreeSet<NamespaceName>,
     places: &mut BTreeMap<String, Place>,
 ) -> AccountMap {
-    let allowed = ["description", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
+    let allowed = ["description", "of", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
     let fields = reader.fields(node, path, &allowed);
     let mut known = vocabulary.clone();
     known.roles = true;
@@ -141,15 +161,7 @@ fn account(
     };
     let exists = condition(reader, "exists");
     let enabled = condition(reader, "enabled");
-    let mut account = AccountMap {
-        id: path.to_owned(),
-        exists,
-        enabled,
-        lead_days: None,
-        credential: None,
-        names: Vec::new(),
-        attributes: Vec::new(),
-    };
+    let mut account = AccountMap { exists, enabled, ..AccountMap::empty(path) };
     if let Some(node) = fields.get("pre_hire") {
         let path = fields.path_of("pre_hire");
         let inner = reader.fields(node, &path, &["lead_days"]);
@@ -180,7 +192,7 @@ fn credential(reader: &mut Reader<'_>, node: &Node, path: &str) -> CredentialPol
     credential
 }
 
-fn attributes(
+pub(super) fn attributes(
     reader: &mut Reader<'_>,
     node: &Node,
     fields: &Fields<'_>,

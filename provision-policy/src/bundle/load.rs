@@ -8,7 +8,7 @@ use provision_core::id::NamespaceName;
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
-use super::{Content, account_map, namespace, rule};
+use super::{Content, account_map, namespace, own_group, rule};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
 use crate::expression::{Expression, Kind, STACK, Shape, Vocabulary};
 
@@ -199,8 +199,9 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         }
     }
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
-    let mut accounts = maps.accounts;
-    accounts.values_mut().for_each(|account| account.complete(&shared));
+    own_group::check(reader, &roles, &maps.roles.keys().cloned().collect());
+    let (mut accounts, mut role_maps) = (maps.accounts, maps.roles);
+    accounts.values_mut().chain(role_maps.values_mut()).for_each(|account| account.complete(&shared));
     namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
@@ -214,6 +215,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         roles,
         rules,
         accounts,
+        role_maps,
         sources: Sources::new(&[]),
         places,
         warnings: Vec::new(),
@@ -302,7 +304,8 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
         add(&rule.when);
         rule.unless.iter().for_each(&mut add);
     }
-    content.accounts.values().for_each(|account| account.each_expression(&mut add));
+    let maps = content.accounts.values().chain(content.role_maps.values());
+    maps.for_each(|account| account.each_expression(&mut add));
     let included = content.roles.values().flat_map(|role| &role.includes);
     let given = content.rules.iter().flat_map(|rule| &rule.roles);
     used.extend(included.chain(given).map(|(role, _)| format!("roles.{role}")));

@@ -7,6 +7,7 @@ mod load;
 mod lookup;
 mod name_pattern;
 mod namespace;
+mod own_group;
 mod role;
 mod rule;
 
@@ -21,6 +22,7 @@ use provision_core::value::{AttrName, Attributes, Slot};
 pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
 pub(crate) use name_pattern::{NameGroup, NamePattern};
+pub(crate) use own_group::ATTRIBUTES as ROLE_ATTRIBUTES;
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::Rule;
 
@@ -52,6 +54,8 @@ pub(crate) struct Content {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    /// Maps of classes whose objects stand for roles.
+    pub(crate) role_maps: BTreeMap<(TargetName, ClassName), AccountMap>,
     sources: Sources,
     places: BTreeMap<String, Place>,
     warnings: Vec<Diagnostic>,

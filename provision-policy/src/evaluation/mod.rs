@@ -5,14 +5,15 @@ mod check;
 mod inputs;
 mod name;
 mod naming;
+mod own_group;
 mod roles;
 
 use std::collections::BTreeMap;
 
 use provision_core::diagnostic::Diagnostic;
-use provision_core::id::TargetName;
+use provision_core::id::{ClassName, RoleName, TargetName};
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyRole, PolicyVersion, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
@@ -35,6 +36,9 @@ impl Policy for Bundle {
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
         let content = &*self.0;
+        if let Some(role) = input.identity.role() {
+            return own_group::evaluate(content, &role, input);
+        }
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
         let decided = roles::decide(content, input, &facts, &mut clock);
@@ -57,6 +61,18 @@ impl Policy for Bundle {
             accounts,
             next_change_at: clock.next,
         }
+    }
+
+    fn roles(&self) -> Vec<PolicyRole> {
+        own_group::roles(&self.0)
+    }
+
+    fn role_classes(&self) -> Vec<(TargetName, ClassName)> {
+        self.0.role_maps.keys().cloned().collect()
+    }
+
+    fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
+        own_group::evaluate(&self.0, role, input)
     }
 }
 

@@ -55,12 +55,21 @@ pub(super) fn decide<'a>(
                     let groups = decided.groups.entry(address).or_default();
                     join(groups, group_class, group, *privileged, because.clone());
                 }
+                RoleGrant::Own { group_class, privileged, .. } => {
+                    let groups = decided.groups.entry(address).or_default();
+                    groups.push(super::own_group::membership(
+                        role,
+                        group_class,
+                        *privileged,
+                        because.clone(),
+                    ));
+                }
             }
         }
     }
     stored(content, input, &mut decided, clock);
     for groups in decided.groups.values_mut() {
-        groups.sort_by(|a, b| (&a.class, &a.group).cmp(&(&b.class, &b.group)));
+        groups.sort_by(|a, b| (&a.class, &a.group, &a.of).cmp(&(&b.class, &b.group, &b.of)));
     }
     decided
 }
@@ -123,7 +132,8 @@ fn join(
     privileged: bool,
     because: PolicyRef,
 ) {
-    match groups.iter_mut().find(|known| known.class == *class && known.group == group) {
+    match groups.iter_mut().find(|known| known.class == *class && known.group == group && known.of.is_none())
+    {
         Some(known) => {
             known.privileged |= privileged;
             known.because.push(because);
@@ -131,6 +141,7 @@ fn join(
         None => groups.push(DesiredGroup {
             class: class.clone(),
             group: group.to_owned(),
+            of: None,
             privileged,
             because: vec![because],
         }),

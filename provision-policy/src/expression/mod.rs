@@ -30,7 +30,7 @@ use provision_core::value::AttrName;
 
 pub(crate) use datum::{Datum, Failure, Trouble};
 pub(crate) use evaluate::{Facts, Traced, evaluate};
-pub(crate) use parse::{Fault, Vocabulary, parse};
+pub(crate) use parse::{Fault, Subject, Vocabulary, parse};
 pub(crate) use shape::{Kind, Shape};
 
 use function::Function;

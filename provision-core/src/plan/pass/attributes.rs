@@ -207,11 +207,11 @@ fn resolve(case: &Case<'_>, value: &DesiredValue, draft: &mut Draft) -> Option<S
     };
     let (target, class, tag) = case.at();
     match case.input.references.get(&(key.clone(), target.clone(), class.clone()))? {
-        Resolved::Key(object) => {
+        Resolved::Key(object) | Resolved::Group(_, object) => {
             let reference = ObjectRef { class: class.clone(), key: object.id.clone() };
             Some(Slot::Values(vec![Value::Reference(reference)]))
         }
-        Resolved::Later(to) => {
+        Resolved::Later(to) | Resolved::Missing(to, _) => {
             draft.waiting.push(WaitingReference {
                 target: target.clone(),
                 class: class.clone(),
@@ -220,6 +220,7 @@ fn resolve(case: &Case<'_>, value: &DesiredValue, draft: &mut Draft) -> Option<S
                 to: *to,
                 identity_version: case.input.identity.version,
                 derivation: value.derivation.clone(),
+                member: None,
             });
             None
         }

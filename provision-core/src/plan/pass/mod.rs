@@ -9,4 +9,5 @@ pub(super) mod protect;
 pub(super) mod stop;
 
 pub(crate) use attributes::reference_action as attributes_reference;
+pub(crate) use membership::budgets as member_budgets;
 pub(crate) use protect::is_protected as protected;
