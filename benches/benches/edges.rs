@@ -144,7 +144,9 @@ fn person(number: usize) -> Person {
         groups: wanted.collect(),
         credential: None,
         refusals: Vec::new(),
+        authority: Default::default(),
     };
-    let evaluation = Evaluation { roles: Vec::new(), accounts: vec![desired], next_change_at: None };
+    let evaluation =
+        Evaluation { roles: Vec::new(), accounts: vec![desired], next_change_at: None, proposed: Vec::new() };
     Person { identity, evaluation, links: vec![account], memberships: memberships.collect() }
 }

@@ -6,6 +6,7 @@
 pub mod child;
 pub mod counted;
 pub mod listed;
+pub mod matrix;
 mod measure;
 mod people;
 pub mod pg_rows;

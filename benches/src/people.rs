@@ -85,3 +85,18 @@ pub fn write_csv(path: &Path, people: People) -> Outcome<()> {
     file.flush()?;
     Ok(())
 }
+
+/// A person's attributes by their SCIM names, without writing a file.
+pub(crate) fn person(number: usize) -> Vec<(&'static str, String)> {
+    let luck = scatter(number);
+    let given = pick(&GIVEN, luck).to_owned();
+    let family = format!("{}{}", pick(&STARTS, luck / 31), pick(&ENDS, luck / 1_009));
+    vec![
+        ("displayName", format!("{given} {family}")),
+        ("givenName", given),
+        ("familyName", family),
+        ("title", pick(&TITLES, luck / 7_919).to_owned()),
+        ("department", pick(&DEPARTMENTS, luck / 104_729).to_owned()),
+        ("mobile", format!("+49 170 {:07}", luck % 10_000_000)),
+    ]
+}

@@ -91,9 +91,10 @@ impl Policy for BenchPolicy {
             groups: self.group.iter().filter(|_| exists).map(|group| desired(group)).collect(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         let accounts = self.targets.iter().map(account).collect();
-        Evaluation { roles: Vec::new(), accounts, next_change_at: None }
+        Evaluation { roles: Vec::new(), accounts, next_change_at: None, proposed: Vec::new() }
     }
 }
 
@@ -139,6 +140,7 @@ fn values(identity: &Identity, login: &str) -> Vec<DesiredValue> {
             identity_version: identity.version,
             ..Derivation::default()
         },
+        tolerance: None,
     };
     vec![
         value("sAMAccountName", login.to_owned(), "familyName"),

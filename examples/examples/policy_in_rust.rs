@@ -63,6 +63,7 @@ impl Policy for WikiPolicy {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         // `next_change_at` is for policies that read `now`; a person's first and last day are known to the engine.
         Evaluation { accounts: vec![account], ..Evaluation::default() }
@@ -87,6 +88,7 @@ fn value(person: &Identity, native: &str, input: Option<&str>, text: Option<&str
             identity_version: person.version,
             ..Derivation::default()
         },
+        tolerance: None,
     }
 }
 

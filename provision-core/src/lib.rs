@@ -55,11 +55,12 @@
 //!             strength: Strength::Strong,
 //!             inputs: input.identity.key.clone(),
 //!             derivation: Derivation { mapping: Some("userName".into()), ..Default::default() },
+//!             tolerance: None,
 //!         };
 //!         let account = DesiredAccount {
 //!             target: "app".into(), class: "account".into(), tag: provision_core::id::Tag::main(),
 //!             exists: works, enabled: Some(works), because: Vec::new(), values: vec![name],
-//!             groups: Vec::new(), credential: None, refusals: Vec::new(),
+//!             groups: Vec::new(), credential: None, refusals: Vec::new(), authority: Default::default(),
 //!         };
 //!         Evaluation { accounts: vec![account], ..Default::default() }
 //!     }
@@ -146,6 +147,7 @@ pub mod event;
 pub mod execute;
 pub mod filter;
 pub mod id;
+pub mod impact;
 pub mod ingest;
 pub mod memory;
 pub mod model;

@@ -38,7 +38,9 @@ extern crate self as provision_policy;
 
 mod bundle;
 mod document;
+mod edit;
 mod evaluation;
 mod expression;
 
 pub use bundle::Bundle;
+pub use edit::{Edit, EditedPart, PartChange};

@@ -46,7 +46,7 @@ fn values_hash(evaluation: &Evaluation, attribute: &str) -> String {
 
 fn with_grants(identity: &Identity, grants: &[Grant], at: Timestamp) -> Evaluation {
     let (lifecycle, _) = identity.lifecycle(at).unwrap();
-    bundle().evaluate(&PolicyInput { identity, lifecycle, now: at, grants }, &mut NoNames)
+    bundle().evaluate(&PolicyInput { identity, lifecycle, now: at, grants, proposed: false }, &mut NoNames)
 }
 
 fn grant(entitlement: Entitlement, from: Option<&str>, until: Option<&str>) -> Grant {
@@ -418,8 +418,13 @@ impl NameAllocator for Answers {
 #[test]
 fn a_search_ends_and_its_end_is_a_refusal() {
     let jane = jane();
-    let input =
-        PolicyInput { identity: &jane, lifecycle: jane.lifecycle(now()).unwrap().0, now: now(), grants: &[] };
+    let input = PolicyInput {
+        identity: &jane,
+        lifecycle: jane.lifecycle(now()).unwrap().0,
+        now: now(),
+        grants: &[],
+        proposed: false,
+    };
     let mut exhausted = Answers(NameResult::Exhausted, 0, Vec::new());
     let evaluation = bundle().evaluate(&input, &mut exhausted);
     assert_eq!(exhausted.1, 10_000);
@@ -479,7 +484,7 @@ impl NameAllocator for Plain {
 fn an_allocator_without_held_still_keeps_names() {
     let jane = jane();
     let (lifecycle, _) = jane.lifecycle(now()).unwrap();
-    let input = PolicyInput { identity: &jane, lifecycle, now: now(), grants: &[] };
+    let input = PolicyInput { identity: &jane, lifecycle, now: now(), grants: &[], proposed: false };
     let mut plain = Plain::default();
     for _ in 0..2 {
         let evaluation = bundle().evaluate(&input, &mut plain);

@@ -12,9 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execute::JournalEntry;
 use crate::id::{IdentityId, PlanId, TargetName};
 use crate::model::{Dispute, DisputeAbout, Identity, Link, LinkState, Subject, Work};
-use crate::plan::{Action, Step, TargetFacts, role_reference};
-use crate::policy::{DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Strength};
-use crate::schema::{AttributeSchema, Mutability, ObjectClass};
+use crate::plan::{Action, LeftAttribute, Step, TargetFacts, role_reference};
+use crate::policy::{DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, LeftReason};
+use crate::schema::{AttributeSchema, ObjectClass};
 use crate::store::{self, Select};
 use crate::value::{AttrName, Attributes, Slot, Timestamp, Value};
 
@@ -28,6 +28,8 @@ pub struct ExplainOptions {
     pub as_of: Option<Timestamp>,
     /// Only this target.
     pub target: Option<TargetName>,
+    /// As if proposed rules and mappings were active.
+    pub proposed: bool,
 }
 
 impl Engine {
@@ -49,6 +51,7 @@ impl Engine {
             now,
             until: now,
             preview: true,
+            proposed: options.proposed,
             partial: true,
             policy: self.inner.policy(&self.realm)?,
             facts: self.facts().await?,
@@ -183,6 +186,7 @@ fn accounts_of(run: &Run, drafted: &Drafted, asked: impl Fn(&TargetName) -> bool
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         accounts.push(Case { run, drafted, wanted: &wanted, link: Some(link) }.explain());
     }
@@ -283,6 +287,7 @@ impl Case<'_> {
         let (desired, refers_to) = match &value.slot {
             DesiredSlot::Known(slot) => (shown(Some(slot)), None),
             DesiredSlot::AccountOf { key } => (None, Some(key.clone())),
+            DesiredSlot::Withdrawn { .. } => (shown(Some(&Slot::Null)), None),
         };
         ExplainedValue {
             attribute: name.clone(),
@@ -299,38 +304,29 @@ impl Case<'_> {
     }
 
     fn verdict(&self, value: &DesiredValue, found: Option<(&AttrName, &AttributeSchema)>) -> Verdict {
-        let left = |why: &str| Verdict::LeftAlone { why: why.to_owned() };
-        let Some((name, schema)) = found else { return left("the target's schema has no such attribute") };
+        let Some((name, schema)) = found else { return Verdict::left(LeftReason::NotInSchema) };
         if self.steps().any(|step| writes(step, name)) {
             return Verdict::WouldChange;
-        }
-        if schema.mutability == Mutability::ReadOnly {
-            return left("the target computes it");
-        }
-        let waits = self.drafted.draft.waiting.iter().any(|waiting| {
-            self.is_here((&waiting.target, &waiting.class, &waiting.tag)) && &waiting.attribute == name
-        });
-        if waits {
-            return left("it waits for the account it refers to");
         }
         let current = self.link.and_then(|link| {
             let known = link.applied.get(name.as_str()).or_else(|| link.observed.get(name.as_str()));
             link.drift.get(name.as_str()).or(known)
         });
-        if self.is_in_place(value, name, schema, current) {
-            return Verdict::InPlace;
+        // The planner says why it leaves something; what it says nothing of is as it should be, or is not looked at.
+        let here = |left: &&LeftAttribute| {
+            self.is_here((&left.target, &left.class, &left.tag)) && &left.attribute == name
+        };
+        let left = self.drafted.draft.left.iter().find(here).map(|left| left.reason);
+        match left {
+            Some(why) if why.is_of_target() => return Verdict::left(why),
+            _ if self.is_in_place(value, name, schema, current) => return Verdict::InPlace,
+            Some(why) => return Verdict::left(why),
+            None => {}
         }
-        if self.drafted.draft.skips.iter().any(|skip| self.is_here((&skip.target, &skip.class, &skip.tag))) {
-            return left("the account is left alone");
-        }
-        match value.strength {
-            _ if matches!(value.slot, DesiredSlot::AccountOf { .. }) => {
-                left("nobody with that key has an account there")
-            }
-            Strength::CreateOnly => left("create_only: written at create and never again"),
-            Strength::Weak => left("weak: the target has a value"),
-            Strength::Normal => left("normal: none of its inputs changed since the last write"),
-            Strength::Strong => left("the target shows the value differently"),
+        match self.drafted.draft.skips.iter().any(|skip| self.is_here((&skip.target, &skip.class, &skip.tag)))
+        {
+            true => Verdict::left(LeftReason::Account),
+            false => Verdict::left(LeftReason::Shown),
         }
     }
 
@@ -345,6 +341,8 @@ impl Case<'_> {
             DesiredSlot::Known(slot) => slot,
             // A reference that needs no step is where it belongs, if there is anything.
             DesiredSlot::AccountOf { .. } => return current.is_some_and(|slot| !slot.values().is_empty()),
+            // Nothing is taken back because there is nothing, or for a reason that the planner gives.
+            DesiredSlot::Withdrawn { .. } => return true,
         };
         let raw = Attributes::from_iter([(name.clone(), slot.clone())]);
         let parsed = self.class().map(|class| class.parse(&raw).0);
@@ -418,7 +416,7 @@ impl Case<'_> {
             _ if self.steps().any(about) => Verdict::WouldChange,
             // The edge ends with the object.
             (false, _) if self.steps().any(|step| step.action == Action::Delete) => Verdict::WouldChange,
-            _ => Verdict::LeftAlone { why: "the account is left alone".to_owned() },
+            _ => Verdict::left(LeftReason::Account),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::execute::StepState;
 use crate::id::{ClassName, IdentityId, PlanId, PolicyRef, SourceName, StepId, Tag, TargetName};
 use crate::model::{Dispute, Grant, Lifecycle, LinkState};
 use crate::plan::{Drive, Skip};
-use crate::policy::{Derivation, PolicyVersion, Refusal, RoleDecision, Strength};
+use crate::policy::{Derivation, LeftReason, PolicyVersion, Refusal, RoleDecision, Strength};
 use crate::value::{AttrName, Slot, Timestamp};
 
 /// Everything that decides about one identity, recomputed.
@@ -133,8 +133,17 @@ pub enum Verdict {
     /// It differs and is left as it is.
     LeftAlone {
         /// Why.
+        reason: LeftReason,
+        /// In words.
         why: String,
     },
+}
+
+impl Verdict {
+    /// Left alone for a reason.
+    pub(super) fn left(reason: LeftReason) -> Self {
+        Self::LeftAlone { reason, why: reason.detail().to_owned() }
+    }
 }
 
 /// One attribute of an account.

@@ -243,7 +243,7 @@ impl ExplainedValue {
         match &self.verdict {
             Verdict::InPlace => out.push_str("    in place\n"),
             Verdict::WouldChange => out.push_str("    would change\n"),
-            Verdict::LeftAlone { why } => {
+            Verdict::LeftAlone { why, .. } => {
                 let _ = writeln!(out, "    left alone: {}", escape(why));
             }
         }
@@ -258,8 +258,8 @@ impl ExplainedGroup {
             (Verdict::WouldChange, false) => {
                 "would be taken away: no rule, role or grant gives it any more".to_owned()
             }
-            (Verdict::LeftAlone { why }, true) => format!("wanted, left alone: {}", escape(why)),
-            (Verdict::LeftAlone { why }, false) => format!("not wanted, left alone: {}", escape(why)),
+            (Verdict::LeftAlone { why, .. }, true) => format!("wanted, left alone: {}", escape(why)),
+            (Verdict::LeftAlone { why, .. }, false) => format!("not wanted, left alone: {}", escape(why)),
         };
         let mark = if self.privileged { " (privileged)" } else { "" };
         let because =

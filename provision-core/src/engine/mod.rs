@@ -15,6 +15,7 @@ mod find;
 mod held;
 mod history;
 mod holds;
+mod impact;
 mod ingest;
 mod lease;
 mod nodes;
@@ -60,6 +61,7 @@ pub use explanation::{
 };
 pub(crate) use facts::{HOURS, hour_of};
 pub use history::render_history;
+pub use impact::ImpactOptions;
 pub(crate) use lease::{Held, lease_of};
 pub use overview::{LeaseStatus, NodeStatus, Overview, RealmOverview};
 pub use planning::PlanOptions;

@@ -40,8 +40,8 @@ const MEMBERS: Duration = Duration::from_secs(60);
 pub struct PlanOptions {
     /// For this instant instead of now. Makes a preview.
     pub as_of: Option<Timestamp>,
-    /// Show what would be done also where a drive or a stop forbids it; nothing is reserved, names are provisional,
-    /// the plan cannot be applied.
+    /// Show what would be done also where a drive or a stop forbids it, and with proposed rules and mappings; nothing
+    /// is reserved, names are provisional, the plan cannot be applied.
     pub preview: bool,
     /// How long the plan may be applied; 7 days unless set.
     pub valid_for: Option<Duration>,
@@ -58,6 +58,8 @@ pub(super) struct Run {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) preview: bool,
+    /// Proposed rules and mappings count: nothing of it may be applied.
+    pub(super) proposed: bool,
     /// Dirty marks stay: the plan does part of the work.
     pub(super) partial: bool,
     pub(super) policy: Arc<dyn Policy>,
@@ -166,6 +168,7 @@ impl Engine {
             now,
             until,
             preview,
+            proposed: preview,
             partial: only.is_some(),
             policy,
             facts,
@@ -248,6 +251,7 @@ impl Engine {
                     lifecycle: known.lifecycle,
                     now: run.now,
                     grants: &known.grants,
+                    proposed: run.proposed,
                 };
                 let evaluation = run.policy.evaluate_subject(&input, &mut index);
                 evaluated.push((evaluation, index.take_allotted()));

@@ -1,6 +1,6 @@
 //! Reconciling: reading a target whole and noting where it differs from what it showed after our last write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,9 @@ use crate::id::{ClassName, IdentityId, TargetName};
 use crate::model::{Actor, Compared, ConfiguredTarget, Identity, Link, LinkState, Work};
 use crate::plan::{OnDelete, TargetSettings};
 use crate::runtime::Operation;
-use crate::schema::{Mutability, ObjectClass};
+use crate::schema::{AttributeSchema, Mutability, ObjectClass};
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
-use crate::value::{Attributes, Slot, Timestamp};
+use crate::value::{AttrName, Attributes, Slot, Timestamp, Value};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
@@ -445,6 +445,63 @@ fn is_missing(link: &Link, at: Timestamp, visible_after: Duration) -> bool {
     link.key.is_some() && link.state != LinkState::Inactive && known_at(link, visible_after) < Some(at)
 }
 
+/// Whether a set shows the same values besides ours as when we last looked.
+fn same_foreign(
+    schema: &AttributeSchema,
+    link: &Link,
+    name: &AttrName,
+    (written, is): (&Slot, &Slot),
+) -> bool {
+    let others = |slot: &Slot| {
+        let ours = |value: &&Value| written.values().iter().any(|own| schema.same(own, value));
+        slot.values()
+            .iter()
+            .filter(|value| !ours(value))
+            .map(|value| schema.folded(value))
+            .collect::<BTreeSet<_>>()
+    };
+    let seen = link.drift.get(name.as_str()).or_else(|| link.observed.get(name.as_str()));
+    seen.map(others).unwrap_or_default() == others(is)
+}
+
+/// Of the values that the target insisted on, those that it still shows.
+fn still_shown(
+    schema: &ObjectClass,
+    object: &Object,
+    name: &AttrName,
+    slot: &Slot,
+) -> Option<(AttrName, Slot)> {
+    let attribute = schema.attributes.get(name)?;
+    let shown = object.attributes.values(name.as_str());
+    let there = |value: &&Value| shown.iter().any(|known| attribute.same(known, value));
+    let still: Vec<Value> = slot.values().iter().filter(there).cloned().collect();
+    (!still.is_empty()).then(|| (name.clone(), Slot::Values(still)))
+}
+
+/// Notes what we never wrote, because the account had it when it was adopted: whether a change of it matters, the policy
+/// says. True when something of it changed.
+fn adopted(schema: &ObjectClass, link: &Link, now: &mut Link, object: &Object) -> bool {
+    let mut drifts = false;
+    for (name, attribute) in &schema.attributes {
+        let ours = link.applied.get(name.as_str()).is_some();
+        let writable = !matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
+        if ours || !writable || !attribute.returned {
+            continue;
+        }
+        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
+        // Once the object has been compared, an attribute that was not there had no value.
+        let seen = match link.observed.get(name.as_str()) {
+            None if link.compared.is_some() => Some(&Slot::Null),
+            seen => seen,
+        };
+        if seen.is_some_and(|seen| !attribute.same_slot(seen, &is)) {
+            now.observed.insert(name.clone(), is);
+            drifts = true;
+        }
+    }
+    drifts
+}
+
 /// The link after its object was seen, and whether the object drifted.
 ///
 /// What the target showed after our write is the measure, so a target that normalises does not drift. A value it
@@ -477,30 +534,18 @@ fn seen(schema: &ObjectClass, link: &Link, object: &Object, at: Timestamp) -> (L
         } else {
             drifts |= link.drift.get(name.as_str()).is_some();
         }
+        // Whether values of others matter, the policy says.
+        if set && !lacks(&is) {
+            drifts |= !same_foreign(attribute, link, name, (written, &is));
+            now.observed.insert(name.clone(), is);
         // Exactly what we wrote is the best measure there is.
-        if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {
+        } else if link.observed.get(name.as_str()).is_none() || attribute.same_slot(written, &is) {
             now.observed.insert(name.clone(), is);
         }
     }
-    // What we never wrote, because the account had it when it was adopted, changes too: the policy says whether that
-    // matters.
-    for (name, attribute) in &schema.attributes {
-        let ours = link.applied.get(name.as_str()).is_some();
-        let writable = !matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly);
-        if ours || !writable || !attribute.returned {
-            continue;
-        }
-        let is = object.attributes.get(name.as_str()).cloned().unwrap_or(Slot::Null);
-        // Once the object has been compared, an attribute that was not there had no value.
-        let seen = match link.observed.get(name.as_str()) {
-            None if link.compared.is_some() => Some(&Slot::Null),
-            seen => seen,
-        };
-        if seen.is_some_and(|seen| !attribute.same_slot(seen, &is)) {
-            now.observed.insert(name.clone(), is);
-            drifts = true;
-        }
-    }
+    now.insisted =
+        link.insisted.iter().filter_map(|(name, slot)| still_shown(schema, object, name, slot)).collect();
+    drifts |= adopted(schema, link, &mut now, object);
     for (name, slot) in object.attributes.iter() {
         if now.observed.get(name.as_str()).is_none() {
             now.observed.insert(name.clone(), slot.clone());

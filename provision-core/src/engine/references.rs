@@ -277,6 +277,8 @@ impl Engine {
                 (action, Vec::new(), reasons)
             }
         };
+        let inputs =
+            waiting.inputs.iter().map(|inputs| (waiting.attribute.clone(), inputs.clone())).collect();
         let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &identity.order(), &action);
         let id = match &waiting.member {
             Some(_) => base,
@@ -294,7 +296,8 @@ impl Engine {
             budgets,
             offboarding: false,
             needs: own.map(|own| own.id.clone()).into_iter().chain([creates.id.clone()]).collect(),
-            inputs: BTreeMap::new(),
+            inputs,
+            withdraws: Default::default(),
             precondition: Precondition {
                 // Not the present one: who has left since the chunk was evaluated gets no reference.
                 identity_version: waiting.identity_version,

@@ -72,7 +72,7 @@ impl Engine {
         for (role, record) in self.role_records().await? {
             let identity = record.value;
             let (lifecycle, _) = identity.lifecycle(now)?;
-            let input = PolicyInput { identity: &identity, lifecycle, now, grants: &[] };
+            let input = PolicyInput { identity: &identity, lifecycle, now, grants: &[], proposed: false };
             let wanted = policy.evaluate_role(&role, &input).accounts.into_iter();
             for account in wanted.filter(|account| account.exists && account.target == settings.name) {
                 for value in account.values {

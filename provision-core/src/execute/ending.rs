@@ -6,15 +6,16 @@ use super::settle::Batch;
 use super::wave::{Begun, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::connector::ObjectKey;
+use crate::delta::Change;
 use crate::engine::{WAITING, hour_of};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, LinkId, Tag};
 use crate::model::{Dispute, DisputeAbout, Link, LinkState, Membership};
 use crate::plan::{Action, Step};
 use crate::planted::{self, Defect};
-use crate::schema::ObjectClass;
+use crate::schema::{AttributeSchema, ObjectClass};
 use crate::store::{Record, Table};
-use crate::value::{AttrName, Attributes, Slot};
+use crate::value::{AttrName, Attributes, Slot, Value};
 
 impl Lane<'_> {
     /// Adds one ending to a batch; the entry as it is then.
@@ -222,6 +223,9 @@ impl Lane<'_> {
                     if measured(name) || first {
                         link.observed.insert(name.clone(), slot.clone());
                     }
+                    if let Some(schema) = class.attributes.get(name) {
+                        note_insisted(link, name, &step.action, schema, slot);
+                    }
                 }
                 link.observed_at = Some(now);
             }
@@ -343,6 +347,7 @@ fn after(
             link.applied = Attributes::new();
             link.inputs.clear();
             link.drift = Attributes::new();
+            link.insisted = Attributes::new();
             if !found {
                 wrote = attributes.clone();
                 link.enabled = *enabled;
@@ -362,15 +367,24 @@ fn after(
         Action::Delete | Action::AddMember { .. } | Action::RemoveMember { .. } => {}
     }
     for (name, slot) in wrote.iter() {
-        // What the target showed of another value is no measure of this one.
-        if link.applied.get(name.as_str()) != Some(slot) {
-            link.observed.remove(name.as_str());
+        match rest_of_set(link, name, action, class) {
+            Some(rest) => link.observed.insert(name.clone(), rest),
+            // What the target showed of another value is no measure of this one.
+            None if link.applied.get(name.as_str()) != Some(slot) => {
+                drop(link.observed.remove(name.as_str()))
+            }
+            None => {}
         }
         link.applied.insert(name.clone(), slot.clone());
         link.drift.remove(name.as_str());
     }
     if !found {
         link.inputs.extend(step.inputs.clone());
+    }
+    // No mapping counts any more: what the target shows of it from now on is nobody's drift.
+    for name in &step.withdraws {
+        link.applied.remove(name.as_str());
+        link.inputs.remove(name);
     }
     if step.offboarding && !matches!(action, Action::Release) {
         link.state = LinkState::Leaving;
@@ -381,17 +395,42 @@ fn after(
     wrote
 }
 
+/// What was seen of a set without what a step took away: foreign values are not forgotten, and what the step added is
+/// not taken for seen.
+fn rest_of_set(link: &Link, name: &AttrName, action: &Action, class: &ObjectClass) -> Option<Slot> {
+    let Some(Change::Edit { remove, .. }) = change_of(action, name) else { return None };
+    let seen = link.drift.get(name.as_str()).or_else(|| link.observed.get(name.as_str()))?;
+    let schema = class.attributes.get(name)?;
+    let gone = |value: &&Value| remove.iter().any(|gone| schema.same(gone, value));
+    Some(Slot::from_values(seen.values().iter().filter(|value| !gone(value)).cloned().collect()))
+}
+
+fn change_of<'a>(action: &'a Action, name: &AttrName) -> Option<&'a Change> {
+    match action {
+        Action::Update { delta, .. } => delta.changes.get(name),
+        _ => None,
+    }
+}
+
+/// Remembers values that the target shows again right after we took them away.
+fn note_insisted(link: &mut Link, name: &AttrName, action: &Action, schema: &AttributeSchema, shown: &Slot) {
+    let Some(Change::Edit { remove, .. }) = change_of(action, name) else { return };
+    let again = |value: &&Value| remove.iter().any(|gone| schema.same(gone, value));
+    let again: Vec<Value> = shown.values().iter().filter(again).cloned().collect();
+    if !again.is_empty() {
+        link.insisted.set(name.clone(), again);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::workbench::{Workbench, add_member, create, now, order, step};
     use super::*;
-    use crate::delta::{Change, Delta};
+    use crate::delta::Delta;
     use crate::error::Retry;
     use crate::id::PlanId;
     use crate::model::LinkState;
     use crate::plan::BudgetKind;
-    use crate::schema::AttributeSchema;
-    use crate::value::Value;
 
     fn class() -> ObjectClass {
         let tags = AttributeSchema { multi: true, ..AttributeSchema::text() };

@@ -1,6 +1,6 @@
 //! Orders: the steps of a chunk as the executor reads them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use serde::Deserialize;
@@ -79,6 +79,8 @@ struct Read {
     needs: Vec<StepId>,
     #[serde(default)]
     inputs: BTreeMap<AttrName, String>,
+    #[serde(default)]
+    withdraws: BTreeSet<AttrName>,
     precondition: Precondition,
     reasons: Box<RawValue>,
 }
@@ -98,6 +100,7 @@ impl From<Read> for Order {
             offboarding: read.offboarding,
             needs: read.needs,
             inputs: read.inputs,
+            withdraws: read.withdraws,
             precondition: read.precondition,
             reasons: Vec::new(),
         };

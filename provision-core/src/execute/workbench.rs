@@ -151,6 +151,7 @@ pub(super) fn step(action: Action) -> Arc<Order> {
         offboarding: false,
         needs: Vec::new(),
         inputs: Default::default(),
+        withdraws: Default::default(),
         precondition: Precondition::default(),
         reasons: Vec::new(),
     };

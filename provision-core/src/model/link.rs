@@ -57,6 +57,9 @@ pub struct Link {
     /// Attributes whose value on the target is no longer what it showed after our write, as last seen.
     #[serde(default)]
     pub drift: Attributes,
+    /// Foreign values that the target showed again right after we took them away: they are not taken away again.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub insisted: Attributes,
     /// Counts the changes of this record.
     pub revision: u64,
     /// The plan that changed it last.
@@ -105,6 +108,7 @@ impl Link {
             observed_at: None,
             written_at: None,
             drift: Attributes::new(),
+            insisted: Attributes::new(),
             revision: 0,
             last_plan: None,
             missing: false,

@@ -2,7 +2,7 @@
 
 use crate::id::{ClassName, IdentityId, PolicyRef, RoleName, StepId, Tag, TargetName};
 use crate::plan::{Action, Skip, Step};
-use crate::policy::RefusalReason;
+use crate::policy::{LeftReason, RefusalReason};
 
 /// A reference that waits for another identity's account.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +20,9 @@ pub struct WaitingReference {
     /// The version of the identity that refers, as it was evaluated.
     #[serde(default)]
     pub identity_version: u64,
+    /// Hash of the inputs of the mapping, kept with the link once it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
     /// Why.
     pub derivation: crate::policy::Derivation,
     /// It is a membership in the group of a role that waits.
@@ -47,6 +50,21 @@ impl WaitingReference {
     }
 }
 
+/// An attribute that is left as it is although the policy speaks of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAttribute {
+    /// Where.
+    pub target: TargetName,
+    /// Class of the account.
+    pub class: ClassName,
+    /// Which account.
+    pub tag: Tag,
+    /// The attribute.
+    pub attribute: crate::value::AttrName,
+    /// Why.
+    pub reason: LeftReason,
+}
+
 /// What the passes make of one identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -56,6 +74,8 @@ pub struct Draft {
     pub skips: Vec<Skip>,
     /// References that another identity's account would complete.
     pub waiting: Vec<WaitingReference>,
+    /// Attributes that are left as they are; noted in previews only.
+    pub left: Vec<LeftAttribute>,
 }
 
 impl Draft {

@@ -14,7 +14,7 @@ mod spending;
 mod step;
 
 pub use budget::{Budget, BudgetKind, Budgets};
-pub use draft::{Draft, WaitingMember, WaitingReference};
+pub use draft::{Draft, LeftAttribute, WaitingMember, WaitingReference};
 pub use guard::{Allowance, over_budget};
 pub use header::{PlanChunk, PlanHeader, PlanState, Planned, Scope, Skip, TargetCounts};
 pub use input::{PlanInput, ReferenceKey, Resolved, TargetFacts, role_reference};

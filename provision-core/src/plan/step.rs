@@ -1,7 +1,7 @@
 //! A step: one change of one object, with what must hold before it and why it is done.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
@@ -207,6 +207,9 @@ pub struct Step {
     /// Hashes of the inputs of the mappings it writes, kept with the link.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<AttrName, String>,
+    /// Attributes whose values it takes back for good: the link forgets them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withdraws: BTreeSet<AttrName>,
     /// What must still hold.
     pub precondition: Precondition,
     /// Why.

@@ -45,6 +45,9 @@ pub struct Derivation {
     /// Mappings for the same attribute that lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<PolicyRef>,
+    /// Mappings for the same attribute whose conditions do not hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<PolicyRef>,
     /// A word more, where ids do not say it: `second candidate, 1 name taken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

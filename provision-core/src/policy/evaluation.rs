@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Derivation, Strength};
+use super::{Derivation, LeftReason, Strength, Tolerance};
 use crate::id::{ClassName, PolicyRef, RoleName, Tag, TargetName};
+use crate::model::Subject;
 use crate::value::{AttrName, Slot, Timestamp};
 
 /// Everything a policy decides for one identity.
@@ -15,6 +16,9 @@ pub struct Evaluation {
     pub accounts: Vec<DesiredAccount>,
     /// The earliest instant at which any of this changes by the clock alone.
     pub next_change_at: Option<Timestamp>,
+    /// Proposed rules and mappings that count in it, where the input asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposed: Vec<PolicyRef>,
 }
 
 /// A role the identity has.
@@ -43,12 +47,34 @@ pub struct DesiredAccount {
     pub because: Vec<Derivation>,
     /// Attribute values.
     pub values: Vec<DesiredValue>,
+    /// How far they are kept right.
+    #[serde(default, skip_serializing_if = "Authority::is_assist")]
+    pub authority: Authority,
     /// Groups it shall be a member of.
     pub groups: Vec<DesiredGroup>,
     /// The initial password of a new account.
     pub credential: Option<CredentialPolicy>,
     /// Something is wrong with this account: it is left as it is (not created, not changed) until that is mended.
     pub refusals: Vec<Refusal>,
+}
+
+/// How far the attributes of an account are kept right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// Written at create, never on an account that is there: what would be written is shown.
+    Observe,
+    /// By the strength of each mapping.
+    #[default]
+    Assist,
+    /// The same, where mappings that do not say are strong.
+    Enforce,
+}
+
+impl Authority {
+    fn is_assist(&self) -> bool {
+        *self == Self::Assist
+    }
 }
 
 /// What one attribute shall be.
@@ -64,6 +90,9 @@ pub struct DesiredValue {
     pub inputs: String,
     /// Why.
     pub derivation: Derivation,
+    /// What becomes of values that are there and not wanted, where the policy says more than its strength.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Box<Tolerance>>,
 }
 
 /// A value known now, or one that only the planner can resolve.
@@ -78,6 +107,11 @@ pub enum DesiredSlot {
         /// Key in the source of the identity evaluated.
         key: String,
     },
+    /// No mapping of the attribute counts: what an earlier one wrote is taken back, what others put there stays.
+    Withdrawn {
+        /// Why it is not taken back, if so.
+        stays: Option<LeftReason>,
+    },
 }
 
 impl DesiredSlot {
@@ -85,7 +119,7 @@ impl DesiredSlot {
     pub fn known(&self) -> Option<&Slot> {
         match self {
             Self::Known(slot) => Some(slot),
-            Self::AccountOf { .. } => None,
+            Self::AccountOf { .. } | Self::Withdrawn { .. } => None,
         }
     }
 }
@@ -104,6 +138,16 @@ pub struct DesiredGroup {
     pub privileged: bool,
     /// Roles or grants that give it.
     pub because: Vec<PolicyRef>,
+}
+
+impl DesiredGroup {
+    /// The group as people read it: its key, or the role that it stands for.
+    pub fn shown(&self) -> String {
+        match &self.of {
+            Some(role) => Subject::Role(role.as_str().to_owned()).to_string(),
+            None => self.group.clone(),
+        }
+    }
 }
 
 /// How an initial password is made.
@@ -166,6 +210,10 @@ pub enum RefusalReason {
     Pending,
     /// We still have members in the group: they are taken out before it is deleted.
     HasMembers,
+    /// Two exclusive mappings give values for the same attribute.
+    Exclusive,
+    /// The map's authority is `observe`: attributes of accounts that are there are not written.
+    AttributesObserved,
 }
 
 impl RefusalReason {
@@ -185,6 +233,8 @@ impl RefusalReason {
             Self::Unsupported => "unsupported",
             Self::Pending => "pending",
             Self::HasMembers => "has_members",
+            Self::Exclusive => "exclusive",
+            Self::AttributesObserved => "attributes_observed",
         }
     }
 }

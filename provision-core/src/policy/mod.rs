@@ -4,9 +4,12 @@
 
 mod derivation;
 mod evaluation;
+mod left;
 mod name;
 mod role;
+mod tolerance;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
@@ -14,10 +17,12 @@ use serde::{Deserialize, Serialize};
 
 pub use derivation::{Derivation, InputRef, Strength};
 pub use evaluation::{
-    CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation, Refusal,
-    RefusalReason, RoleDecision,
+    Authority, CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
+    Refusal, RefusalReason, RoleDecision,
 };
+pub use left::LeftReason;
 pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};
+pub use tolerance::{Range, Tolerance};
 
 pub use role::PolicyRole;
 
@@ -47,6 +52,8 @@ pub struct PolicyInput<'a> {
     pub now: Timestamp,
     /// Stored grants (requests, manual, imported).
     pub grants: &'a [Grant],
+    /// Proposed mappings and rules count: for previews, never for anything that may be applied.
+    pub proposed: bool,
 }
 
 /// Decides who has what and which values their accounts have.
@@ -89,4 +96,22 @@ pub trait Policy: Debug + Send + Sync {
             None => self.evaluate(input, names),
         }
     }
+    /// Whom the way from this policy to another may concern. `None`, the default: nothing is known of it, and
+    /// everybody is evaluated to find out.
+    fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {
+        let _ = other;
+        None
+    }
+
+    /// The policy as what it is, for another of its kind to compare itself with.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
+}
+
+/// Whom an edit of a policy may concern.
+pub trait Reach: Send + Sync {
+    /// False only where both policies give this identity the same evaluation, apart from `next_change_at`, as long as
+    /// the allocator of names answers both the same. Asked of everybody: it must cost little.
+    fn touches(&self, input: &PolicyInput<'_>) -> bool;
 }

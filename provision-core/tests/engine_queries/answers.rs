@@ -106,8 +106,11 @@ async fn explain_writes_nothing_and_answers_for_another_day() {
     );
     assert_eq!(today.lifecycle_changes_at, Some(at("2026-04-01T00:00:00Z")));
     assert_eq!(today.absences[0].target.as_str(), "app");
-    let options =
-        ExplainOptions { as_of: Some(at("2026-04-01T00:00:00Z")), target: Some("directory".into()) };
+    let options = ExplainOptions {
+        as_of: Some(at("2026-04-01T00:00:00Z")),
+        target: Some("directory".into()),
+        proposed: false,
+    };
     let later = realm.engine.explain(jane, &options).await.unwrap();
     assert!(later.accounts.is_empty());
     assert_eq!(later.absences[0].why, "the person is terminated");

@@ -63,6 +63,7 @@ impl StaffPolicy {
                 Vec::new()
             },
             credential: None,
+            authority: Default::default(),
             refusals: refusals(&text("displayName"), works),
         }
     }
@@ -82,6 +83,7 @@ impl StaffPolicy {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         (account, next)
     }
@@ -113,8 +115,9 @@ fn value(input: &PolicyInput<'_>, name: &str, text: &str, strength: Strength, fr
             inputs: vec![InputRef { attribute: from.into(), source }],
             identity_version: input.identity.version,
             overridden: if name == "title" { vec!["directory.title.default".into()] } else { Vec::new() },
-            note: None,
+            ..Derivation::default()
         },
+        tolerance: None,
     }
 }
 
@@ -145,7 +148,12 @@ impl Policy for StaffPolicy {
             roles.push(role("finance", "rule:finance"));
         }
         let (app, next_change_at) = self.app(input);
-        Evaluation { roles, accounts: vec![self.directory(input, works), app], next_change_at }
+        Evaluation {
+            roles,
+            accounts: vec![self.directory(input, works), app],
+            next_change_at,
+            proposed: Vec::new(),
+        }
     }
 }
 

@@ -98,6 +98,10 @@ pub(crate) struct TestPolicy {
     pub(crate) password: Option<u32>,
     /// Roles that groups of the directory stand for.
     pub(crate) roles: RoleGroups,
+    /// People with this given name have a second account there, with the tag `admin`.
+    pub(crate) admins: Option<&'static str>,
+    /// What the second account's marker has behind the person's key.
+    pub(crate) admin_marker: &'static str,
 }
 
 impl TestPolicy {
@@ -122,6 +126,8 @@ impl TestPolicy {
             grants: true,
             password: None,
             roles: RoleGroups::default(),
+            admins: None,
+            admin_marker: "#admin",
         }
     }
 }
@@ -186,25 +192,25 @@ impl Policy for TestPolicy {
         }
         let (mut groups, next_change_at) = self.groups(input, exists, &department);
         groups.extend(self.roles.given(&department).filter(|_| exists));
-        Evaluation {
-            roles: Vec::new(),
-            accounts: vec![DesiredAccount {
-                target: TargetName::new(DIRECTORY),
-                class: "user".into(),
-                tag: Tag::main(),
-                exists,
-                enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
-                because: vec![Derivation {
-                    mapping: Some(PolicyRef::new("rules.everybody")),
-                    ..Default::default()
-                }],
-                values,
-                groups,
-                credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
-                refusals: Vec::new(),
+        let main = DesiredAccount {
+            target: TargetName::new(DIRECTORY),
+            class: "user".into(),
+            tag: Tag::main(),
+            exists,
+            enabled: exists.then_some(input.lifecycle == provision_core::model::Lifecycle::Active),
+            because: vec![Derivation {
+                mapping: Some(PolicyRef::new("rules.everybody")),
+                ..Default::default()
             }],
-            next_change_at,
-        }
+            values,
+            groups,
+            credential: self.password.map(|length| CredentialPolicy { length, must_change: true }),
+            refusals: Vec::new(),
+            authority: Default::default(),
+        };
+        let admin = self.admins.map(|admins| self.admin(&main, exists && given == admins, identity, names));
+        let accounts = std::iter::once(main).chain(admin).collect();
+        Evaluation { roles: Vec::new(), accounts, next_change_at, proposed: Vec::new() }
     }
 
     fn roles(&self) -> Vec<PolicyRole> {
@@ -217,6 +223,50 @@ impl Policy for TestPolicy {
 
     fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
         self.roles.evaluate(role, input)
+    }
+}
+
+impl TestPolicy {
+    /// The second account of an administrator: its own login, name and marker, no groups.
+    fn admin(
+        &self,
+        main: &DesiredAccount,
+        exists: bool,
+        identity: &provision_core::model::Identity,
+        names: &mut dyn NameAllocator,
+    ) -> DesiredAccount {
+        let mut admin = DesiredAccount { tag: Tag::new("admin"), exists, groups: Vec::new(), ..main.clone() };
+        if !exists {
+            admin.enabled = None;
+            admin.values.clear();
+            return admin;
+        }
+        let stem =
+            format!("adm-{}", identity.attributes.text("familyName").unwrap_or_default().to_lowercase());
+        let request = NameRequest {
+            namespace: "login".into(),
+            scope: String::new(),
+            purpose: format!("{DIRECTORY}/user/admin/sAMAccountName"),
+            stem: stem.clone(),
+        };
+        let mut candidates = |n: u32| Some(vec![if n == 1 { stem.clone() } else { format!("{stem}{n}") }]);
+        let login = match names.allocate(&[request], &mut candidates) {
+            NameResult::Held(names) | NameResult::Allocated(names, _) => names[0].clone(),
+            NameResult::Pending | NameResult::Exhausted => stem.clone(),
+        };
+        for value in &mut admin.values {
+            let own = match value.attribute.as_str() {
+                "sAMAccountName" => login.clone(),
+                "cn" => format!("Admin ({login})"),
+                "dn" => format!("CN=Admin ({login}),OU=Admins,DC=test"),
+                "employeeNumber" => format!("{}{}", identity.key, self.admin_marker),
+                "mail" => format!("{login}@Test.Example"),
+                _ => continue,
+            };
+            value.slot = DesiredSlot::Known(Slot::Values(vec![own.into()]));
+            value.inputs = format!("{:?}", value.slot);
+        }
+        admin
     }
 }
 
@@ -263,6 +313,7 @@ impl TestPolicy {
                 identity_version: identity.version,
                 ..Default::default()
             },
+            tolerance: None,
         }
     }
 }

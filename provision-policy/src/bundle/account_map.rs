@@ -1,28 +1,38 @@
-//! Policy maps: how the accounts of one class on one target come to be and get their values.
+//! Policy maps: how the accounts of one class and tag on one target come to be and get their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, NamespaceName, PolicyRef, TargetName};
+use provision_core::id::{NamespaceName, PolicyRef};
 use provision_core::policy::{CredentialPolicy, Strength};
 use provision_core::value::AttrName;
 
 use super::input::expression;
 use super::name_pattern::{self, NameGroup};
 use super::own_group;
+use super::{Address, account_address};
 use crate::document::{Data, Fields, Node, Place, Reader};
+use crate::evaluation::Inputs;
 use crate::expression::{Expression, Kind, Reads, Vocabulary};
 
-/// The policy map of one (target, class).
+/// The policy map of one (target, class, tag).
 #[derive(Clone, Debug)]
 pub(crate) struct AccountMap {
     pub(crate) id: String,
-    pub(crate) exists: Option<Expression>,
-    pub(crate) enabled: Option<Expression>,
+    pub(crate) exists: Option<Condition>,
+    pub(crate) enabled: Option<Condition>,
     /// The account is there this many days before the first day; `None`: from the first day on.
     pub(crate) lead_days: Option<u32>,
     pub(crate) credential: Option<CredentialPolicy>,
     pub(crate) names: Vec<NameGroup>,
     pub(crate) attributes: Vec<(AttrName, Vec<Mapping>)>,
+}
+
+/// What an account depends on besides its roles.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) id: PolicyRef,
+    pub(crate) holds: Expression,
+    pub(crate) inputs: Inputs,
 }
 
 /// One line of a policy map.
@@ -33,8 +43,7 @@ pub(crate) struct Mapping {
     pub(crate) value: Expression,
     pub(crate) when: Option<Expression>,
     pub(crate) when_null: WhenNull,
-    /// Everything it reads, shared values included.
-    pub(crate) reads: Reads,
+    pub(crate) inputs: Inputs,
 }
 
 /// What a mapping does when its value is null.
@@ -64,19 +73,32 @@ impl AccountMap {
         }
     }
 
-    /// Notes what mappings and patterns read, now that the shared values are known.
-    pub(super) fn complete(&mut self, shared: &[Expression]) {
-        let add = |reads: &mut Reads, expression: &Expression| reads.extend(&expression.reads_all(shared));
+    /// Notes what conditions, mappings and patterns read, now that the shared values and the slots are known.
+    pub(super) fn complete(&mut self, shared: &[Expression], attributes: &[AttrName]) {
+        let reads = |expressions: &[&Expression]| {
+            let mut reads = Reads::default();
+            expressions.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
+            reads
+        };
+        for condition in self.exists.iter_mut().chain(&mut self.enabled) {
+            condition.inputs = Inputs::new(&condition.id, &[], reads(&[&condition.holds]), attributes);
+        }
         for pattern in self.names.iter_mut().flat_map(|group| &mut group.patterns) {
-            let expressions = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
-            expressions.for_each(|expression| add(&mut pattern.reads, expression));
+            let parts = pattern.parts.iter().map(|part| &part.value);
+            let expressions: Vec<&Expression> = pattern.scope.iter().chain(parts).collect();
+            pattern.inputs = Inputs::new(&pattern.id, &[], reads(&expressions), attributes);
         }
         for mapping in self.attributes.iter_mut().flat_map(|(_, mappings)| mappings) {
-            add(&mut mapping.reads, &mapping.value);
-            mapping.when.iter().for_each(|when| add(&mut mapping.reads, when));
-            if let WhenNull::Default(default) = &mapping.when_null {
-                add(&mut mapping.reads, default);
-            }
+            let default = match &mapping.when_null {
+                WhenNull::Default(default) => Some(&**default),
+                _ => None,
+            };
+            let own: Vec<&Expression> =
+                [Some(&mapping.value), mapping.when.as_ref(), default].into_iter().flatten().collect();
+            let reads = reads(&own);
+            let used = reads.shared.iter().filter_map(|index| shared.get(*index));
+            let texts: Vec<&str> = own.iter().copied().chain(used).map(|used| used.text.as_str()).collect();
+            mapping.inputs = Inputs::new(&mapping.id, &texts, reads.clone(), attributes);
         }
     }
 
@@ -87,7 +109,7 @@ impl AccountMap {
 
     /// Every expression of the map.
     pub(super) fn each_expression(&self, visit: &mut dyn FnMut(&Expression)) {
-        self.exists.iter().chain(&self.enabled).for_each(&mut *visit);
+        self.exists.iter().chain(&self.enabled).for_each(|condition| visit(&condition.holds));
         for pattern in self.names.iter().flat_map(|group| &group.patterns) {
             pattern.scope.iter().for_each(&mut *visit);
             pattern.parts.iter().for_each(|part| visit(&part.value));
@@ -113,9 +135,9 @@ pub(super) const STRENGTHS: &[(&str, Strength)] = &[
 /// What reading the maps adds to the bundle.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    pub(super) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(super) accounts: BTreeMap<Address, AccountMap>,
     /// Maps of classes whose objects stand for roles.
-    pub(super) roles: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(super) roles: BTreeMap<Address, AccountMap>,
     pub(super) places: BTreeMap<String, Place>,
 }
 
@@ -132,13 +154,24 @@ pub(super) fn read(
             if target.contains('/') || class.contains('/') {
                 reader.error("P0006", key.place, &path, "names of targets and classes hold no `/`", "rename");
             }
+            let Some((class, tag)) = account_address::class_and_tag(class) else {
+                let remedy = "write `class`, or `class#tag` for one of several accounts of a person";
+                reader.error("P0067", key.place, &path, format!("`{class}` is no class with a tag"), remedy);
+                continue;
+            };
+            let address = (target.into(), class, tag);
+            if maps.accounts.contains_key(&address) || maps.roles.contains_key(&address) {
+                let summary = "the accounts of this class and tag are mapped already";
+                reader.error("P0003", key.place, &path, summary, "keep one of the two");
+                continue;
+            }
             maps.places.insert(path.clone(), key.place);
-            if let Some(map) = own_group::map(reader, node, &path, vocabulary, &mut maps.places) {
-                maps.roles.insert((target.into(), class.into()), map);
+            if let Some(map) = own_group::map(reader, node, &path, &address.2, vocabulary, &mut maps.places) {
+                maps.roles.insert(address, map);
                 continue;
             }
             let account = account(reader, node, &path, vocabulary, namespaces, &mut maps.places);
-            maps.accounts.insert((target.into(), class.into()), account);
+            maps.accounts.insert(address, account);
         }
     }
     maps
@@ -157,7 +190,9 @@ fn account(
     let mut known = vocabulary.clone();
     known.roles = true;
     let condition = |reader: &mut Reader<'_>, key: &str| {
-        fields.get(key).and_then(|node| expression(reader, node, &fields.path_of(key), &known, Kind::Bool))
+        let path = fields.path_of(key);
+        let holds = fields.get(key).and_then(|node| expression(reader, node, &path, &known, Kind::Bool))?;
+        Some(Condition { id: PolicyRef::new(path), holds, inputs: Inputs::default() })
     };
     let exists = condition(reader, "exists");
     let enabled = condition(reader, "enabled");
@@ -233,7 +268,7 @@ fn mapping(reader: &mut Reader<'_>, node: &Node, id: &str, known: &Vocabulary) -
         value,
         when: None,
         when_null: WhenNull::Clear,
-        reads: Reads::default(),
+        inputs: Inputs::default(),
     };
     if !matches!(node.data, Data::Map(_)) {
         return expression(reader, node, id, known, Kind::Any).map(plain);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::NamespaceName;
+use provision_core::value::AttrName;
 
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
@@ -119,6 +120,11 @@ fn read(files: &[(&str, &str)]) -> Result<Content, Vec<Diagnostic>> {
     }
 }
 
+/// The document of a bundle that has been loaded, read again from its texts.
+pub(super) fn document(sources: &Sources) -> Option<Node> {
+    merge(&mut Reader::new(sources))
+}
+
 /// One node of all files: each section may stand in several, as long as no name stands in two.
 fn merge(reader: &mut Reader<'_>) -> Option<Node> {
     let mut merged: Vec<(Node, Node)> = Vec::new();
@@ -201,7 +207,10 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
     own_group::check(reader, &roles, &maps.roles.keys().cloned().collect());
     let (mut accounts, mut role_maps) = (maps.accounts, maps.roles);
-    accounts.values_mut().chain(role_maps.values_mut()).for_each(|account| account.complete(&shared));
+    let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
+    accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
+    let of_roles: Vec<AttrName> = own_group::ATTRIBUTES.iter().map(AttrName::new).collect();
+    role_maps.values_mut().for_each(|map| map.complete(&[], &of_roles));
     namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
@@ -210,7 +219,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         reserved: reserved(reader, &fields),
         lookups,
         shared,
-        inputs: vocabulary.attributes.into_keys().map(Into::into).collect(),
+        inputs,
         namespaces: namespaces.into_values().collect(),
         roles,
         rules,

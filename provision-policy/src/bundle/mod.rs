@@ -1,5 +1,6 @@
 //! The bundle: all policy as versioned, hashed data.
 
+mod account_address;
 mod account_map;
 mod file;
 mod input;
@@ -15,19 +16,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use provision_core::diagnostic::{Diagnostic, Span};
-use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
-use provision_core::value::{AttrName, Attributes, Slot};
+use provision_core::value::AttrName;
 
-pub(crate) use account_map::{AccountMap, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
 pub(crate) use name_pattern::{NameGroup, NamePattern};
 pub(crate) use own_group::ATTRIBUTES as ROLE_ATTRIBUTES;
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::Rule;
 
-use crate::document::{Place, Sources};
+use crate::document::{Node, Place, Sources};
 use crate::expression::Expression;
+
+/// Target, class and tag of an account.
+pub(crate) type Address = (TargetName, ClassName, Tag);
 
 /// A policy bundle: rules, roles, policy maps and namespaces, read from YAML and checked.
 ///
@@ -53,9 +57,9 @@ pub(crate) struct Content {
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) accounts: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(crate) accounts: BTreeMap<Address, AccountMap>,
     /// Maps of classes whose objects stand for roles.
-    pub(crate) role_maps: BTreeMap<(TargetName, ClassName), AccountMap>,
+    pub(crate) role_maps: BTreeMap<Address, AccountMap>,
     sources: Sources,
     places: BTreeMap<String, Place>,
     warnings: Vec<Diagnostic>,
@@ -110,15 +114,23 @@ impl Content {
         self.reads_today
     }
 
-    /// The values of an identity by the numbers of their slots.
-    pub(crate) fn slots<'a>(&self, attributes: &'a Attributes) -> Vec<Option<&'a Slot>> {
+    /// What is given by attribute, in the order of their names, by the numbers of their slots.
+    pub(crate) fn by_slot<'a, T>(
+        &self,
+        given: impl IntoIterator<Item = (&'a AttrName, &'a T)>,
+    ) -> Vec<Option<&'a T>> {
         // Both are sorted: one walk finds all.
-        let mut given = attributes.iter().peekable();
+        let mut given = given.into_iter().peekable();
         let mut find = |wanted: &AttrName| {
             while given.next_if(|(name, _)| *name < wanted).is_some() {}
-            given.next_if(|(name, _)| *name == wanted).map(|(_, slot)| slot)
+            given.next_if(|(name, _)| *name == wanted).map(|(_, value)| value)
         };
         self.inputs.iter().map(&mut find).collect()
+    }
+
+    /// What is written, as one document: read again from the texts, which were read without a problem before.
+    pub(crate) fn document(&self) -> Option<Node> {
+        load::document(&self.sources)
     }
 
     /// Where the thing with this id is written, for diagnostics.

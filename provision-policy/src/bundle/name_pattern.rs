@@ -9,8 +9,9 @@ use provision_core::value::AttrName;
 use super::account_map::STRENGTHS;
 use super::input::expression;
 use crate::document::{Data, Node, Place, Reader, suggestion};
+use crate::evaluation::Inputs;
 use crate::expression::letters::Letters;
-use crate::expression::{Expression, Kind, Reads, Vocabulary};
+use crate::expression::{Expression, Kind, Vocabulary};
 
 /// Names that share one counter and must be free together.
 #[derive(Clone, Debug)]
@@ -40,8 +41,7 @@ pub(crate) struct NamePattern {
     /// After the counter: `@example.com`.
     pub(crate) suffix: String,
     pub(crate) strength: Strength,
-    /// Everything it reads, shared values included.
-    pub(crate) reads: Reads,
+    pub(crate) inputs: Inputs,
 }
 
 /// A part of a name.
@@ -159,7 +159,7 @@ fn pattern(
         counter_separator,
         suffix,
         strength: strength.unwrap_or_default(),
-        reads: Reads::default(),
+        inputs: Inputs::default(),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use provision_core::id::{ClassName, NamespaceName, TargetName};
+use provision_core::id::NamespaceName;
 use provision_core::policy::{Namespace, NamespaceMember};
 use provision_core::schema::CaseRule;
 
-use super::AccountMap;
+use super::{AccountMap, Address};
 use crate::document::{Data, Fields, Node, Place, Reader};
 
 /// Reads the section `namespaces`.
@@ -49,9 +49,9 @@ fn member(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<NamespaceM
 /// An attribute whose names are generated in a namespace belongs to it without being listed.
 pub(super) fn members(
     namespaces: &mut BTreeMap<NamespaceName, Namespace>,
-    accounts: &BTreeMap<(TargetName, ClassName), AccountMap>,
+    accounts: &BTreeMap<Address, AccountMap>,
 ) {
-    for ((target, class), account) in accounts {
+    for ((target, class, _), account) in accounts {
         for pattern in account.names.iter().flat_map(|group| &group.patterns) {
             let Some(namespace) = namespaces.get_mut(&pattern.namespace) else { continue };
             let member = NamespaceMember {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, TargetName};
+use provision_core::id::Tag;
 
 use super::account_map::{self, AccountMap};
-use super::role::{Role, RoleGrant, address};
+use super::role::{Role, RoleGrant};
+use super::{Address, account_address};
 use crate::document::{Fields, Node, Place, Reader, suggestion};
 use crate::expression::{Kind, Shape, Subject, Vocabulary};
 
@@ -76,16 +77,22 @@ pub(super) fn grant(
             reader.error("P0004", extra.place, path, summary, "remove one of the two");
         }
     }
-    let own = fields.get("own_group").and_then(|own| address(reader, own, path));
-    let on = reader.required(fields, "on").and_then(|on| address(reader, on, path));
+    let own = fields.get("own_group").and_then(|own| account_address::read(reader, own, path));
+    let on = reader.required(fields, "on").and_then(|on| account_address::read(reader, on, path));
     let privileged = fields.get("privileged").and_then(|node| reader.boolean(node, path));
-    let ((group_target, group_class), (target, class)) = own.zip(on)?;
-    if group_target != target {
+    let ((group_target, group_class, tag), account) = own.zip(on)?;
+    let target = &account.0;
+    if tag != Tag::main() {
+        let summary = format!("a role has one group of a class, and `{tag}` tells accounts of people apart");
+        reader.error("P0074", node.place, path, summary, "name the class without a tag");
+        return None;
+    }
+    if group_target != *target {
         let summary = format!("an account on `{target}` cannot be a member of a group on `{group_target}`");
         reader.error("P0070", node.place, path, summary, "name one target in both");
         return None;
     }
-    Some(RoleGrant::Own { target, class, group_class, privileged: privileged.unwrap_or(false) })
+    Some(RoleGrant::Own { account, group_class, privileged: privileged.unwrap_or(false) })
 }
 
 /// Reads a policy map of a class whose objects stand for roles; `None`: it is of people.
@@ -93,6 +100,7 @@ pub(super) fn map(
     reader: &mut Reader<'_>,
     node: &Node,
     path: &str,
+    tag: &Tag,
     vocabulary: &Vocabulary,
     places: &mut BTreeMap<String, Place>,
 ) -> Option<AccountMap> {
@@ -100,6 +108,10 @@ pub(super) fn map(
     let role = reader.word(of, &format!("{path}.of"), &[("role", true), ("identity", false)]);
     if role == Some(false) {
         return None;
+    }
+    if *tag != Tag::main() {
+        let summary = format!("a role has one group of a class, and `{tag}` tells accounts of people apart");
+        reader.error("P0074", of.place, path, summary, "name the class without a tag");
     }
     let fields = reader.fields(node, path, &["description", "of", "attributes"]);
     if let Some(node) = fields.get("description") {
@@ -131,24 +143,18 @@ pub(super) fn map(
 }
 
 /// Checks what roles say of their own groups: that these are mapped, and that former names are nobody's.
-pub(super) fn check(
-    reader: &mut Reader<'_>,
-    roles: &BTreeMap<String, Role>,
-    maps: &BTreeSet<(TargetName, ClassName)>,
-) {
+pub(super) fn check(reader: &mut Reader<'_>, roles: &BTreeMap<String, Role>, maps: &BTreeSet<Address>) {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, role) in roles {
         let path = format!("roles.{name}");
         for (grant, place) in &role.grants {
-            let RoleGrant::Own { target, group_class, .. } = grant else { continue };
-            if maps.contains(&(target.clone(), group_class.clone())) {
+            let RoleGrant::Own { account, group_class, .. } = grant else { continue };
+            let group = (account.0.clone(), group_class.clone(), Tag::main());
+            if maps.contains(&group) {
                 continue;
             }
-            let written = format!("{}/{}", target.as_str(), group_class.as_str());
-            let mapped: Vec<_> = maps
-                .iter()
-                .map(|(target, class)| format!("{}/{}", target.as_str(), class.as_str()))
-                .collect();
+            let written = account_address::text(&group);
+            let mapped: Vec<_> = maps.iter().map(account_address::text).collect();
             let remedy = match suggestion(&written, mapped.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "map it under `targets`, with `of: role`".to_owned(),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, TargetName};
+use provision_core::id::ClassName;
 
 use super::own_group::{self, OwnGroup};
+use super::{Address, account_address};
 use crate::document::{Node, Place, Reader, suggestion};
 
 /// A role.
@@ -21,32 +22,27 @@ pub(crate) struct Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoleGrant {
     Account {
-        target: TargetName,
-        class: ClassName,
+        account: Address,
     },
     Group {
-        target: TargetName,
-        class: ClassName,
+        account: Address,
         group: String,
         group_class: ClassName,
         privileged: bool,
     },
     /// The group that stands for the role itself.
     Own {
-        target: TargetName,
-        class: ClassName,
+        account: Address,
         group_class: ClassName,
         privileged: bool,
     },
 }
 
 impl RoleGrant {
-    /// The target and class of the account it concerns.
-    pub(crate) fn account(&self) -> (&TargetName, &ClassName) {
+    /// The account it concerns.
+    pub(crate) fn account(&self) -> &Address {
         match self {
-            Self::Account { target, class }
-            | Self::Group { target, class, .. }
-            | Self::Own { target, class, .. } => (target, class),
+            Self::Account { account } | Self::Group { account, .. } | Self::Own { account, .. } => account,
         }
     }
 }
@@ -88,18 +84,15 @@ fn grant(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<RoleGrant> 
                     reader.error("P0004", extra.place, path, summary, "remove it");
                 }
             }
-            let (target, class) = address(reader, account, path)?;
-            Some(RoleGrant::Account { target, class })
+            account_address::read(reader, account, path).map(|account| RoleGrant::Account { account })
         }
         (None, Some(group)) => {
-            let on = reader.required(&fields, "on").and_then(|on| address(reader, on, path));
+            let on = reader.required(&fields, "on").and_then(|on| account_address::read(reader, on, path));
             let group = reader.text(group, path)?.to_owned();
             let class = fields.get("group_class").and_then(|node| reader.text(node, path));
             let privileged = fields.get("privileged").and_then(|node| reader.boolean(node, path));
-            let (target, account_class) = on?;
             Some(RoleGrant::Group {
-                target,
-                class: account_class,
+                account: on?,
                 group,
                 group_class: class.unwrap_or("group").into(),
                 privileged: privileged.unwrap_or(false),
@@ -112,16 +105,6 @@ fn grant(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<RoleGrant> 
             None
         }
     }
-}
-
-/// Reads `target/class`.
-pub(super) fn address(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<(TargetName, ClassName)> {
-    let text = reader.text(node, path)?;
-    let parts = text.split_once('/').filter(|(target, class)| !target.is_empty() && !class.is_empty());
-    if parts.is_none() {
-        reader.wrong(node, path, "`target/class`");
-    }
-    parts.map(|(target, class)| (target.into(), class.into()))
 }
 
 /// Reports a role that is named and not there.
@@ -142,24 +125,18 @@ pub(super) fn known(
 }
 
 /// Checks what roles name: other roles without a circle, and accounts that are mapped.
-pub(super) fn check(
-    reader: &mut Reader<'_>,
-    roles: &BTreeMap<String, Role>,
-    accounts: &BTreeSet<(TargetName, ClassName)>,
-) {
+pub(super) fn check(reader: &mut Reader<'_>, roles: &BTreeMap<String, Role>, accounts: &BTreeSet<Address>) {
     for (name, role) in roles {
         let path = format!("roles.{name}");
         for (included, place) in &role.includes {
             known(reader, roles, included, *place, &path);
         }
         for (grant, place) in &role.grants {
-            let (target, class) = grant.account();
-            if accounts.contains(&(target.clone(), class.clone())) {
+            if accounts.contains(grant.account()) {
                 continue;
             }
-            let written = format!("{}/{}", target.as_str(), class.as_str());
-            let mapped: Vec<_> =
-                accounts.iter().map(|(t, c)| format!("{}/{}", t.as_str(), c.as_str())).collect();
+            let written = account_address::text(grant.account());
+            let mapped: Vec<_> = accounts.iter().map(account_address::text).collect();
             let remedy = match suggestion(&written, mapped.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "map it under `targets`".to_owned(),

@@ -1,16 +1,16 @@
 //! One account: whether it shall be, its names, values and groups.
 
-use provision_core::id::{PolicyRef, Tag};
+use provision_core::id::PolicyRef;
 use provision_core::model::Lifecycle;
 use provision_core::policy::{
     Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, PolicyInput,
 };
 use provision_core::value::{AttrName, Slot};
 
-use super::roles::{Address, Decided, refusal};
-use super::{Alarm, inputs};
-use crate::bundle::{AccountMap, Content, Mapping, WhenNull};
-use crate::expression::{Datum, Expression, Facts, Failure, Traced, Trouble, evaluate};
+use super::Alarm;
+use super::roles::{Decided, refusal};
+use crate::bundle::{AccountMap, Address, Condition, Content, Mapping, WhenNull};
+use crate::expression::{Datum, Facts, Failure, Traced, Trouble, evaluate};
 
 /// What the accounts of one identity are decided from.
 pub(super) struct Draft<'d, 'a, 'i> {
@@ -34,13 +34,14 @@ impl<'a> Draft<'_, 'a, '_> {
         let mut account = DesiredAccount {
             target: address.0.clone(),
             class: address.1.clone(),
-            tag: Tag::main(),
+            tag: address.2.clone(),
             exists: false,
             enabled: None,
             because: Vec::new(),
             values: Vec::new(),
             groups: Vec::new(),
             credential: None,
+            authority: Default::default(),
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
         self.existence(address, map, facts, &mut account);
@@ -48,17 +49,18 @@ impl<'a> Draft<'_, 'a, '_> {
             return account;
         }
         if let Some(enabled) = &map.enabled {
-            let id = PolicyRef::new(format!("{}.enabled", map.id));
-            match evaluate(enabled, facts, &mut Traced::new()) {
+            match evaluate(&enabled.holds, facts, &mut Traced::new()) {
                 Ok(found) => {
                     account.enabled = Some(found == Datum::Bool(true));
-                    account.because.push(self.reason(&id, enabled, facts));
+                    account.because.push(self.reason(enabled, facts));
                 }
-                Err(failure) => account.refusals.extend(refusal(&failure, None, &id)),
+                Err(failure) => account.refusals.extend(refusal(&failure, None, &enabled.id)),
             }
         }
-        let blocked = self.unreadable(address, map, facts, names, &mut account);
+        let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
+        let blocked = !account.refusals.is_empty();
         for group in &map.names {
+            let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);
         }
         for (attribute, mappings) in &map.attributes {
@@ -72,11 +74,10 @@ impl<'a> Draft<'_, 'a, '_> {
         account
     }
 
-    fn reason(&self, id: &PolicyRef, expression: &Expression, facts: &Facts<'_>) -> Derivation {
-        let reads = expression.reads_all(&self.content.shared);
+    fn reason(&self, condition: &Condition, facts: &Facts<'_>) -> Derivation {
         Derivation {
-            mapping: Some(id.clone()),
-            inputs: inputs::references(&reads, facts),
+            mapping: Some(condition.id.clone()),
+            inputs: condition.inputs.references(facts),
             identity_version: self.input.identity.version,
             ..Derivation::default()
         }
@@ -114,16 +115,15 @@ impl<'a> Draft<'_, 'a, '_> {
         account.exists = true;
         account.because.extend(given.into_iter().flatten().map(|by| why(by.clone(), None)));
         let Some(condition) = &map.exists else { return };
-        let id = PolicyRef::new(format!("{}.exists", map.id));
-        match evaluate(condition, facts, &mut Traced::new()) {
-            Ok(Datum::Bool(true)) => account.because.push(self.reason(&id, condition, facts)),
+        match evaluate(&condition.holds, facts, &mut Traced::new()) {
+            Ok(Datum::Bool(true)) => account.because.push(self.reason(condition, facts)),
             Ok(_) => {
                 account.exists = false;
-                let mut reason = self.reason(&id, condition, facts);
+                let mut reason = self.reason(condition, facts);
                 reason.note = Some("the condition does not hold".to_owned());
                 account.because = vec![reason];
             }
-            Err(failure) => account.refusals.extend(refusal(&failure, None, &id)),
+            Err(failure) => account.refusals.extend(refusal(&failure, None, &condition.id)),
         }
     }
 
@@ -181,28 +181,20 @@ impl<'a> Draft<'_, 'a, '_> {
         rows: &Traced,
         overridden: Vec<PolicyRef>,
     ) -> DesiredValue {
-        let default = match &mapping.when_null {
-            WhenNull::Default(default) => Some(default.text.as_str()),
-            _ => None,
-        };
-        let when = mapping.when.as_ref().map(|when| when.text.as_str());
-        let texts: Vec<&str> =
-            [Some(mapping.value.text.as_str()), when, default].into_iter().flatten().collect();
-        let shared = mapping.reads.shared.iter().filter_map(|index| self.content.shared.get(*index));
-        let texts: Vec<&str> = texts.into_iter().chain(shared.map(|shared| shared.text.as_str())).collect();
         DesiredValue {
             attribute: attribute.clone(),
             slot,
             strength: mapping.strength,
-            inputs: inputs::hash(&mapping.id, &texts, &mapping.reads, facts, rows),
+            inputs: mapping.inputs.hash(facts, rows),
             derivation: Derivation {
                 mapping: Some(mapping.id.clone()),
                 strength: Some(mapping.strength),
-                inputs: inputs::references(&mapping.reads, facts),
+                inputs: mapping.inputs.references(facts),
                 identity_version: self.input.identity.version,
                 overridden,
-                note: None,
+                ..Derivation::default()
             },
+            tolerance: None,
         }
     }
 
@@ -228,12 +220,7 @@ impl<'a> Draft<'_, 'a, '_> {
                 return Err(Failure::new(Trouble::Missing, detail));
             }
             // What no source says anything of is not cleared.
-            WhenNull::Clear => {
-                let mut read = mapping.reads.attributes.iter().peekable();
-                let silent = read.peek().is_some()
-                    && read.all(|name| facts.identity.attributes.get(name.as_str()).is_none());
-                (!silent).then_some(DesiredSlot::Known(Slot::Null))
-            }
+            WhenNull::Clear => (!mapping.inputs.silent(facts)).then_some(DesiredSlot::Known(Slot::Null)),
         })
     }
 }

@@ -6,7 +6,7 @@ use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::{ClassName, TargetName};
 use provision_core::schema::{AttributeSchema, AttributeType, Mutability, ObjectClass, Schema};
 
-use crate::bundle::{AccountMap, Content, RoleGrant};
+use crate::bundle::{AccountMap, Address, Content, RoleGrant};
 use crate::document::suggestion;
 use crate::expression::{Kind, Shape};
 
@@ -17,14 +17,14 @@ struct Checker<'a> {
 
 pub(super) fn check(content: &Content, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
     let mut checker = Checker { content, found: Vec::new() };
-    for ((target, class), map) in content.accounts.iter().chain(&content.role_maps) {
+    for ((target, class, _), map) in content.accounts.iter().chain(&content.role_maps) {
         if let Some(class) = checker.class(schemas, target, class, &map.id) {
             checker.account(map, class);
         }
     }
     for (name, role) in &content.roles {
         for (grant, _) in &role.grants {
-            if let RoleGrant::Group { target, group_class, .. } = grant
+            if let RoleGrant::Group { account: (target, ..), group_class, .. } = grant
                 && schemas.contains_key(target)
             {
                 checker.class(schemas, target, group_class, &format!("roles.{name}"));
@@ -127,8 +127,9 @@ impl Checker<'_> {
         for namespace in &self.content.namespaces {
             let id = format!("namespaces.{}", namespace.name.as_str());
             for member in &namespace.members {
-                let generated = self.content.accounts.get(&(member.target.clone(), member.class.clone()));
-                if generated.is_some_and(|map| map.generates(member.attribute.as_str())) {
+                let here = |address: &Address| (&address.0, &address.1) == (&member.target, &member.class);
+                let mut maps = self.content.accounts.iter().filter(|(address, _)| here(address));
+                if maps.any(|(_, map)| map.generates(member.attribute.as_str())) {
                     continue;
                 }
                 if let Some(class) = self.class(schemas, &member.target, &member.class, &id)

@@ -8,15 +8,19 @@ mod naming;
 mod own_group;
 mod roles;
 
+pub(crate) use roles::applies;
+
 use std::collections::BTreeMap;
 
 use provision_core::diagnostic::Diagnostic;
 use provision_core::id::{ClassName, RoleName, TargetName};
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyRole, PolicyVersion, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyRole, PolicyVersion, Reach, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
+
+pub(crate) use inputs::Inputs;
 
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
@@ -32,6 +36,15 @@ impl Policy for Bundle {
 
     fn check(&self, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
         check::check(&self.0, schemas)
+    }
+
+    fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {
+        let other = other.as_any()?.downcast_ref::<Self>()?;
+        Some(Box::new(Self::edit_to(self, other)))
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
@@ -60,6 +73,7 @@ impl Policy for Bundle {
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
+            proposed: Vec::new(),
         }
     }
 
@@ -68,7 +82,7 @@ impl Policy for Bundle {
     }
 
     fn role_classes(&self) -> Vec<(TargetName, ClassName)> {
-        self.0.role_maps.keys().cloned().collect()
+        self.0.role_maps.keys().map(|(target, class, _)| (target.clone(), class.clone())).collect()
     }
 
     fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
@@ -89,9 +103,10 @@ pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<
     let own = attributes.text("locale").or_else(|| attributes.text("preferredLanguage"));
     let mut facts = Facts {
         identity: input.identity,
-        slots: content.slots(attributes),
+        slots: content.by_slot(attributes.iter()),
+        origins: content.by_slot(&input.identity.provenance),
         lifecycle: input.lifecycle,
-        today: input.now.date_in(&input.identity.zone).ok(),
+        today: content.reads_today().then(|| input.now.date_in(&input.identity.zone).ok()).flatten(),
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
         roles: &[],
         lookups: &content.lookups,

@@ -1,17 +1,17 @@
 //! Generated names: candidates with a counter that always fit.
 
-use provision_core::id::{PolicyRef, Tag};
 use provision_core::policy::{NameRequest, RefusalReason};
 use provision_core::schema::CaseRule;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::roles::Address;
-use crate::bundle::{Content, NamePattern};
+use crate::bundle::{Address, Content, NamePattern};
 use crate::expression::{Datum, Facts, Failure, Traced, evaluate, letters};
 
 /// Most candidates that are tried.
 pub(super) const ATTEMPTS_MAX: u32 = 10_000;
+/// Digits of the last of them.
+const DIGITS_MAX: usize = 5;
 
 /// A pattern filled with one person's data.
 #[derive(Debug)]
@@ -47,12 +47,11 @@ pub(super) fn scope<'a>(pattern: &'a NamePattern, facts: &Facts<'a>) -> Result<S
 
 /// What is asked of the allocator, without the stem.
 pub(super) fn request(address: &Address, pattern: &NamePattern, scope: String) -> NameRequest {
-    let (target, class) = address;
-    let (target, class, tag) = (target.as_str(), class.as_str(), Tag::main());
+    let (target, class, tag) = (address.0.as_str(), address.1.as_str(), address.2.as_str());
     NameRequest {
         namespace: pattern.namespace.clone(),
         scope,
-        purpose: format!("{target}/{class}/{}/{}", tag.as_str(), pattern.attribute.as_str()),
+        purpose: format!("{target}/{class}/{tag}/{}", pattern.attribute.as_str()),
         stem: String::new(),
     }
 }
@@ -69,9 +68,12 @@ impl<'a> Filled<'a> {
                     return Err(Failure::failed(format!("a name needs text, got {}", other.kind())).into());
                 }
             };
-            given.push_str(text.trim());
-            let written = spell(pattern, &text, facts.locale)?;
-            parts.push(letters::left(&written, part.max).to_owned());
+            let mut written = spell(pattern, &text, facts.locale)?;
+            written.truncate(letters::left(&written, part.max).len());
+            if written.is_empty() {
+                given.push_str(text.trim());
+            }
+            parts.push(written);
         }
         if parts.iter().all(String::is_empty) {
             let attribute = &pattern.attribute;
@@ -98,12 +100,14 @@ impl<'a> Filled<'a> {
         let room = pattern.max.checked_sub(tail.chars().count())?;
         let mut parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
         loop {
-            let base = join(&parts, &pattern.separator);
+            let mut base = join(&parts, &pattern.separator);
             if base.is_empty() {
                 return None;
             }
-            if base.chars().count() <= room {
-                return Some(format!("{base}{tail}{}", pattern.suffix));
+            if base.len() <= room || base.chars().count() <= room {
+                base.push_str(&tail);
+                base.push_str(&pattern.suffix);
+                return Some(base);
             }
             // The longest part gives way, the first of equals.
             let (_, longest) = parts
@@ -120,6 +124,9 @@ impl<'a> Filled<'a> {
 
     /// What every candidate starts with, once folded.
     pub(super) fn stem(&self, case: CaseRule) -> String {
+        if let Some(whole) = self.whole() {
+            return case.fold(&whole);
+        }
         // One counter of each width, and a second of the first: what they share, all share.
         let counters = [None, Some(2), Some(3), Some(10), Some(100), Some(1000), Some(10_000)];
         let mut candidates = counters.into_iter().filter_map(|counter| self.candidate(counter));
@@ -132,30 +139,62 @@ impl<'a> Filled<'a> {
         stem
     }
 
+    /// What all candidates share, of a name that no counter shortens. Only for ASCII: there, folding the beginning of a
+    /// text is the beginning of the folded text.
+    fn whole(&self) -> Option<String> {
+        let pattern = self.pattern;
+        let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
+        let mut whole = join(&parts, &pattern.separator);
+        let tail = pattern.counter_separator.len() + DIGITS_MAX;
+        let fits = !whole.is_empty() && whole.len() + tail <= pattern.max;
+        if !fits || !whole.is_ascii() || !pattern.counter_separator.is_ascii() || !pattern.suffix.is_ascii() {
+            return None;
+        }
+        let after = pattern.suffix.chars().zip(pattern.counter_separator.chars());
+        whole.extend(after.take_while(|(a, b)| a == b).map(|(a, _)| a));
+        Some(whole)
+    }
+
     /// True when nobody may have this name.
     fn is_reserved(&self, content: &Content, name: &str) -> bool {
         let own = name.strip_suffix(self.pattern.suffix.as_str()).unwrap_or(name);
         content.reserved.contains(&own.to_lowercase())
     }
 
-    pub(super) fn id(&self) -> &PolicyRef {
-        &self.pattern.id
+    pub(super) fn pattern(&self) -> &'a NamePattern {
+        self.pattern
     }
 }
 
 /// The characters a part contributes.
 fn spell(pattern: &NamePattern, text: &str, locale: Option<&str>) -> Result<String, Unfilled> {
     let Some(allow) = &pattern.allow else {
-        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect();
-        return Ok(if pattern.lower { text.to_lowercase() } else { text });
+        let mut words = String::with_capacity(text.len());
+        for word in text.split_whitespace() {
+            words.push_str(if words.is_empty() { "" } else { " " });
+            words.push_str(word);
+        }
+        let composed = if words.is_ascii() { words } else { words.nfc().collect() };
+        return Ok(if pattern.lower { composed.to_lowercase() } else { composed });
     };
-    let plain = letters::ascii(text, locale).map_err(|c| Failure::unreadable(text, c))?;
-    let plain = if pattern.lower { plain.to_lowercase() } else { plain };
-    Ok(allow.keep(&plain).trim_matches(|c: char| !c.is_alphanumeric()).to_owned())
+    let mut plain = letters::ascii(text, locale).map_err(|c| Failure::unreadable(text, c))?;
+    if pattern.lower {
+        plain.make_ascii_lowercase();
+    }
+    plain.retain(|c| allow.has(c));
+    plain.truncate(plain.trim_end_matches(|c: char| !c.is_alphanumeric()).len());
+    let start = plain.len() - plain.trim_start_matches(|c: char| !c.is_alphanumeric()).len();
+    plain.drain(..start);
+    Ok(plain)
 }
 
 fn join(parts: &[&str], separator: &str) -> String {
-    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(separator)
+    let mut joined = String::with_capacity(64);
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        joined.push_str(if joined.is_empty() { "" } else { separator });
+        joined.push_str(part);
+    }
+    joined
 }
 
 /// Gives the candidates of names that share a counter: 1 is without a number, then 2, 3, ...; what is reserved is

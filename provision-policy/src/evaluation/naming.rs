@@ -9,50 +9,67 @@ use provision_core::value::Slot;
 use super::account::Draft;
 use super::inputs;
 use super::name::{Candidates, Filled, Unfilled, request, scope};
-use super::roles::Address;
-use crate::bundle::{AccountMap, NameGroup, NamePattern};
-use crate::expression::{Facts, Traced};
+use crate::bundle::{AccountMap, Address, NamePattern};
+use crate::expression::Facts;
 
 /// Why a name is as it is, when it is not new.
 const KEPT: &str = "kept: names are made once";
 
+/// A name that the account needs, as far as it is known before any is taken.
+#[derive(Debug)]
+pub(super) struct Sought<'f> {
+    pattern: &'f NamePattern,
+    /// `None` where the scope has no value yet.
+    asked: Option<NameRequest>,
+    /// The name the person has for it.
+    held: Option<String>,
+    /// What a new one is made of; `None` where a part has no value yet.
+    filled: Option<Filled<'f>>,
+}
+
 impl<'a> Draft<'_, 'a, '_> {
-    /// Reports names that cannot be made from this person's data. True when the account is refused, by that or
-    /// already: then no name is taken for it, and only those it holds are shown.
-    pub(super) fn unreadable<'f>(
+    /// The names an account needs, in order. Those that cannot be made from this person's data are reported.
+    pub(super) fn sought<'f>(
         &self,
         address: &Address,
         map: &'a AccountMap,
         facts: &mut Facts<'f>,
         allocator: &dyn NameAllocator,
         account: &mut DesiredAccount,
-    ) -> bool
+    ) -> Vec<Sought<'f>>
     where
         'a: 'f,
     {
+        let mut all = Vec::new();
         for pattern in map.names.iter().flat_map(|group| &group.patterns) {
-            let asked = scope(pattern, facts).map(|scope| request(address, pattern, scope));
-            let why = match asked {
-                // Who has a name already keeps it, even if it could not be made today.
-                Ok(asked) => match held(allocator, asked) {
-                    Some(name) => {
-                        facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
-                        continue;
+            let mut sought = Sought { pattern, asked: None, held: None, filled: None };
+            let why = match scope(pattern, facts) {
+                Ok(scope) => {
+                    let asked = sought.asked.insert(request(address, pattern, scope));
+                    sought.held = held(allocator, asked);
+                    // Who has a name already keeps it, even if it could not be made today.
+                    match &sought.held {
+                        Some(name) => {
+                            facts.names.insert(pattern.attribute.clone(), name.clone());
+                            None
+                        }
+                        None => Filled::new(pattern, facts).map(|filled| sought.filled = Some(filled)).err(),
                     }
-                    None => Filled::new(pattern, facts).err(),
-                },
+                }
                 Err(why) => Some(why),
             };
             account.refusals.extend(why.and_then(|why| unfilled(pattern, why)));
+            all.push(sought);
         }
-        !account.refusals.is_empty()
+        all
     }
 
-    /// The names of a group: those it has, and new ones for the rest, which are free together.
+    /// The names of a group: those it has, and new ones for the rest, which are free together. An account that is
+    /// refused takes none: only those it holds are shown.
     pub(super) fn names<'f>(
         &self,
         address: &Address,
-        group: &'a NameGroup,
+        group: Vec<Sought<'f>>,
         blocked: bool,
         facts: &mut Facts<'f>,
         allocator: &mut dyn NameAllocator,
@@ -60,21 +77,32 @@ impl<'a> Draft<'_, 'a, '_> {
     ) where
         'a: 'f,
     {
-        let mut open = Vec::new();
-        for pattern in &group.patterns {
-            let Ok(scope) = scope(pattern, facts) else { return };
-            let asked = request(address, pattern, scope);
-            match held(allocator, asked.clone()) {
-                Some(name) => self.named(pattern, name, Some(KEPT.to_owned()), facts, account),
-                None => open.push((pattern, asked)),
+        let mut open = Vec::with_capacity(group.len());
+        let mut requests = Vec::with_capacity(group.len());
+        for mut sought in group {
+            let asked = match sought.asked.take() {
+                Some(asked) => asked,
+                // Now that the names before it are known.
+                None => {
+                    let Ok(scope) = scope(sought.pattern, facts) else { return };
+                    let asked = request(address, sought.pattern, scope);
+                    sought.held = held(allocator, &asked);
+                    asked
+                }
+            };
+            match sought.held.take() {
+                Some(name) => self.named(sought.pattern, name, Some(KEPT.to_owned()), facts, account),
+                None => {
+                    open.push(sought);
+                    requests.push(asked);
+                }
             }
         }
         if blocked || open.is_empty() {
             return;
         }
-        let patterns: Vec<&'a NamePattern> = open.iter().map(|(pattern, _)| *pattern).collect();
-        let requests = open.into_iter().map(|(_, asked)| asked).collect();
-        let Some((names, note)) = self.allocate(&patterns, requests, facts, allocator, account) else {
+        let patterns: Vec<&NamePattern> = open.iter().map(|sought| sought.pattern).collect();
+        let Some((names, note)) = self.allocate(open, requests, facts, allocator, account) else {
             return;
         };
         for (pattern, name) in patterns.into_iter().zip(names) {
@@ -96,39 +124,38 @@ impl<'a> Draft<'_, 'a, '_> {
             slot: DesiredSlot::Known(Slot::Values(vec![name.as_str().into()])),
             strength: pattern.strength,
             // A name is made once: only another name is a changed input.
-            inputs: inputs::hash(&pattern.id, &[&name], &Default::default(), facts, &Traced::new()),
+            inputs: inputs::hash_of_name(&pattern.inputs, &name),
             derivation: Derivation {
                 mapping: Some(pattern.id.clone()),
                 strength: Some(pattern.strength),
-                inputs: inputs::references(&pattern.reads, facts),
+                inputs: pattern.inputs.references(facts),
                 identity_version: self.input.identity.version,
-                overridden: Vec::new(),
                 note,
+                ..Derivation::default()
             },
+            tolerance: None,
         });
-        facts.names.insert(pattern.attribute.as_str().to_owned(), Some(name));
+        facts.names.insert(pattern.attribute.clone(), name);
     }
 
     /// Takes names that are free together; `None` after a refusal.
     fn allocate<'f>(
         &self,
-        patterns: &[&'a NamePattern],
+        open: Vec<Sought<'f>>,
         mut requests: Vec<NameRequest>,
         facts: &Facts<'f>,
         allocator: &mut dyn NameAllocator,
         account: &mut DesiredAccount,
-    ) -> Option<(Vec<String>, Option<String>)>
-    where
-        'a: 'f,
-    {
-        let mut filled = Vec::with_capacity(patterns.len());
-        for pattern in patterns {
-            match Filled::new(pattern, facts) {
+    ) -> Option<(Vec<String>, Option<String>)> {
+        let wanted = open.len();
+        let mut filled = Vec::with_capacity(wanted);
+        for Sought { pattern, filled: known, .. } in open {
+            match known.map_or_else(|| Filled::new(pattern, facts), Ok) {
                 Ok(found) => filled.push(found),
                 Err(why) => account.refusals.extend(unfilled(pattern, why)),
             }
         }
-        if filled.len() < patterns.len() {
+        if filled.len() < wanted {
             return None;
         }
         for (request, filled) in requests.iter_mut().zip(&filled) {
@@ -146,8 +173,8 @@ impl<'a> Draft<'_, 'a, '_> {
             NameResult::Exhausted => {
                 account.refusals.push(Refusal {
                     reason: RefusalReason::NameExhausted,
-                    attribute: patterns.first().map(|pattern| pattern.attribute.clone()),
-                    mapping: filled.first().map(|filled| filled.id().clone()),
+                    attribute: filled.first().map(|filled| filled.pattern().attribute.clone()),
+                    mapping: filled.first().map(|filled| filled.pattern().id.clone()),
                     detail: "every candidate is taken".to_owned(),
                 });
                 return None;
@@ -157,8 +184,8 @@ impl<'a> Draft<'_, 'a, '_> {
 }
 
 /// The name the identity has for this already.
-fn held(allocator: &dyn NameAllocator, request: NameRequest) -> Option<String> {
-    allocator.held(&[request])?.into_iter().next()
+fn held(allocator: &dyn NameAllocator, request: &NameRequest) -> Option<String> {
+    allocator.held(std::slice::from_ref(request))?.into_iter().next()
 }
 
 fn unfilled(pattern: &NamePattern, why: Unfilled) -> Option<Refusal> {

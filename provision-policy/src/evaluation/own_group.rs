@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use provision_core::id::{ClassName, PolicyRef, RoleName};
+use provision_core::id::{ClassName, PolicyRef, RoleName, Tag};
 use provision_core::model::Lifecycle;
 use provision_core::policy::{DesiredGroup, Evaluation, NoNames, PolicyInput, PolicyRole};
 
@@ -48,8 +48,9 @@ pub(super) fn evaluate(content: &Content, name: &RoleName, input: &PolicyInput<'
     let role = content.roles.get(name.as_str()).filter(|_| input.lifecycle != Lifecycle::Terminated);
     let because = PolicyRef::new(format!("roles.{}", name.as_str()));
     for (grant, _) in role.into_iter().flat_map(|role| &role.grants) {
-        if let RoleGrant::Own { target, group_class, .. } = grant {
-            let given = decided.accounts.entry((target.clone(), group_class.clone())).or_default();
+        if let RoleGrant::Own { account, group_class, .. } = grant {
+            let group = (account.0.clone(), group_class.clone(), Tag::main());
+            let given = decided.accounts.entry(group).or_default();
             if given.is_empty() {
                 given.push(because.clone());
             }
@@ -59,6 +60,7 @@ pub(super) fn evaluate(content: &Content, name: &RoleName, input: &PolicyInput<'
     let mut facts = Facts {
         identity: input.identity,
         slots: ROLE_ATTRIBUTES.iter().map(|name| attributes.get(name)).collect(),
+        origins: Vec::new(),
         lifecycle: input.lifecycle,
         today: None,
         locale: content.locale.as_deref(),
@@ -73,5 +75,5 @@ pub(super) fn evaluate(content: &Content, name: &RoleName, input: &PolicyInput<'
         let mut draft = Draft { content, input, clock: &mut clock, decided: &decided };
         accounts.push(draft.account(address, map, &mut facts, &mut NoNames));
     }
-    Evaluation { roles: Vec::new(), accounts, next_change_at: clock.next }
+    Evaluation { accounts, next_change_at: clock.next, ..Evaluation::default() }
 }

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
+use provision_core::id::{ClassName, PolicyRef};
 use provision_core::model::Entitlement;
 use provision_core::policy::{DesiredGroup, PolicyInput, Refusal, RefusalReason};
 
 use super::Alarm;
-use crate::bundle::{Content, RoleGrant, Rule};
+use crate::bundle::{Address, Content, RoleGrant, Rule};
 use crate::expression::{Datum, Facts, Failure, Traced, evaluate};
-
-/// Target and class of an account.
-pub(super) type Address = (TargetName, ClassName);
 
 /// What rules, roles and grants give one identity.
 #[derive(Debug, Default)]
@@ -45,8 +42,7 @@ pub(super) fn decide<'a>(
     for role in decided.roles.keys() {
         let because = PolicyRef::new(format!("roles.{role}"));
         for (grant, _) in content.roles.get(*role).into_iter().flat_map(|role| &role.grants) {
-            let (target, class) = grant.account();
-            let address = (target.clone(), class.clone());
+            let address = grant.account().clone();
             match grant {
                 RoleGrant::Account { .. } => {
                     decided.accounts.entry(address).or_default().push(because.clone());
@@ -74,7 +70,8 @@ pub(super) fn decide<'a>(
     decided
 }
 
-fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
+/// Whether a rule gives its roles.
+pub(crate) fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
     let mut rows = Traced::new();
     let holds = evaluate(&rule.when, facts, &mut rows)? == Datum::Bool(true);
     Ok(match &rule.unless {
@@ -113,7 +110,7 @@ fn refuse(content: &Content, rule: &Rule, failure: &Failure, decided: &mut Decid
         .keys()
         .filter_map(|role| content.roles.get(*role))
         .flat_map(|role| &role.grants)
-        .map(|(grant, _)| (grant.account().0.clone(), grant.account().1.clone()))
+        .map(|(grant, _)| grant.account().clone())
         .collect();
     for address in touched {
         decided.refusals.entry(address).or_default().push(Refusal {
@@ -159,28 +156,29 @@ fn stored(content: &Content, input: &PolicyInput<'_>, decided: &mut Decided<'_>,
         let standing = grant.origins.iter().filter(|origin| origin.validity.at(input.now).0);
         let because: Vec<PolicyRef> = standing.map(|origin| origin.reference.clone()).collect();
         match &grant.entitlement {
-            Entitlement::Account { target, class, tag } if *tag == Tag::main() => {
-                decided.accounts.entry((target.clone(), class.clone())).or_default().extend(because);
+            Entitlement::Account { target, class, tag } => {
+                let address = (target.clone(), class.clone(), tag.clone());
+                decided.accounts.entry(address).or_default().extend(because);
             }
-            Entitlement::Group { target, class, tag, group } if *tag == Tag::main() => {
-                let (group_class, privileged) = declared(content, target, class, group);
-                let groups = decided.groups.entry((target.clone(), class.clone())).or_default();
+            Entitlement::Group { target, class, tag, group } => {
+                let address = (target.clone(), class.clone(), tag.clone());
+                let (group_class, privileged) = declared(content, &address, group);
+                let groups = decided.groups.entry(address).or_default();
                 for because in because {
                     join(groups, &group_class, group, privileged, because);
                 }
             }
-            _ => {}
         }
     }
 }
 
 /// Class and privilege of a group as some role declares them.
-fn declared(content: &Content, target: &TargetName, class: &ClassName, wanted: &str) -> (ClassName, bool) {
+fn declared(content: &Content, account: &Address, wanted: &str) -> (ClassName, bool) {
     let grants = content.roles.values().flat_map(|role| &role.grants);
     let mut found = (ClassName::new("group"), false);
     for (grant, _) in grants {
         if let RoleGrant::Group { group, group_class, privileged, .. } = grant
-            && grant.account() == (target, class)
+            && grant.account() == account
             && group == wanted
         {
             found = (group_class.clone(), found.1 || *privileged);

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use provision_core::id::SourceName;
 use provision_core::model::{Identity, Lifecycle};
-use provision_core::value::{Date, Slot};
+use provision_core::value::{AttrName, Date, Slot};
 
 use super::apply::call;
 use super::cost::LIST_MAX;
@@ -25,6 +26,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) identity: &'a Identity,
     /// The values of the attributes that expressions may read, by the numbers of their slots.
     pub(crate) slots: Vec<Option<&'a Slot>>,
+    /// The sources that asserted them.
+    pub(crate) origins: Vec<Option<&'a SourceName>>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) today: Option<Date>,
     pub(crate) locale: Option<&'a str>,
@@ -32,8 +35,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) lookups: &'a BTreeMap<String, Lookup>,
     /// Shared values by number, each with the rows it looked up.
     pub(crate) shared: Vec<(Result<Datum<'a>, Failure>, Traced)>,
-    /// Names of the account; `None` for one that was refused.
-    pub(crate) names: BTreeMap<String, Option<String>>,
+    /// Names of the account, as far as it has them.
+    pub(crate) names: BTreeMap<AttrName, String>,
 }
 
 /// Rows that were looked up: `lookup/key=result`.
@@ -110,9 +113,9 @@ fn leaf<'a>(
             single if *list && !matches!(single, Datum::Null | Datum::List(_)) => Datum::List(vec![single]),
             found => found,
         },
-        Op::Name(name) => match facts.names.get(name) {
-            Some(Some(found)) => Datum::text(found.clone()),
-            _ => {
+        Op::Name(name) => match facts.names.get(name.as_str()) {
+            Some(found) => Datum::text(found.clone()),
+            None => {
                 return Err(Failure::new(Trouble::Upstream, format!("`name.{name}` is refused")));
             }
         },

@@ -8,6 +8,9 @@ use unicode_segmentation::UnicodeSegmentation;
 /// `Err` with the character that has no reading of its own: Han, Kana and Hangul are read differently by person and
 /// country, and a guessed reading would stay with that person for years.
 pub(crate) fn ascii(text: &str, locale: Option<&str>) -> Result<String, char> {
+    if text.is_ascii() {
+        return Ok(text.to_owned());
+    }
     let composed: String = text.nfc().collect();
     if let Some(c) = composed.chars().find(|c| unread(*c)) {
         return Err(c);
@@ -86,8 +89,16 @@ impl Letters {
     }
 }
 
+/// True when each byte is a character as a reader counts them: the case of most names. A line end of two bytes is one.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && byte != b'\r')
+}
+
 /// The first `count` characters as a reader counts them.
 pub(crate) fn left(text: &str, count: usize) -> &str {
+    if is_plain(text) {
+        return text.get(..count).unwrap_or(text);
+    }
     let end = text.grapheme_indices(true).nth(count).map_or(text.len(), |(at, _)| at);
     text.get(..end).unwrap_or(text)
 }
@@ -115,6 +126,9 @@ pub(super) fn left_bytes(text: &str, count: usize) -> &str {
 
 /// Characters as a reader counts them.
 pub(super) fn length(text: &str) -> usize {
+    if is_plain(text) {
+        return text.len();
+    }
     text.graphemes(true).count()
 }
 
@@ -227,6 +241,19 @@ mod tests {
         assert_eq!(left("e\u{301}a", 1), "e\u{301}");
         assert_eq!(right("ae\u{301}", 1), "e\u{301}");
         assert_eq!((left("ab", 0), right("ab", 0), left("ab", 9), right("ab", 9)), ("", "", "ab", "ab"));
+    }
+
+    #[test]
+    fn the_short_way_for_plain_text_counts_as_the_long_one() {
+        for text in
+            ["", "a", "abc def", "a\r\nb", "\r", "\n\r\n", "tab\t\u{1}", "Zo\u{308}e", "👩\u{200d}💻x"]
+        {
+            assert_eq!(length(text), text.graphemes(true).count(), "{text:?}");
+            for count in 0..6 {
+                let wanted: String = text.graphemes(true).take(count).collect();
+                assert_eq!(left(text, count), wanted, "{text:?}");
+            }
+        }
     }
 
     #[test]

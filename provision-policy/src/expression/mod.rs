@@ -16,6 +16,7 @@ mod operator;
 mod parse;
 mod pattern;
 mod presence;
+mod quick;
 mod scan;
 mod shape;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use provision_core::value::AttrName;
 pub(crate) use datum::{Datum, Failure, Trouble};
 pub(crate) use evaluate::{Facts, Traced, evaluate};
 pub(crate) use parse::{Fault, Subject, Vocabulary, parse};
+pub(crate) use quick::{Asked, Key, Quick};
 pub(crate) use shape::{Kind, Shape};
 
 use function::Function;

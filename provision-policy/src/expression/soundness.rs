@@ -71,7 +71,7 @@ fn the_checker_promises_nothing_that_evaluation_does_not_keep() {
             let who = anybody(&mut grammar.dice);
             let now = support::now();
             let (lifecycle, _) = who.lifecycle(now).unwrap();
-            let input = PolicyInput { identity: &who, lifecycle, now, grants: &[] };
+            let input = PolicyInput { identity: &who, lifecycle, now, grants: &[], proposed: false };
             let facts = crate::evaluation::facts(&bundle.0, &input);
             for (_, mappings) in &map.attributes {
                 let expression = &mappings[0].value;

@@ -113,7 +113,7 @@ pub fn now() -> Timestamp {
 pub fn evaluate(policy: &dyn Policy, identity: &Identity, names: &mut Names) -> Evaluation {
     names.who = identity.key.clone();
     let (lifecycle, _) = identity.lifecycle(now()).unwrap();
-    let input = PolicyInput { identity, lifecycle, now: now(), grants: &[] };
+    let input = PolicyInput { identity, lifecycle, now: now(), grants: &[], proposed: false };
     policy.evaluate(&input, names)
 }
 
@@ -122,7 +122,7 @@ pub fn evaluate_at(policy: &dyn Policy, identity: &Identity, at: &str) -> Evalua
     let mut names = Names { who: identity.key.clone(), ..Names::default() };
     let now: Timestamp = at.parse().unwrap();
     let (lifecycle, _): (Lifecycle, _) = identity.lifecycle(now).unwrap();
-    policy.evaluate(&PolicyInput { identity, lifecycle, now, grants: &[] }, &mut names)
+    policy.evaluate(&PolicyInput { identity, lifecycle, now, grants: &[], proposed: false }, &mut names)
 }
 
 pub fn account<'e>(evaluation: &'e Evaluation, target: &str) -> &'e DesiredAccount {
@@ -138,6 +138,7 @@ pub fn value(account: &DesiredAccount, attribute: &str) -> String {
     let found = account.values.iter().find(|value| value.attribute.as_str() == attribute);
     match found.map(|value| &value.slot) {
         None => "-".to_owned(),
+        Some(DesiredSlot::Withdrawn { .. }) => "(withdrawn)".to_owned(),
         Some(DesiredSlot::AccountOf { key }) => format!("(account of {key})"),
         Some(DesiredSlot::Known(slot)) if slot.values().is_empty() => "(clear)".to_owned(),
         Some(DesiredSlot::Known(slot)) => {

@@ -16,7 +16,7 @@ pub(crate) async fn explain(
     target: Option<&str>,
 ) -> Result<Answer, Failure> {
     let identity = host.engine.find(person).await?;
-    let options = ExplainOptions { as_of, target: target.map(TargetName::new) };
+    let options = ExplainOptions { as_of, target: target.map(TargetName::new), proposed: false };
     let explanation = host.engine.explain(identity.id, &options).await?;
     Answer::new(explanation.render(), &explanation, Exit::Clean)
 }

@@ -1,6 +1,6 @@
 //! Per account: create it, keep it right, bring it back, or see it off.
 
-use super::{attributes, membership, offboarding};
+use super::{attributes, marker, membership, offboarding, update};
 use crate::connector::DisableMeaning;
 use crate::filter::Filter;
 use crate::id::{ClassName, Tag, TargetName};
@@ -38,6 +38,7 @@ impl Case<'_> {
             offboarding: false,
             needs: Vec::new(),
             inputs: std::collections::BTreeMap::new(),
+            withdraws: std::collections::BTreeSet::new(),
             precondition: Precondition {
                 identity_version: self.input.identity.version,
                 link_revision: self.link.map(|link| link.revision),
@@ -105,19 +106,26 @@ pub(in crate::plan) fn pass(input: &PlanInput<'_>, draft: &mut Draft) {
 }
 
 fn plan_account(case: &Case<'_>, draft: &mut Draft) {
+    if let Some(detail) = marker::unsafe_of(case) {
+        draft.skip(case.input, case.at(), RefusalReason::ValueInvalid, detail);
+        return disable_only(case, draft);
+    }
     let state = case.link.map(|link| link.state);
     match (case.wanted.exists, state) {
         (false, None | Some(LinkState::Inactive)) => {}
-        (false, Some(LinkState::Active | LinkState::Leaving)) => offboarding::plan(case, draft),
-        (true, _) if !case.wanted.refusals.is_empty() => {
+        // A rule that failed may be the one that gives the account: only the end of the person takes it then.
+        (false, _) if case.wanted.refusals.is_empty() || case.input.lifecycle == Lifecycle::Terminated => {
+            offboarding::plan(case, draft);
+        }
+        (_, _) if !case.wanted.refusals.is_empty() => {
             for refusal in &case.wanted.refusals {
                 draft.skip(case.input, case.at(), refusal.reason, refusal.detail.clone());
             }
             // A mistake in the data must not keep a suspended person signed in.
             disable_only(case, draft);
         }
-        (true, None) => create(case, draft),
-        (true, Some(_)) => match case.link {
+        (_, None) => create(case, draft),
+        (_, Some(_)) => match case.link {
             Some(link) if link.missing => draft.skip(
                 case.input,
                 case.at(),
@@ -168,7 +176,7 @@ fn create(case: &Case<'_>, draft: &mut Draft) {
 }
 
 fn keep(case: &Case<'_>, draft: &mut Draft) {
-    attributes::changes(case, draft);
+    update::plan(case, draft);
     enable_or_disable(case, draft);
     membership::plan(case, draft);
 }

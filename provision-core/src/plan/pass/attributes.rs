@@ -1,12 +1,14 @@
-//! Attribute values: what a create carries, what an update changes, by strength.
+//! Attribute values: what a create carries, when a value that is there is written again, by strength.
 
 use std::collections::BTreeMap;
 
 use super::account::Case;
-use crate::delta::{Change, Delta};
-use crate::plan::draft::{Draft, WaitingReference};
-use crate::plan::{Action, BudgetKind, OutputRef, Reason, Resolved};
-use crate::policy::{DesiredSlot, DesiredValue, RefusalReason, Strength};
+use super::sets::is_set;
+use crate::delta::Delta;
+use crate::model::Link;
+use crate::plan::draft::{Draft, LeftAttribute, WaitingReference};
+use crate::plan::{Action, OutputRef, Reason, Resolved};
+use crate::policy::{Authority, DesiredSlot, DesiredValue, LeftReason, RefusalReason, Strength};
 use crate::schema::{AttributeSchema, AttributeType, Mutability, ObjectClass};
 use crate::value::{AttrName, Attributes, ObjectRef, Slot, Value};
 
@@ -23,12 +25,23 @@ pub(super) fn initial(case: &Case<'_>, draft: &mut Draft) -> Option<Initial> {
     let mut raw = Attributes::new();
     let mut reasons = Vec::new();
     for value in &case.wanted.values {
-        let read_only =
-            class.attribute(value.attribute.as_str()).is_some_and(|(_, schema)| is_read_only(schema));
-        if read_only {
+        // An unknown attribute is found when the values are fitted.
+        let known = class.attribute(value.attribute.as_str());
+        let name = known.map_or(&value.attribute, |(name, _)| name);
+        if known.is_some_and(|(_, schema)| is_read_only(schema)) {
+            leave(case, draft, name, LeftReason::ReadOnly);
             continue;
         }
-        let Some(slot) = resolve(case, value, draft) else { continue };
+        if matches!(value.slot, DesiredSlot::Withdrawn { .. }) {
+            continue;
+        }
+        let slot = match resolve(case, name, value, draft) {
+            Ok(slot) => slot,
+            Err(why) => {
+                leave(case, draft, name, why);
+                continue;
+            }
+        };
         if slot.values().is_empty() {
             continue;
         }
@@ -47,76 +60,31 @@ pub(super) fn initial(case: &Case<'_>, draft: &mut Draft) -> Option<Initial> {
     Some(Initial { attributes, reasons, inputs })
 }
 
-/// Adds the update and the rename that an existing object needs.
-pub(super) fn changes(case: &Case<'_>, draft: &mut Draft) {
-    let Some(class) = class_of(case, draft) else { return };
-    let Some(link) = case.link else { return };
-    let mut wanted = Attributes::new();
-    let mut naming = Attributes::new();
-    let mut reasons: BTreeMap<AttrName, Reason> = BTreeMap::new();
-    for value in &case.wanted.values {
-        let Some((name, schema)) = class.attribute(value.attribute.as_str()) else { continue };
-        if value.strength == Strength::CreateOnly
-            || schema.mutability == Mutability::CreateOnly
-            || is_read_only(schema)
-        {
-            continue;
-        }
-        let Some(slot) = resolve(case, value, draft) else { continue };
-        let parsed = Attributes::from_iter([(name.clone(), slot)]);
-        let Some(parsed) = fit(case, class, &parsed, draft) else { return };
-        let Some(slot) = parsed.get(name.as_str()).cloned() else { continue };
-        if !writes(link, name, schema, value, &slot) {
-            continue;
-        }
-        reasons.insert(name.clone(), reason_of(value));
-        if schema.mutability == Mutability::Naming {
-            naming.insert(name.clone(), slot);
-        } else {
-            wanted.insert(name.clone(), slot);
-        }
-    }
-    let take = |names: &Attributes| {
-        names.iter().filter_map(|(name, _)| reasons.get(name).cloned()).collect::<Vec<_>>()
-    };
-    if !naming.is_empty() {
-        let step_reasons = take(&naming);
-        let inputs = inputs_of(case, class, |name| naming.get(name.as_str()).is_some());
-        let mut step = case.step(Action::Rename { naming }, vec![BudgetKind::KeyRewrite], step_reasons);
-        step.inputs = inputs;
-        draft.steps.push(step);
-    }
-    // What is wanted here is not there as it is wanted, or has drifted: single values and lists are written whole.
-    let mut delta = Delta::diff(class, &Attributes::new(), &wanted);
-    for (name, slot) in wanted.iter() {
-        if let Some(schema) = class.attributes.get(name).filter(|schema| schema.multi && !schema.ordered) {
-            match set_change(link, name, schema, slot) {
-                Some(change) => delta.changes.insert(name.clone(), change),
-                None => delta.changes.remove(name),
-            };
-        }
-    }
-    if !delta.is_empty() {
-        let clears = delta.changes.values().filter(|change| matches!(change, Change::Clear)).count();
-        let budgets = vec![BudgetKind::AttributeClear; clears];
-        let step_reasons = take(&wanted);
-        let action = Action::Update { delta, outputs: BTreeMap::new() };
-        let mut step = case.step(action, budgets, step_reasons);
-        step.inputs = inputs_of(case, class, |name| wanted.get(name.as_str()).is_some());
-        draft.steps.push(step);
-    }
-}
-
 /// Hashes of the inputs of the mappings that a step writes.
-fn inputs_of(
+pub(super) fn inputs_of(
     case: &Case<'_>,
     class: &ObjectClass,
     keep: impl Fn(&AttrName) -> bool,
 ) -> BTreeMap<AttrName, String> {
-    let named = case.wanted.values.iter().filter_map(|value| {
+    let given = |value: &&DesiredValue| !matches!(value.slot, DesiredSlot::Withdrawn { .. });
+    let named = case.wanted.values.iter().filter(given).filter_map(|value| {
         class.attribute(value.attribute.as_str()).map(|(name, _)| (name.clone(), value.inputs.clone()))
     });
     named.filter(|(name, _)| keep(name)).collect()
+}
+
+/// Notes for a preview why an attribute is left as it is.
+pub(super) fn leave(case: &Case<'_>, draft: &mut Draft, name: &AttrName, why: LeftReason) {
+    if case.input.preview {
+        let (target, class, tag) = case.at();
+        draft.left.push(LeftAttribute {
+            target: target.clone(),
+            class: class.clone(),
+            tag: tag.clone(),
+            attribute: name.clone(),
+            reason: why,
+        });
+    }
 }
 
 /// Completes a waiting reference with the step that creates the account it refers to.
@@ -130,14 +98,16 @@ pub(crate) fn reference_action(waiting: &WaitingReference, output: OutputRef) ->
     (Action::Update { delta: Delta::new(), outputs }, vec![reason])
 }
 
-/// Whether the strength asks for a write.
-fn writes(
-    link: &crate::model::Link,
+/// Whether the strength asks for a write; `Err` says why a value that is not in place is left alone.
+pub(super) fn writes(
+    link: &Link,
     name: &AttrName,
     schema: &AttributeSchema,
     value: &DesiredValue,
     slot: &Slot,
-) -> bool {
+) -> Result<bool, LeftReason> {
+    // What a mapping that is not authoritative gave stays when it gives nothing any more.
+    let add_only = value.tolerance.as_ref().is_some_and(|tolerance| tolerance.add_only);
     let current = current(link, name);
     let same = match current {
         // An account we adopted and have not written: its foreign values are not ours to take away.
@@ -146,21 +116,31 @@ fn writes(
         None => slot.values().is_empty(),
     };
     let drifted = link.drift.get(name.as_str()).is_some_and(|now| !holds(schema, now, slot));
+    if add_only && slot.values().is_empty() && !is_set(schema) {
+        return if same { Ok(false) } else { Err(LeftReason::NotAuthoritative) };
+    }
     match value.strength {
-        Strength::Strong => !same || drifted,
-        Strength::Normal => !same && link.inputs.get(name) != Some(&value.inputs),
+        Strength::Strong => Ok(!same || drifted),
+        Strength::Normal if same && drifted => Err(LeftReason::Unchanged),
+        Strength::Normal if same => Ok(false),
+        Strength::Normal if link.inputs.get(name) != Some(&value.inputs) => Ok(true),
+        Strength::Normal => Err(LeftReason::Unchanged),
         Strength::Weak => {
             let seen = link.observed.values(name.as_str());
             let empty = current.is_none_or(|current| current.values().is_empty()) && seen.is_empty();
-            empty && !slot.values().is_empty()
+            match (empty && !slot.values().is_empty(), same) {
+                (true, _) => Ok(true),
+                (false, true) => Ok(false),
+                (false, false) => Err(LeftReason::Weak),
+            }
         }
-        Strength::CreateOnly => false,
+        Strength::CreateOnly => Err(LeftReason::CreateOnly),
     }
 }
 
 /// Whether an attribute holds what is wanted; a set may hold foreign values besides.
 fn holds(schema: &AttributeSchema, now: &Slot, wanted: &Slot) -> bool {
-    if schema.multi && !schema.ordered && !wanted.values().is_empty() {
+    if is_set(schema) && !wanted.values().is_empty() {
         return wanted
             .values()
             .iter()
@@ -170,66 +150,60 @@ fn holds(schema: &AttributeSchema, now: &Slot, wanted: &Slot) -> bool {
 }
 
 /// What the attribute is now, as far as we know: what we wrote, else what we saw.
-fn current<'a>(link: &'a crate::model::Link, name: &AttrName) -> Option<&'a Slot> {
+fn current<'a>(link: &'a Link, name: &AttrName) -> Option<&'a Slot> {
     link.applied.get(name.as_str()).or_else(|| link.observed.get(name.as_str()))
 }
 
-/// The change of a set: what we wrote and do not want any more goes, what is missing comes, foreign values stay.
-fn set_change(
-    link: &crate::model::Link,
+/// The value, with references resolved; `Err` when it is not known yet and the attribute is left alone.
+pub(super) fn resolve(
+    case: &Case<'_>,
     name: &AttrName,
-    schema: &AttributeSchema,
-    slot: &Slot,
-) -> Option<Change> {
-    let written = link.applied.values(name.as_str());
-    let seen = link.drift.get(name.as_str()).or_else(|| link.observed.get(name.as_str())).map(Slot::values);
-    let has = |values: &[Value], value: &Value| values.iter().any(|known| schema.same(known, value));
-    let there = |value: &Value| match (seen, link.drift.get(name.as_str())) {
-        (Some(seen), Some(_)) => has(seen, value),
-        (seen, _) => has(written, value) || seen.is_some_and(|seen| has(seen, value)),
-    };
-    let add: Vec<Value> = slot.values().iter().filter(|value| !there(value)).cloned().collect();
-    let remove: Vec<Value> = written.iter().filter(|value| !has(slot.values(), value)).cloned().collect();
-    let foreign =
-        seen.unwrap_or_default().iter().any(|value| !has(written, value) && !has(slot.values(), value));
-    match (add.is_empty() && remove.is_empty(), slot.values().is_empty() && !foreign) {
-        (true, _) => None,
-        (false, true) => Some(Change::Clear),
-        (false, false) => Some(Change::Edit { add, remove }),
-    }
-}
-
-/// The value, with references resolved; `None` when it is not known yet and the attribute is left alone.
-fn resolve(case: &Case<'_>, value: &DesiredValue, draft: &mut Draft) -> Option<Slot> {
+    value: &DesiredValue,
+    draft: &mut Draft,
+) -> Result<Slot, LeftReason> {
     let key = match &value.slot {
-        DesiredSlot::Known(slot) => return Some(slot.clone()),
+        DesiredSlot::Known(slot) => return Ok(slot.clone()),
         DesiredSlot::AccountOf { key } => key,
+        // Whoever knows what was written decides.
+        DesiredSlot::Withdrawn { .. } => return Err(LeftReason::NotOurs),
     };
     let (target, class, tag) = case.at();
-    match case.input.references.get(&(key.clone(), target.clone(), class.clone()))? {
-        Resolved::Key(object) | Resolved::Group(_, object) => {
+    match case.input.references.get(&(key.clone(), target.clone(), class.clone())) {
+        Some(Resolved::Key(object) | Resolved::Group(_, object)) => {
             let reference = ObjectRef { class: class.clone(), key: object.id.clone() };
-            Some(Slot::Values(vec![Value::Reference(reference)]))
+            Ok(Slot::Values(vec![Value::Reference(reference)]))
         }
-        Resolved::Later(to) | Resolved::Missing(to, _) => {
+        // It would be written later, to an account that is there then.
+        Some(Resolved::Later(_) | Resolved::Missing(..))
+            if case.link.is_some() && case.wanted.authority == Authority::Observe =>
+        {
+            Err(LeftReason::Observed)
+        }
+        Some(Resolved::Later(to) | Resolved::Missing(to, _)) => {
             draft.waiting.push(WaitingReference {
                 target: target.clone(),
                 class: class.clone(),
                 tag: tag.clone(),
-                attribute: value.attribute.clone(),
+                attribute: name.clone(),
                 to: *to,
                 identity_version: case.input.identity.version,
+                inputs: Some(value.inputs.clone()),
                 derivation: value.derivation.clone(),
                 member: None,
             });
-            None
+            Err(LeftReason::Waiting)
         }
-        Resolved::Unknown => None,
+        Some(Resolved::Unknown) | None => Err(LeftReason::NoReference),
     }
 }
 
 /// The attributes in the schema's spelling and types; a skip per problem when they do not fit.
-fn fit(case: &Case<'_>, class: &ObjectClass, raw: &Attributes, draft: &mut Draft) -> Option<Attributes> {
+pub(super) fn fit(
+    case: &Case<'_>,
+    class: &ObjectClass,
+    raw: &Attributes,
+    draft: &mut Draft,
+) -> Option<Attributes> {
     // A target may hold a reference as plain text (a file column): write the key.
     let raw: Attributes = raw
         .iter()
@@ -259,7 +233,7 @@ fn fit(case: &Case<'_>, class: &ObjectClass, raw: &Attributes, draft: &mut Draft
     None
 }
 
-fn class_of<'a>(case: &'a Case<'_>, draft: &mut Draft) -> Option<&'a ObjectClass> {
+pub(super) fn class_of<'a>(case: &'a Case<'_>, draft: &mut Draft) -> Option<&'a ObjectClass> {
     let class = case.facts.discovery.schema.class(&case.wanted.class);
     if class.is_none() {
         let detail = "the target's schema has no such class";
@@ -268,11 +242,11 @@ fn class_of<'a>(case: &'a Case<'_>, draft: &mut Draft) -> Option<&'a ObjectClass
     class
 }
 
-fn is_read_only(schema: &AttributeSchema) -> bool {
+pub(super) fn is_read_only(schema: &AttributeSchema) -> bool {
     schema.mutability == Mutability::ReadOnly
 }
 
-fn reason_of(value: &DesiredValue) -> Reason {
+pub(super) fn reason_of(value: &DesiredValue) -> Reason {
     Reason {
         attribute: Some(value.attribute.clone()),
         derivation: value.derivation.clone(),

@@ -98,6 +98,7 @@ fn wait(case: &Case<'_>, group: &DesiredGroup, role: &RoleName, to: IdentityId, 
         attribute: crate::value::AttrName::new(""),
         to,
         identity_version: case.input.identity.version,
+        inputs: None,
         derivation: Derivation::default(),
         member: Some(WaitingMember {
             class: group.class.clone(),

@@ -95,7 +95,7 @@ impl Policy for SimPolicy {
         if self.application {
             accounts.push(self.application(input, names));
         }
-        Evaluation { roles: Vec::new(), accounts, next_change_at }
+        Evaluation { roles: Vec::new(), accounts, next_change_at, proposed: Vec::new() }
     }
 }
 
@@ -182,6 +182,7 @@ impl SimPolicy {
             groups: Vec::new(),
             credential: self.password.then_some(CredentialPolicy { length: 16, must_change: true }),
             refusals: Vec::new(),
+            authority: Default::default(),
         }
     }
 }
@@ -219,6 +220,7 @@ fn desired(person: &Identity, attribute: &str, slot: DesiredSlot) -> DesiredValu
             identity_version: person.version,
             ..Derivation::default()
         },
+        tolerance: None,
     }
 }
 

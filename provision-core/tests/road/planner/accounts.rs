@@ -300,3 +300,19 @@ fn a_protected_object_is_never_touched() {
         assert_eq!(case.reasons(), if touched { vec![] } else { vec![RefusalReason::Protected] });
     }
 }
+
+#[test]
+fn an_account_that_a_failed_rule_may_give_is_not_taken_away() {
+    let lost = |lifecycle: Lifecycle| {
+        let mut case = refused(Case::linked());
+        case.wanted.exists = false;
+        case.lifecycle = lifecycle;
+        case
+    };
+    assert_eq!(lost(Lifecycle::Active).words(), NOTHING);
+    assert_eq!(lost(Lifecycle::Active).reasons(), [RefusalReason::NameExhausted]);
+    assert_eq!(lost(Lifecycle::Terminated).words(), ["disable", "release"], "who has left has left");
+    let mut begun = lost(Lifecycle::Active);
+    begun.link().state = LinkState::Leaving;
+    assert_eq!(begun.words(), NOTHING);
+}

@@ -101,6 +101,7 @@ impl Case {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         Self {
             identity,
@@ -162,6 +163,7 @@ impl Case {
             strength,
             inputs,
             derivation: Default::default(),
+            tolerance: None,
         });
         self
     }
@@ -222,7 +224,12 @@ impl Case {
             now: Timestamp::EPOCH,
             identity: &self.identity,
             lifecycle: self.lifecycle,
-            evaluation: &Evaluation { roles: Vec::new(), accounts, next_change_at: None },
+            evaluation: &Evaluation {
+                roles: Vec::new(),
+                accounts,
+                next_change_at: None,
+                proposed: Vec::new(),
+            },
             links: self.link.as_slice(),
             memberships: &self.memberships,
             targets: &BTreeMap::from([(TARGET.into(), self.facts.clone())]),

@@ -70,6 +70,7 @@ impl RoleGroups {
             inputs: value.clone(),
             slot: DesiredSlot::Known(Slot::Values(vec![Value::text(value)])),
             strength: Strength::Strong,
+            tolerance: None,
             derivation: Derivation {
                 mapping: Some(PolicyRef::new(format!("groups.{attribute}"))),
                 identity_version: input.identity.version,
@@ -92,6 +93,7 @@ impl RoleGroups {
             groups: Vec::new(),
             credential: None,
             refusals: Vec::new(),
+            authority: Default::default(),
         };
         let accounts = if self.prefix.is_empty() { Vec::new() } else { vec![account] };
         Evaluation { accounts, ..Evaluation::default() }
