@@ -146,7 +146,6 @@ fn person(number: usize) -> Person {
         refusals: Vec::new(),
         authority: Default::default(),
     };
-    let evaluation =
-        Evaluation { roles: Vec::new(), accounts: vec![desired], next_change_at: None, proposed: Vec::new() };
+    let evaluation = Evaluation { accounts: vec![desired], ..Evaluation::default() };
     Person { identity, evaluation, links: vec![account], memberships: memberships.collect() }
 }

@@ -94,7 +94,7 @@ impl Policy for BenchPolicy {
             authority: Default::default(),
         };
         let accounts = self.targets.iter().map(account).collect();
-        Evaluation { roles: Vec::new(), accounts, next_change_at: None, proposed: Vec::new() }
+        Evaluation { accounts, ..Evaluation::default() }
     }
 }
 

@@ -132,7 +132,7 @@ fn brute(world: &World, from: &Bundle, to: &Bundle, now: Timestamp) -> (u64, Cou
     let (mut counts, mut differing) = (Counts::new(), 0);
     for (identity, grants, names) in &world.people {
         let (lifecycle, _) = identity.lifecycle(now).unwrap();
-        let input = PolicyInput { identity, lifecycle, now, grants };
+        let input = PolicyInput { identity, lifecycle, now, grants, proposed: false };
         let facts = |policy: &Bundle| facts_of(&policy.evaluate(&input, &mut HeldNames::new(names, now)));
         let (old, new) = (facts(from), facts(to));
         let mut any = false;

@@ -73,6 +73,8 @@ fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
 /// Evaluates the examples for the person whom the documents describe.
 fn examples_give_their_results(rows: &[Vec<String>]) {
     let mut bundle = "bundle: 1\nversion: a\nlookups:\n  floor: { map: { Clerk: 3rd } }\n\
+                      tables:\n  posts:\n    key: title\n    columns: { grade: number }\n    \
+                      rows: [{ title: Clerk, grade: 4 }]\n\
                       roles:\n  r: { grants: [{ account: d/u }] }\n\
                       rules:\n  - { id: all, when: 'true', roles: [r] }\ntargets:\n  d:\n    u:\n      attributes:\n"
         .to_owned();

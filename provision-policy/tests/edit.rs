@@ -344,7 +344,8 @@ fn run(seed: u64, rounds: usize) -> (usize, usize, usize, usize) {
         for _ in 0..40 {
             let (identity, grants) = somebody(&mut dice);
             let (lifecycle, _): (Lifecycle, _) = identity.lifecycle(now()).unwrap();
-            let input = PolicyInput { identity: &identity, lifecycle, now: now(), grants: &grants };
+            let input =
+                PolicyInput { identity: &identity, lifecycle, now: now(), grants: &grants, proposed: false };
             let (before, after) = (evaluated(&old, &input), evaluated(&new, &input));
             let touches = edit.touches(&input);
             asked += 1;
@@ -413,7 +414,13 @@ fn touched(from: &str, to: &str) -> (String, Vec<String>) {
         }
         identity.employment.status = status;
         let (lifecycle, _) = identity.lifecycle(now()).unwrap();
-        edit.touches(&PolicyInput { identity: &identity, lifecycle, now: now(), grants: &[] })
+        edit.touches(&PolicyInput {
+            identity: &identity,
+            lifecycle,
+            now: now(),
+            grants: &[],
+            proposed: false,
+        })
     };
     let mut who: String =
         ["A", "B", "C", "-"].into_iter().filter(|name| touches(name, Status::Active)).collect();
@@ -521,8 +528,13 @@ fn what_a_role_says_of_a_group_concerns_those_who_are_granted_the_group() {
         }],
     };
     let grants = [grant];
-    let input =
-        |grants| PolicyInput { identity: &identity, lifecycle: Lifecycle::Active, now: now(), grants };
+    let input = |grants| PolicyInput {
+        identity: &identity,
+        lifecycle: Lifecycle::Active,
+        now: now(),
+        grants,
+        proposed: false,
+    };
     let edit = old.edit_to(&new);
     assert!(!edit.touches(&input(&[])) && edit.touches(&input(&grants)));
     assert_ne!(evaluated(&old, &input(&grants)), evaluated(&new, &input(&grants)));

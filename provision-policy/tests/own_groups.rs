@@ -75,7 +75,10 @@ fn record(bundle: &Bundle, name: &str) -> Identity {
 fn decided(bundle: &Bundle, record: &Identity) -> Evaluation {
     let now = "2026-11-02T08:00:00Z".parse().unwrap();
     let (lifecycle, _) = record.lifecycle(now).unwrap();
-    bundle.evaluate_subject(&PolicyInput { identity: record, lifecycle, now, grants: &[] }, &mut NoNames)
+    bundle.evaluate_subject(
+        &PolicyInput { identity: record, lifecycle, now, grants: &[], proposed: false },
+        &mut NoNames,
+    )
 }
 
 fn texts(evaluation: &Evaluation) -> Vec<String> {
@@ -178,6 +181,41 @@ fn a_bundle_without_such_roles_says_nothing_of_roles() {
     assert_eq!(decided(&bundle, &record(&bundle, "r")).accounts, []);
     let jane = person("1", &[]);
     let now = "2026-11-02T08:00:00Z".parse().unwrap();
-    let input = PolicyInput { identity: &jane, lifecycle: Lifecycle::Active, now, grants: &[] };
+    let input =
+        PolicyInput { identity: &jane, lifecycle: Lifecycle::Active, now, grants: &[], proposed: false };
     assert_eq!(bundle.evaluate_subject(&input, &mut NoNames).accounts.len(), 1);
+}
+
+#[test]
+fn an_edit_of_what_groups_are_concerns_roles_and_nobody() {
+    let from = bundle(BUNDLE);
+    let jane = person("1", &[("title", "Clerk")]);
+    let now = "2026-11-02T08:00:00Z".parse().unwrap();
+    let asks = |identity: &Identity, text: &str| {
+        let edit = from.edit_to(&bundle(text));
+        let input = PolicyInput { identity, lifecycle: Lifecycle::Active, now, grants: &[], proposed: false };
+        let parts: Vec<String> = edit.parts().iter().map(|part| part.id.as_str().to_owned()).collect();
+        (parts.join(" "), edit.touches(&input))
+    };
+    let of_groups = [
+        ("Administrators", "Owners", "roles.app-admins.description"),
+        ("app-\" +", "sec-\" +", "targets.app.group.attributes.displayName"),
+        ("gold", "silver", "lookups.tier[app-admins]"),
+    ];
+    for (before, after, parts) in of_groups {
+        let text = BUNDLE.replace(before, after);
+        assert_eq!(asks(&jane, &text), (parts.to_owned(), false), "{after}");
+        assert!(asks(&record(&from, "app-admins"), &text).1, "{after}");
+    }
+    let (parts, touched) = asks(&jane, &BUNDLE.replace("{ own_group: app/group, on: app/user }, ", ""));
+    assert_eq!((parts.as_str(), touched), ("roles.app-users", true));
+    let other = BUNDLE
+        .replace("      of: role\n", "      of: identity\n")
+        .replace("{ own_group: app/group, on: app/user }, ", "");
+    let other =
+        other.replace("grants: [{ own_group: app/group, on: app/user, privileged: true }]", "grants: []");
+    let other = other.replace("'\"app-\" + role.name'", "key").replace("role.description", "user.title");
+    let other =
+        other.replace("role.labels.owner, when: 'has(role.labels.owner)'", "key").replace("role.name", "key");
+    assert!(asks(&jane, &other).1, "people have objects of the class now");
 }

@@ -110,7 +110,7 @@ impl AccountDifference {
             let _ = writeln!(out, "    {} account {at}{}", change.as_str(), by(&self.because));
         }
         for value in &self.attributes {
-            let mapping = value.mapping.as_ref().map(std::slice::from_ref).unwrap_or_default();
+            let mapping = value.mapping.as_slice();
             let _ = writeln!(out, "    {at} {}: {}{}", value.attribute, value.shown(), by(mapping));
         }
         for group in &self.groups {
@@ -135,8 +135,8 @@ impl AttributeDifference {
     fn shown(&self) -> String {
         let slot = |slot: &Option<DesiredSlot>| match slot {
             _ if self.sensitive => "(not shown)".to_owned(),
-            None => "(left alone)".to_owned(),
-            Some(DesiredSlot::Withdrawn { .. }) => "(taken back)".to_owned(),
+            None | Some(DesiredSlot::Withdrawn { stays: Some(_) }) => "(left alone)".to_owned(),
+            Some(DesiredSlot::Withdrawn { stays: None }) => "(withdrawn)".to_owned(),
             Some(DesiredSlot::AccountOf { key }) => format!("the account of `{}`", escape(key)),
             Some(DesiredSlot::Known(slot)) => {
                 let values: Vec<String> =

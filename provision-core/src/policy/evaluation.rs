@@ -12,6 +12,9 @@ use crate::value::{AttrName, Slot, Timestamp};
 pub struct Evaluation {
     /// Roles it has, with the rules that gave them.
     pub roles: Vec<RoleDecision>,
+    /// Roles that a rule would give and an exclusion keeps away, unless something else gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<RoleExclusion>,
     /// Its accounts, one per (target, class, tag) that the policy maps; also those it must not have.
     pub accounts: Vec<DesiredAccount>,
     /// The earliest instant at which any of this changes by the clock alone.
@@ -28,6 +31,17 @@ pub struct RoleDecision {
     pub role: RoleName,
     /// The rules, requests or parent roles that give it.
     pub because: Vec<PolicyRef>,
+}
+
+/// A role the identity has not, though the condition of a rule holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RoleExclusion {
+    /// The role.
+    pub role: RoleName,
+    /// The rule that would give it.
+    pub rule: PolicyRef,
+    /// What excludes from it.
+    pub by: PolicyRef,
 }
 
 /// What one account of the identity shall be.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use derivation::{Derivation, InputRef, Strength};
 pub use evaluation::{
     Authority, CredentialPolicy, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
-    Refusal, RefusalReason, RoleDecision,
+    Refusal, RefusalReason, RoleDecision, RoleExclusion,
 };
 pub use left::LeftReason;
 pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};

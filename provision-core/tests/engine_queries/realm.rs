@@ -152,7 +152,7 @@ impl Policy for StaffPolicy {
             roles,
             accounts: vec![self.directory(input, works), app],
             next_change_at,
-            proposed: Vec::new(),
+            ..Evaluation::default()
         }
     }
 }

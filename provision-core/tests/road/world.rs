@@ -210,7 +210,7 @@ impl Policy for TestPolicy {
         };
         let admin = self.admins.map(|admins| self.admin(&main, exists && given == admins, identity, names));
         let accounts = std::iter::once(main).chain(admin).collect();
-        Evaluation { roles: Vec::new(), accounts, next_change_at, proposed: Vec::new() }
+        Evaluation { accounts, next_change_at, ..Evaluation::default() }
     }
 
     fn roles(&self) -> Vec<PolicyRole> {

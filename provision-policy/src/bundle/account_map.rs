@@ -25,6 +25,8 @@ pub(crate) struct AccountMap {
     pub(crate) credential: Option<CredentialPolicy>,
     pub(crate) names: Vec<NameGroup>,
     pub(crate) attributes: Vec<(AttrName, Vec<Mapping>)>,
+    /// Some expression reads `roles`.
+    pub(crate) reads_roles: bool,
 }
 
 /// What an account depends on besides its roles.
@@ -70,6 +72,7 @@ impl AccountMap {
             credential: None,
             names: Vec::new(),
             attributes: Vec::new(),
+            reads_roles: false,
         }
     }
 
@@ -80,6 +83,9 @@ impl AccountMap {
             expressions.iter().for_each(|expression| reads.extend(&expression.reads_all(shared)));
             reads
         };
+        let mut reads_roles = false;
+        self.each_expression(&mut |expression| reads_roles |= expression.reads.roles);
+        self.reads_roles = reads_roles;
         for condition in self.exists.iter_mut().chain(&mut self.enabled) {
             condition.inputs = Inputs::new(&condition.id, &[], reads(&[&condition.holds]), attributes);
         }

@@ -1,10 +1,12 @@
 //! Reading a bundle's files from disk.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use provision_core::diagnostic::{Diagnostic, Severity, Span};
 
-use crate::document::FILE_MAX;
+use super::table_file::is_table;
+use crate::document::{Data, FILE_MAX, Node, Sources};
 
 /// Most files of a bundle.
 const FILES_MAX: usize = 1000;
@@ -43,7 +45,37 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>
             Err(error) => problems.extend(failed(&path, error)),
         }
     }
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    for name in tables(&files) {
+        let path = folder.join(name);
+        match read_bounded(&path) {
+            Ok(text) => files.push((path.display().to_string(), text)),
+            // Who names it says so.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => problems.extend(failed(&path, error)),
+        }
+    }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// The names of files that the tables of a bundle are in; faulty files name none.
+fn tables(files: &[(String, String)]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (name, text) in files.iter().filter(|(_, text)| text.contains(".csv")) {
+        let sources = Sources::new(&[(name, text)]);
+        let Ok(Some(root)) = crate::document::read(&sources, 0, text) else { continue };
+        let tables = value_of(&root, "tables").map(|tables| &tables.data);
+        let Some(Data::Map(tables)) = tables else { continue };
+        let named = tables.iter().filter_map(|(_, table)| value_of(table, "file")?.text());
+        let beside = |name: &&str| is_table(name) && !name.contains(['/', '\\']);
+        names.extend(named.filter(beside).take(FILES_MAX).map(str::to_owned));
+    }
+    names
+}
+
+fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Data::Map(entries) = &node.data else { return None };
+    entries.iter().find(|(known, _)| known.text() == Some(key)).map(|(_, value)| value)
 }
 
 /// Reads a little more than a file may hold, so that a file too large is seen as such and not read whole.

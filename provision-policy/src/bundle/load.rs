@@ -9,7 +9,8 @@ use provision_core::value::AttrName;
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
-use super::{Content, account_map, namespace, own_group, rule};
+use super::table::Table;
+use super::{Content, account_map, namespace, own_group, rule, table_file};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
 use crate::expression::{Expression, Kind, STACK, Shape, Vocabulary};
 
@@ -22,6 +23,7 @@ const KEYS: &[&str] = &[
     "inputs",
     "reserved",
     "lookups",
+    "tables",
     "values",
     "namespaces",
     "roles",
@@ -129,7 +131,7 @@ pub(super) fn document(sources: &Sources) -> Option<Node> {
 fn merge(reader: &mut Reader<'_>) -> Option<Node> {
     let mut merged: Vec<(Node, Node)> = Vec::new();
     let mut broken = false;
-    for (file, _, text) in reader.sources.files() {
+    for (file, _, text) in reader.sources.files().filter(|(_, name, _)| !table_file::is_table(name)) {
         let place = Place { file, start: 0, end: 0 };
         let node = match crate::document::read(reader.sources, file, text) {
             Ok(Some(node)) => node,
@@ -188,12 +190,18 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     let lookups = lookups(reader, &fields, &mut places);
     let defaults = lookups.iter().map(|(name, lookup)| (name.clone(), lookup.default.is_some()));
     vocabulary.lookups = defaults.collect();
+    let tables = tables(reader, &fields, &lookups, &mut places);
+    vocabulary.tables = tables.iter().map(|(name, table)| (name.clone(), table.known())).collect();
     let shared = values(reader, &fields, &mut vocabulary, &mut places);
     let mut namespaces = namespace::read(reader, &fields, &mut places);
     let names: BTreeSet<NamespaceName> = namespaces.keys().cloned().collect();
     let roles = roles(reader, &fields, &mut places);
-    let rules = fields.get("rules").map(|node| rule::read(reader, node, &vocabulary)).unwrap_or_default();
+    let mut rules =
+        fields.get("rules").map(|node| rule::read(reader, node, &vocabulary, &tables)).unwrap_or_default();
     places.extend(rules.iter().map(|rule| (rule.id.as_str().to_owned(), rule.place)));
+    let unless =
+        rules.iter().filter_map(|rule| Some((format!("{}.unless", rule.id.as_str()), rule.unless_place?)));
+    places.extend(unless);
     let maps = fields
         .get("targets")
         .map(|node| account_map::read(reader, node, &vocabulary, &names))
@@ -204,7 +212,11 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
             role::known(reader, &roles, role, *place, rule.id.as_str());
         }
     }
+    rule::check_rows(reader, &rules, &roles, &tables);
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
+    for rule in &mut rules {
+        rule.complete(&roles, &tables);
+    }
     own_group::check(reader, &roles, &maps.roles.keys().cloned().collect());
     let (mut accounts, mut role_maps) = (maps.accounts, maps.roles);
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
@@ -214,10 +226,11 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
-        hash: root.digest(),
+        hash: digest(root, &tables),
         locale,
         reserved: reserved(reader, &fields),
         lookups,
+        tables,
         shared,
         inputs,
         namespaces: namespaces.into_values().collect(),
@@ -285,6 +298,44 @@ fn values(
     shared
 }
 
+fn tables(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    lookups: &BTreeMap<String, Lookup>,
+    places: &mut BTreeMap<String, Place>,
+) -> BTreeMap<String, Table> {
+    let Some(node) = fields.get("tables") else { return BTreeMap::new() };
+    let mut tables = BTreeMap::new();
+    for (name, key, node) in reader.entries(node, "tables") {
+        let path = format!("tables.{name}");
+        if lookups.contains_key(name) {
+            let summary = format!("a lookup is called `{name}` too");
+            reader.error("P0003", key.place, &path, summary, "give one of the two another name");
+        }
+        if name.contains([':', '[', ']']) {
+            reader.error("P0006", key.place, &path, "names of tables hold no `:`, `[` and `]`", "rename");
+        }
+        tables.insert(name.to_owned(), Table::read(reader, node, &path));
+        places.insert(path, key.place);
+    }
+    tables
+}
+
+/// The hash of the bundle: of what its tables hold, wherever and however that is written.
+fn digest(root: &Node, tables: &BTreeMap<String, Table>) -> String {
+    let Data::Map(entries) = &root.data else { return root.digest() };
+    if tables.is_empty() {
+        return root.digest();
+    }
+    let text =
+        |text: &str| Node { place: root.place, data: Data::Text { text: text.to_owned(), plain: true } };
+    let canonical = tables.iter().map(|(name, table)| (text(name), table.canonical())).collect();
+    let mut entries: Vec<(Node, Node)> =
+        entries.iter().filter(|(key, _)| key.text() != Some("tables")).cloned().collect();
+    entries.push((text("tables"), Node { place: root.place, data: Data::Map(canonical) }));
+    Node { place: root.place, data: Data::Map(entries) }.digest()
+}
+
 fn roles(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
@@ -306,17 +357,29 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
     let mut today = false;
     let mut add = |expression: &Expression| {
         today |= expression.reads.today;
-        used.extend(expression.reads.lookups.iter().map(|name| format!("lookups.{name}")));
+        used.extend(
+            expression
+                .reads
+                .lookups
+                .iter()
+                .flat_map(|name| [format!("lookups.{name}"), format!("tables.{name}")]),
+        );
     };
     content.shared.iter().for_each(&mut add);
     for rule in &content.rules {
         add(&rule.when);
         rule.unless.iter().for_each(&mut add);
+        rule.rows.iter().for_each(|rows| add(&rows.key));
     }
     let maps = content.accounts.values().chain(content.role_maps.values());
     maps.for_each(|account| account.each_expression(&mut add));
     let included = content.roles.values().flat_map(|role| &role.includes);
     let given = content.rules.iter().flat_map(|rule| &rule.roles);
+    let rows = content.rules.iter().filter_map(|rule| rule.rows.as_ref());
+    for rows in rows {
+        used.insert(format!("tables.{}", rows.table));
+        used.extend(rows.named(&content.tables).into_iter().map(|role| format!("roles.{role}")));
+    }
     used.extend(included.chain(given).map(|(role, _)| format!("roles.{role}")));
     for group in content.accounts.values().flat_map(|account| &account.names) {
         used.extend(
@@ -330,7 +393,7 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
     }
     for (id, place) in &content.places {
         let section = id.split('.').next().unwrap_or_default();
-        if !matches!(section, "lookups" | "roles" | "namespaces") || used.contains(id) {
+        if !matches!(section, "lookups" | "tables" | "roles" | "namespaces") || used.contains(id) {
             continue;
         }
         let name = id.split_once('.').map_or("", |(_, name)| name);

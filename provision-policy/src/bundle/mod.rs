@@ -11,6 +11,8 @@ mod namespace;
 mod own_group;
 mod role;
 mod rule;
+mod table;
+mod table_file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,10 +24,11 @@ use provision_core::value::AttrName;
 
 pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
 pub(crate) use lookup::Lookup;
-pub(crate) use name_pattern::{NameGroup, NamePattern};
+pub(crate) use name_pattern::NamePattern;
 pub(crate) use own_group::ATTRIBUTES as ROLE_ATTRIBUTES;
 pub(crate) use role::{Role, RoleGrant};
-pub(crate) use rule::Rule;
+pub(crate) use rule::{RoleRows, Rule};
+pub(crate) use table::{Cell, Row, Table};
 
 use crate::document::{Node, Place, Sources};
 use crate::expression::Expression;
@@ -50,6 +53,7 @@ pub(crate) struct Content {
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
+    pub(crate) tables: BTreeMap<String, Table>,
     /// The attributes that expressions may read, in order: the number of each is that of its slot.
     pub(crate) inputs: Vec<AttrName>,
     /// Expressions shared by name, in the order written: each reads only those before it.
@@ -68,7 +72,8 @@ pub(crate) struct Content {
 }
 
 impl Bundle {
-    /// Reads a bundle from the texts of its files, given as (file name, text). Reads nothing else.
+    /// Reads a bundle from the texts of its files, given as (file name, text). Reads nothing else. Files whose names
+    /// end with `.csv` are tables that the others name.
     ///
     /// # Errors
     ///
@@ -79,7 +84,7 @@ impl Bundle {
     }
 
     /// Reads a bundle from a file, or from all `*.yaml` and `*.yml` files of a directory (not of its
-    /// subdirectories), in the order of their names.
+    /// subdirectories), in the order of their names; and the tables beside them that they name.
     ///
     /// # Errors
     ///
@@ -97,7 +102,7 @@ impl Bundle {
 
     /// Where the mapping, rule or role with this id is written.
     pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
-        self.0.places.get(id.as_str()).map(|place| self.0.sources.span(*place))
+        self.0.locate(id.as_str())
     }
 }
 
@@ -135,6 +140,16 @@ impl Content {
 
     /// Where the thing with this id is written, for diagnostics.
     pub(crate) fn locate(&self, id: &str) -> Option<Span> {
-        self.places.get(id).map(|place| self.sources.span(*place))
+        let known = |id: &str| self.places.get(id).copied().or_else(|| self.row_of(id));
+        // Reasons name the engagement behind the rule: `rules.clerks@hr/77`.
+        let place = known(id).or_else(|| id.match_indices('@').find_map(|(at, _)| known(id.get(..at)?)));
+        place.map(|place| self.sources.span(place))
+    }
+
+    /// The row that an id like `rules.by-position[positions:ENG-7]` names.
+    fn row_of(&self, id: &str) -> Option<Place> {
+        let (_, row) = id.strip_suffix(']')?.split_once('[')?;
+        let (table, key) = row.split_once(':')?;
+        self.tables.get(table)?.row(key).map(|row| row.place)
     }
 }

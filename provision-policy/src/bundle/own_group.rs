@@ -57,6 +57,13 @@ impl OwnGroup {
     }
 }
 
+impl Role {
+    /// Some group stands for the role.
+    pub(crate) fn owns_group(&self) -> bool {
+        self.grants.iter().any(|(grant, _)| matches!(grant, RoleGrant::Own { .. }))
+    }
+}
+
 fn crowded(reader: &mut Reader<'_>, node: &Node, path: &str, count: usize) {
     if count > ENTRIES_MAX {
         let summary = format!("{count} entries; {ENTRIES_MAX} are the most");
@@ -124,6 +131,7 @@ pub(super) fn map(
     let known = Vocabulary {
         attributes: ATTRIBUTES.iter().map(|name| shape(name)).collect(),
         lookups: vocabulary.lookups.clone(),
+        tables: vocabulary.tables.clone(),
         subject: Subject::Role,
         ..Vocabulary::default()
     };

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, PolicyRef, TargetName};
+use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Content, Mapping, WhenNull};
+use crate::bundle::{AccountMap, Address, Content, Mapping, Role, WhenNull};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
-
-/// The key of an account map.
-pub(super) type Address = (TargetName, ClassName);
 
 /// What differs, sorted by what it takes to find who is concerned.
 #[derive(Debug, Default)]
@@ -199,6 +196,12 @@ impl Comparison<'_> {
 
     fn roles(&mut self, old: Option<&Node>, new: Option<&Node>) {
         let found = self.named("roles", old, new);
+        // What is said of a role decides what its own group is.
+        for (name, (old, new)) in differing(old, new) {
+            if told_only(old, new) && self.new.roles.get(name).is_some_and(Role::owns_group) {
+                self.part(format!("roles.{name}.description"), true, true);
+            }
+        }
         self.found.roles = found;
     }
 
@@ -230,16 +233,29 @@ impl Comparison<'_> {
         for (target, (old, new)) in differing(old, new) {
             for (class, (old, new)) in differing(old, new) {
                 let path = format!("targets.{target}.{class}");
-                let (Some(old), Some(new)) = (old, new) else {
+                if old.into_iter().chain(new).all(is_of_roles) {
+                    // Nobody has an object of this class.
+                    match (old, new) {
+                        (Some(old), Some(new)) => drop(self.map(&path, old, new)),
+                        _ => self.part(&path, old.is_some(), new.is_some()),
+                    }
+                    continue;
+                }
+                let of_people = |node: Option<&'_ Node>| node.is_some_and(|node| !is_of_roles(node));
+                let (Some(old), Some(new), true) = (old, new, of_people(old) && of_people(new)) else {
                     // Everybody gets an entry for it, or loses theirs.
                     self.part(&path, old.is_some(), new.is_some());
                     self.everyone = true;
                     continue;
                 };
                 if self.map(&path, old, new) {
-                    self.found.maps.insert((target.into(), class.into()));
+                    let (class, tag) = class.split_once('#').unwrap_or((class, "main"));
+                    self.found.maps.insert((target.into(), class.into(), tag.into()));
                 }
             }
+        }
+        for map in self.new.role_maps.values() {
+            self.readers(map);
         }
         for (address, map) in &self.new.accounts {
             let mut through = BTreeSet::new();
@@ -287,8 +303,8 @@ impl Comparison<'_> {
                 found.entry(id).or_default().extend(through);
             }
         };
-        map.exists.iter().for_each(|condition| add(format!("{}.exists", map.id), condition));
-        map.enabled.iter().for_each(|condition| add(format!("{}.enabled", map.id), condition));
+        map.exists.iter().for_each(|condition| add(format!("{}.exists", map.id), &condition.holds));
+        map.enabled.iter().for_each(|condition| add(format!("{}.enabled", map.id), &condition.holds));
         for pattern in map.names.iter().flat_map(|group| &group.patterns) {
             let parts = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
             parts.for_each(|part| add(pattern.id.as_str().to_owned(), part));
@@ -301,6 +317,11 @@ impl Comparison<'_> {
         }
         !found.is_empty()
     }
+}
+
+/// A policy map is of a class whose objects stand for roles.
+fn is_of_roles(map: &Node) -> bool {
+    at(map, "of").and_then(Node::text) == Some("role")
 }
 
 /// Two entries differ in their description only.
@@ -325,5 +346,6 @@ pub(super) fn expressions_in(map: &AccountMap) -> impl Iterator<Item = &Expressi
     let names =
         patterns.flat_map(|pattern| pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value)));
     let mappings = map.attributes.iter().flat_map(|(_, mappings)| mappings);
-    map.exists.iter().chain(&map.enabled).chain(names).chain(mappings.flat_map(expressions_of))
+    let conditions = map.exists.iter().chain(&map.enabled).map(|condition| &condition.holds);
+    conditions.chain(names).chain(mappings.flat_map(expressions_of))
 }

@@ -11,10 +11,11 @@ const TOLD: &[&str] = &["bundle", "version", "description"];
 const TOP: &[&str] =
     &["locale", "inputs", "reserved", "lookups", "values", "namespaces", "roles", "rules", "targets"];
 const LOOKUP: &[&str] = &["map", "default"];
-const ROLE: &[&str] = &["description", "includes", "grants"];
-const GRANT: &[&str] = &["account", "group", "on", "group_class", "privileged"];
+const ROLE: &[&str] = &["description", "labels", "formerly", "includes", "grants"];
+const GRANT: &[&str] = &["account", "group", "own_group", "on", "group_class", "privileged"];
 const RULE: &[&str] = &["id", "description", "when", "unless", "roles"];
-const MAP: &[&str] = &["description", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
+const MAP: &[&str] =
+    &["description", "of", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
 const MAPPING: &[&str] = &["value", "strength", "when", "when_null"];
 
 /// The value of a key.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use provision_core::model::Entitlement;
 use provision_core::policy::PolicyInput;
 
-use super::compare::{Address, Compared, LookupEdit, expressions_in};
-use crate::bundle::{Content, RoleGrant, Rule};
-use crate::evaluation::{applies, facts};
+use super::compare::{Compared, LookupEdit, expressions_in};
+use crate::bundle::{Address, Content, RoleGrant, Rule};
+use crate::evaluation::{Verdict, facts, verdict};
 use crate::expression::{Asked, Expression, Facts, Key, Quick};
 
 /// The questions of an edit. One answer of yes is enough.
@@ -40,6 +40,8 @@ struct Guard {
 enum Answer {
     No,
     Yes,
+    /// It would hold, but for its exclusion: that is said in the evaluation.
+    Excluded,
     Failed,
 }
 
@@ -237,8 +239,8 @@ impl Side {
         let grants = |name: &str| {
             let grants = self.content.roles.get(name).into_iter().flat_map(|role| &role.grants);
             grants.map(|(grant, _)| grant).any(|grant| match grant {
-                RoleGrant::Account { target, class } => (target, class) == (&address.0, &address.1),
-                RoleGrant::Group { .. } => false,
+                RoleGrant::Account { account } => account == address,
+                RoleGrant::Group { .. } | RoleGrant::Own { .. } => false,
             })
         };
         self.giving(grants)
@@ -256,7 +258,7 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
             return true;
         }
         let new = answer(&self.reach.new, &self.new, question.new);
-        new == Answer::Failed || old != new || old == Answer::Yes && !question.same_roles
+        new == Answer::Failed || old != new || old != Answer::No && !question.same_roles
     }
 
     fn answer(&self, side: &'c Side, facts: &OnceCell<Facts<'c>>, number: usize) -> Answer {
@@ -269,13 +271,14 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
             (Some(false), _) => return Answer::No,
             (Some(true), None) => return Answer::Yes,
             (Some(true), Some(Some(unless))) => {
-                return if holds(unless) { Answer::No } else { Answer::Yes };
+                return if holds(unless) { Answer::Excluded } else { Answer::Yes };
             }
             _ => {}
         }
-        match applies(rule, facts.get_or_init(|| self.facts(side))) {
-            Ok(true) => Answer::Yes,
-            Ok(false) => Answer::No,
+        match verdict(rule, facts.get_or_init(|| self.facts(side))) {
+            Ok(Verdict::Holds) => Answer::Yes,
+            Ok(Verdict::HoldsNot) => Answer::No,
+            Ok(Verdict::Excluded) => Answer::Excluded,
             Err(_) => Answer::Failed,
         }
     }
@@ -287,8 +290,9 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
     /// Whether a rule gives what is asked, or leaves it open, in one of the bundles, or a stored grant does.
     fn holds(&self, holders: &Holders) -> bool {
         let stored = self.input.grants.iter().any(|grant| match &grant.entitlement {
-            Entitlement::Account { target, class, .. } => {
-                holders.account.as_ref().is_some_and(|account| (&account.0, &account.1) == (target, class))
+            Entitlement::Account { target, class, tag } => {
+                let given = (target, class, tag);
+                holders.account.as_ref().is_some_and(|account| (&account.0, &account.1, &account.2) == given)
             }
             Entitlement::Group { .. } => holders.groups,
         });

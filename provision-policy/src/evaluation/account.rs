@@ -44,6 +44,12 @@ impl<'a> Draft<'_, 'a, '_> {
             authority: Default::default(),
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
+        // Who has no account anyway is not concerned.
+        if map.reads_roles && self.decided.accounts.contains_key(address) {
+            let more = self.decided.failed.iter().filter(|failed| !account.refusals.contains(failed));
+            let more: Vec<_> = more.cloned().collect();
+            account.refusals.extend(more);
+        }
         self.existence(address, map, facts, &mut account);
         if !account.exists {
             return account;
@@ -110,6 +116,10 @@ impl<'a> Draft<'_, 'a, '_> {
         };
         if let Some(note) = absent {
             account.because.push(why(id, Some(note)));
+            let away = self.decided.kept_away.get(address).filter(|_| given.is_none());
+            account.because.extend(away.into_iter().flatten().map(|(by, role)| {
+                why(by.clone(), Some(format!("excludes from the role `{}`", role.as_str())))
+            }));
             return;
         }
         account.exists = true;

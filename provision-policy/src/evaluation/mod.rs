@@ -7,8 +7,7 @@ mod name;
 mod naming;
 mod own_group;
 mod roles;
-
-pub(crate) use roles::applies;
+mod rules;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +20,7 @@ use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
 
 pub(crate) use inputs::Inputs;
+pub(crate) use rules::{Verdict, verdict};
 
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
@@ -54,7 +54,7 @@ impl Policy for Bundle {
         }
         let mut clock = Alarm::new(input.now);
         let facts = facts(content, input);
-        let decided = roles::decide(content, input, &facts, &mut clock);
+        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
         let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
         let mut facts = Facts { roles: &held, ..facts };
         let mut accounts = Vec::with_capacity(content.accounts.len());
@@ -70,6 +70,7 @@ impl Policy for Bundle {
         }
         let roles = decided.roles.into_iter();
         Evaluation {
+            excluded: decided.excluded,
             roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
             accounts,
             next_change_at: clock.next,
@@ -110,6 +111,7 @@ pub(crate) fn facts<'a>(content: &'a Content, input: &PolicyInput<'a>) -> Facts<
         locale: own.filter(|locale| !locale.is_empty()).or(content.locale.as_deref()),
         roles: &[],
         lookups: &content.lookups,
+        tables: &content.tables,
         shared: Vec::with_capacity(content.shared.len()),
         names: BTreeMap::new(),
     };

@@ -9,13 +9,12 @@ use provision_core::policy::{DesiredGroup, Evaluation, NoNames, PolicyInput, Pol
 use super::Alarm;
 use super::account::Draft;
 use super::roles::Decided;
-use crate::bundle::{Content, ROLE_ATTRIBUTES, Role, RoleGrant};
+use crate::bundle::{Content, ROLE_ATTRIBUTES, RoleGrant};
 use crate::expression::Facts;
 
 /// The roles that grant a group of their own.
 pub(super) fn roles(content: &Content) -> Vec<PolicyRole> {
-    let owns = |role: &Role| role.grants.iter().any(|(grant, _)| matches!(grant, RoleGrant::Own { .. }));
-    let roles = content.roles.iter().filter(|(_, role)| owns(role));
+    let roles = content.roles.iter().filter(|(_, role)| role.owns_group());
     roles
         .map(|(name, role)| PolicyRole {
             name: RoleName::new(name),
@@ -66,6 +65,7 @@ pub(super) fn evaluate(content: &Content, name: &RoleName, input: &PolicyInput<'
         locale: content.locale.as_deref(),
         roles: &[],
         lookups: &content.lookups,
+        tables: &content.tables,
         shared: Vec::new(),
         names: BTreeMap::new(),
     };

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::{ClassName, PolicyRef};
+use provision_core::id::{ClassName, PolicyRef, RoleName};
 use provision_core::model::Entitlement;
-use provision_core::policy::{DesiredGroup, PolicyInput, Refusal, RefusalReason};
+use provision_core::policy::{DesiredGroup, PolicyInput, Refusal, RefusalReason, RoleExclusion};
 
 use super::Alarm;
+use super::rules::Given;
 use crate::bundle::{Address, Content, RoleGrant, Rule};
-use crate::expression::{Datum, Facts, Failure, Traced, evaluate};
+use crate::expression::{Facts, Failure};
 
 /// What rules, roles and grants give one identity.
 #[derive(Debug, Default)]
@@ -21,24 +22,55 @@ pub(super) struct Decided<'a> {
     pub(super) groups: BTreeMap<Address, Vec<DesiredGroup>>,
     /// Accounts that a failed rule may concern.
     pub(super) refusals: BTreeMap<Address, Vec<Refusal>>,
+    /// The rules that failed: which roles there are is not known.
+    pub(super) failed: Vec<Refusal>,
+    /// Roles that an exclusion keeps away and nothing else gives.
+    pub(super) excluded: Vec<RoleExclusion>,
+    /// The accounts that these would give: what excludes, and from which role.
+    pub(super) kept_away: BTreeMap<Address, Vec<(PolicyRef, RoleName)>>,
 }
 
+impl Decided<'_> {
+    fn exclude(&mut self, content: &Content, mut excluded: Vec<RoleExclusion>) {
+        excluded.retain(|one| !self.roles.contains_key(one.role.as_str()));
+        excluded.sort();
+        excluded.dedup();
+        for one in &excluded {
+            let roles = closure(content, vec![(one.role.as_str(), one.rule.clone())]);
+            let grants =
+                roles.keys().filter_map(|role| content.roles.get(*role)).flat_map(|role| &role.grants);
+            for (grant, _) in grants {
+                if let RoleGrant::Account { account } = grant {
+                    let away = self.kept_away.entry(account.clone()).or_default();
+                    let reason = (one.by.clone(), one.role.clone());
+                    if !away.contains(&reason) {
+                        away.push(reason);
+                    }
+                }
+            }
+        }
+        self.excluded = excluded;
+    }
+}
+
+/// Decides what somebody has: `views` are the facts that rules look at, each with the engagement it is of where there
+/// are several.
 pub(super) fn decide<'a>(
     content: &'a Content,
     input: &PolicyInput<'_>,
-    facts: &Facts<'a>,
+    views: &[(&Facts<'a>, Option<String>)],
     clock: &mut Alarm,
 ) -> Decided<'a> {
     let mut decided = Decided::default();
-    let mut given: Vec<(&'a str, PolicyRef)> = Vec::new();
-    for rule in &content.rules {
-        match applies(rule, facts) {
-            Ok(true) => given.extend(rule.roles.iter().map(|(role, _)| (role.as_str(), rule.id.clone()))),
-            Ok(false) => {}
-            Err(failure) => refuse(content, rule, &failure, &mut decided),
-        }
+    let mut given = Given::default();
+    for (facts, engagement) in views {
+        given.add(content, facts, engagement.as_deref());
     }
-    decided.roles = closure(content, given);
+    for (rule, failure) in &given.failed {
+        refuse(content, rule, failure, &mut decided);
+    }
+    decided.roles = closure(content, given.roles);
+    decided.exclude(content, given.excluded);
     for role in decided.roles.keys() {
         let because = PolicyRef::new(format!("roles.{role}"));
         for (grant, _) in content.roles.get(*role).into_iter().flat_map(|role| &role.grants) {
@@ -70,16 +102,6 @@ pub(super) fn decide<'a>(
     decided
 }
 
-/// Whether a rule gives its roles.
-pub(crate) fn applies(rule: &Rule, facts: &Facts<'_>) -> Result<bool, Failure> {
-    let mut rows = Traced::new();
-    let holds = evaluate(&rule.when, facts, &mut rows)? == Datum::Bool(true);
-    Ok(match &rule.unless {
-        Some(unless) if holds => evaluate(unless, facts, &mut rows)? != Datum::Bool(true),
-        _ => holds,
-    })
-}
-
 /// The given roles and all they include, each with what gives it.
 fn closure<'a>(content: &'a Content, given: Vec<(&'a str, PolicyRef)>) -> BTreeMap<&'a str, Vec<PolicyRef>> {
     let mut roles: BTreeMap<&'a str, Vec<PolicyRef>> = BTreeMap::new();
@@ -105,20 +127,20 @@ fn closure<'a>(content: &'a Content, given: Vec<(&'a str, PolicyRef)>) -> BTreeM
 /// A rule that failed leaves open whether its roles apply: the accounts they touch stay as they are.
 fn refuse(content: &Content, rule: &Rule, failure: &Failure, decided: &mut Decided<'_>) {
     let Some(reason) = failure.reason() else { return };
+    let refusal =
+        Refusal { reason, attribute: None, mapping: Some(rule.id.clone()), detail: failure.detail.clone() };
+    decided.failed.push(refusal.clone());
     let given = rule.roles.iter().map(|(role, _)| (role.as_str(), rule.id.clone())).collect();
-    let touched: BTreeSet<Address> = closure(content, given)
+    let mut touched: BTreeSet<Address> = closure(content, given)
         .keys()
         .filter_map(|role| content.roles.get(*role))
         .flat_map(|role| &role.grants)
         .map(|(grant, _)| grant.account().clone())
         .collect();
+    // Which of its rows would count is not known either.
+    touched.extend(rule.rows.iter().flat_map(|rows| rows.touches.iter().cloned()));
     for address in touched {
-        decided.refusals.entry(address).or_default().push(Refusal {
-            reason,
-            attribute: None,
-            mapping: Some(rule.id.clone()),
-            detail: failure.detail.clone(),
-        });
+        decided.refusals.entry(address).or_default().push(refusal.clone());
     }
 }
 

@@ -15,6 +15,7 @@ use super::evaluate::{
 };
 use super::function::{self, Function};
 use super::letters::{self, Letters};
+use super::table;
 
 /// Calls a function.
 pub(super) fn call<'a>(
@@ -35,7 +36,12 @@ pub(super) fn call<'a>(
     let Some(first) = args.first() else { return Ok(Datum::Null) };
     let rest = args.get(1..).unwrap_or_default();
     match function {
-        Function::Lookup => return look_up(first, rest.first(), facts, traced),
+        Function::Lookup => {
+            return match rest {
+                [key, column] => table::look_up(first, key, column, facts, traced),
+                _ => look_up(first, rest.first(), facts, traced),
+            };
+        }
         _ if args.contains(&Datum::Null) => return Ok(Datum::Null),
         _ => {}
     }

@@ -8,8 +8,12 @@ use super::letters::Letters;
 use super::parse::{Lowered, Lowering};
 use super::pattern::Match;
 use super::shape::{Kind, Shape};
+use super::table;
 use super::term::{Op, Term};
 use crate::document::suggestion;
+
+/// What is wrong with an argument that must be written out: its number, code, summary and remedy.
+pub(super) type WrittenFault = (usize, &'static str, String, String);
 
 impl Lowering<'_> {
     pub(super) fn call(&mut self, node: &Parsed, name: &str, args: &[&Parsed]) -> Lowered {
@@ -61,6 +65,14 @@ impl Lowering<'_> {
                 Kind::List => first.unless(None),
                 kind => Shape { kind: Kind::List, item: kind, ..first }.unless(None),
             },
+            Function::Lookup if terms.len() > 2 => {
+                let text = |index: usize| match terms.get(index).map(|term| &term.op) {
+                    Some(Op::Text(text)) => Some(text.as_str()),
+                    _ => None,
+                };
+                let key = shapes.get(1).and_then(|shape| shape.absent);
+                table::gives(self.known, (text(0), text(2)), key, self.reading(node))
+            }
             Function::Lookup => {
                 let defaults = match terms.first().map(|term| &term.op) {
                     Some(Op::Text(name)) => self.known.lookups.get(name).copied().unwrap_or_default(),
@@ -92,10 +104,15 @@ impl Lowering<'_> {
             _ => None,
         };
         let fault = match function {
+            Function::Lookup if terms.len() > 2 => table::fault(self.known, text(0), text(2)),
             Function::Lookup => {
                 let lookups = &self.known.lookups;
                 match text(0) {
                     Some(name) if lookups.contains_key(name) => None,
+                    Some(name) if self.known.tables.contains_key(name) => {
+                        let summary = format!("`{name}` is a table: which of its columns?");
+                        Some((0, "P0024", summary, format!("write `lookup(\"{name}\", .., \"column\")`")))
+                    }
                     Some(name) => {
                         let meant = suggestion(name, lookups.keys().map(String::as_str));
                         let meant = meant.map(|meant| format!("did you mean `{meant}`?"));

@@ -73,6 +73,8 @@ fn length(term: &Term) -> usize {
         Op::If(_, a, b) => length(a).max(length(b)),
         Op::Fold(fold) => length(&fold.range).min(ITEMS_MAX),
         Op::Call(Function::Values | Function::Unique, args) => args.first().map_or(LIST_MAX, length),
+        // A cell of a table.
+        Op::Call(Function::Lookup, args) if args.len() > 2 => ITEMS_MAX,
         Op::Call(function, _) if function::of(*function).is_none_or(|known| known.gives_one()) => 1,
         Op::Attribute { many: false, .. } | Op::Item { many: false } => 1,
         Op::Binary(Binary::Index, list, _) if matches!(list.op, Op::Attribute { .. } | Op::Roles) => 1,

@@ -13,7 +13,7 @@ use super::datum::{Datum, Failure, Trouble};
 use super::fold::{Locals, fold};
 use super::term::{Binary, Op, Term};
 use super::{Expression, Kind};
-use crate::bundle::Lookup;
+use crate::bundle::{Lookup, Table};
 
 /// Longest text an expression may build, in bytes.
 pub(super) const TEXT_MAX: usize = 64 * 1024;
@@ -33,6 +33,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) locale: Option<&'a str>,
     pub(crate) roles: &'a [String],
     pub(crate) lookups: &'a BTreeMap<String, Lookup>,
+    pub(crate) tables: &'a BTreeMap<String, Table>,
     /// Shared values by number, each with the rows it looked up.
     pub(crate) shared: Vec<(Result<Datum<'a>, Failure>, Traced)>,
     /// Names of the account, as far as it has them.
@@ -301,7 +302,7 @@ pub(super) fn count(datum: Option<&Datum<'_>>) -> Result<usize, Failure> {
     usize::try_from(count).map_err(|_| Failure::failed("a count cannot be negative"))
 }
 
-pub(super) fn plain(datum: &Datum<'_>) -> Option<String> {
+pub(crate) fn plain(datum: &Datum<'_>) -> Option<String> {
     match datum {
         Datum::Text(text) => Some(text.to_string()),
         Datum::Bool(value) => Some(value.to_string()),

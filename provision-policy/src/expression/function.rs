@@ -178,7 +178,7 @@ pub(crate) const FUNCTIONS: &[Signature] = &[
     row(Function::LastIndexOf, "last_index_of", &[Text, Text], Int).nulls(Give),
     row(Function::Left, "left", &[Text, Int], Text),
     row(Function::LeftBytes, "left_bytes", &[Text, Int], Text),
-    row(Function::Lookup, "lookup", &[Text, Any], Text).nulls(Handled),
+    row(Function::Lookup, "lookup", &[Text, Any, Text], Text).optional(1).nulls(Handled),
     row(Function::Lower, "lower", &[Text, Text], Text).optional(1),
     row(Function::Matches, "matches", &[Text, Text], Bool),
     row(Function::Mid, "mid", &[Text, Int, Int], Text),

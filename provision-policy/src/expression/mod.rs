@@ -23,6 +23,7 @@ mod shape;
 mod soundness;
 #[cfg(test)]
 mod stack;
+mod table;
 mod term;
 
 use std::collections::BTreeSet;
@@ -30,10 +31,11 @@ use std::collections::BTreeSet;
 use provision_core::value::AttrName;
 
 pub(crate) use datum::{Datum, Failure, Trouble};
-pub(crate) use evaluate::{Facts, Traced, evaluate};
+pub(crate) use evaluate::{Facts, Traced, evaluate, plain};
 pub(crate) use parse::{Fault, Subject, Vocabulary, parse};
 pub(crate) use quick::{Asked, Key, Quick};
 pub(crate) use shape::{Kind, Shape};
+pub(crate) use table::{Columns, no_row};
 
 use function::Function;
 use term::{Op, Term};
@@ -61,7 +63,7 @@ pub(crate) struct Reads {
     pub(crate) names: BTreeSet<String>,
     /// Numbers of the shared values it uses itself.
     pub(crate) shared: BTreeSet<usize>,
-    /// Numbers of the lookups it uses.
+    /// Lookups and tables it uses.
     pub(crate) lookups: BTreeSet<String>,
     /// `lifecycle`.
     pub(crate) lifecycle: bool,

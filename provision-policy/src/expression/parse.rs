@@ -9,6 +9,7 @@ use super::cost::{STEPS_MAX, dearest, steps};
 use super::presence::{path, proves};
 use super::scan::scan;
 use super::shape::{Kind, Reading, Shape};
+use super::table::Columns;
 use super::term::{Op, Term};
 use super::{Expression, Reads};
 use crate::document::suggestion;
@@ -20,6 +21,8 @@ pub(crate) struct Vocabulary {
     pub(crate) attributes: BTreeMap<String, Shape>,
     /// Lookups, and whether they have a default.
     pub(crate) lookups: BTreeMap<String, bool>,
+    /// Tables and their columns.
+    pub(crate) tables: BTreeMap<String, Columns>,
     /// Shared values: their numbers and what they give.
     pub(crate) shared: BTreeMap<String, (usize, Shape)>,
     /// Generated names of the account; none outside of an account.

@@ -95,7 +95,7 @@ impl Policy for SimPolicy {
         if self.application {
             accounts.push(self.application(input, names));
         }
-        Evaluation { roles: Vec::new(), accounts, next_change_at, proposed: Vec::new() }
+        Evaluation { accounts, next_change_at, ..Evaluation::default() }
     }
 }
 

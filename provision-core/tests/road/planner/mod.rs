@@ -224,12 +224,7 @@ impl Case {
             now: Timestamp::EPOCH,
             identity: &self.identity,
             lifecycle: self.lifecycle,
-            evaluation: &Evaluation {
-                roles: Vec::new(),
-                accounts,
-                next_change_at: None,
-                proposed: Vec::new(),
-            },
+            evaluation: &Evaluation { accounts, ..Evaluation::default() },
             links: self.link.as_slice(),
             memberships: &self.memberships,
             targets: &BTreeMap::from([(TARGET.into(), self.facts.clone())]),
