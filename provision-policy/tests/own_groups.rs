@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "helpers of tests fail loudly"
 )]
 
@@ -174,8 +175,19 @@ fn what_a_value_was_made_from_changes_when_the_role_does_and_not_otherwise() {
 
 #[test]
 fn a_bundle_without_such_roles_says_nothing_of_roles() {
-    let text = "bundle: 1\nversion: a\nroles:\n  r: { grants: [{ account: d/u }] }\nrules:\n  - { id: all, when: 'true', \
-                roles: [r] }\ntargets:\n  d:\n    u:\n      of: identity\n      attributes: { title: user.title }\n";
+    let text = r#"
+bundle: 1
+version: a
+roles:
+  r: { grants: [{ account: d/u }] }
+rules:
+  - { id: all, when: 'true', roles: [r] }
+targets:
+  d:
+    u:
+      of: identity
+      attributes: { title: user.title }
+"#;
     let bundle = bundle(text);
     assert_eq!((bundle.roles().len(), bundle.role_classes().len()), (0, 0));
     assert_eq!(decided(&bundle, &record(&bundle, "r")).accounts, []);

@@ -175,24 +175,7 @@ impl Engine {
         facts: &BTreeMap<TargetName, TargetFacts>,
         now: Timestamp,
     ) -> Result<References> {
-        let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
-        let mut groups: BTreeSet<ReferenceKey> = BTreeSet::new();
-        for (identity, evaluation) in evaluated {
-            for account in evaluation.accounts.iter().filter(|account| account.exists) {
-                for value in &account.values {
-                    if let DesiredSlot::AccountOf { key } = &value.slot {
-                        let reference = (key.clone(), account.target.clone(), account.class.clone());
-                        asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
-                    }
-                }
-                for (role, group) in account.groups.iter().filter_map(|of| of.of.as_ref().zip(Some(of))) {
-                    let reference = role_reference(role, &account.target, &group.class);
-                    let row = reference.0.clone();
-                    groups.insert(reference.clone());
-                    asked.push((identity.id, reference, row));
-                }
-            }
-        }
+        let Asked { asked, groups } = Asked::by(evaluated);
         let record_keys: Vec<String> = asked.iter().map(|(.., row)| row.clone()).collect();
         let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &record_keys).await?;
         let to: Vec<Option<IdentityId>> =
@@ -256,6 +239,37 @@ impl Engine {
             }
         }
         Ok(left)
+    }
+}
+
+/// What evaluations refer to.
+struct Asked {
+    /// Who refers, to what, and the row of the record that it is of.
+    asked: Vec<(IdentityId, ReferenceKey, String)>,
+    /// Those that are the objects of roles.
+    groups: BTreeSet<ReferenceKey>,
+}
+
+impl Asked {
+    fn by(evaluated: &[(&Identity, &Evaluation)]) -> Self {
+        let (mut asked, mut groups) = (Vec::new(), BTreeSet::new());
+        for (identity, evaluation) in evaluated {
+            for account in evaluation.accounts.iter().filter(|account| account.exists) {
+                for value in &account.values {
+                    if let DesiredSlot::AccountOf { key } = &value.slot {
+                        let reference = (key.clone(), account.target.clone(), account.class.clone());
+                        asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
+                    }
+                }
+                for (role, group) in account.groups.iter().filter_map(|of| of.of.as_ref().zip(Some(of))) {
+                    let reference = role_reference(role, &account.target, &group.class);
+                    let row = reference.0.clone();
+                    groups.insert(reference.clone());
+                    asked.push((identity.id, reference, row));
+                }
+            }
+        }
+        Self { asked, groups }
     }
 }
 

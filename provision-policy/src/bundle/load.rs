@@ -206,23 +206,17 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         .get("targets")
         .map(|node| account_map::read(reader, node, &vocabulary, &names))
         .unwrap_or_default();
-    places.extend(maps.places);
-    for rule in &rules {
-        for (role, place) in &rule.roles {
-            role::known(reader, &roles, role, *place, rule.id.as_str());
-        }
-    }
+    given_roles(reader, &rules, &roles);
     rule::check_rows(reader, &rules, &roles, &tables);
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
+    let role_maps = own_group::check(reader, &roles, maps.roles);
+    places.extend(maps.places);
     for rule in &mut rules {
         rule.complete(&roles, &tables);
     }
-    own_group::check(reader, &roles, &maps.roles.keys().cloned().collect());
-    let (mut accounts, mut role_maps) = (maps.accounts, maps.roles);
+    let mut accounts = maps.accounts;
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
     accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
-    let of_roles: Vec<AttrName> = own_group::ATTRIBUTES.iter().map(AttrName::new).collect();
-    role_maps.values_mut().for_each(|map| map.complete(&[], &of_roles));
     namespace::members(&mut namespaces, &accounts);
     let mut content = Content {
         label,
@@ -245,6 +239,15 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     };
     review(reader, &mut content);
     content
+}
+
+/// Reports roles that rules give and that are not there.
+fn given_roles(reader: &mut Reader<'_>, rules: &[rule::Rule], roles: &BTreeMap<String, Role>) {
+    for rule in rules {
+        for (role, place) in &rule.roles {
+            role::known(reader, roles, role, *place, rule.id.as_str());
+        }
+    }
 }
 
 fn reserved(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeSet<String> {

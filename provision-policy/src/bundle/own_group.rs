@@ -1,8 +1,9 @@
 //! Groups that stand for roles: what a role says of itself, the policy maps of their classes, the grants of membership.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use provision_core::id::Tag;
+use provision_core::value::AttrName;
 
 use super::account_map::{self, AccountMap};
 use super::role::{Role, RoleGrant};
@@ -150,19 +151,26 @@ pub(super) fn map(
     Some(map)
 }
 
-/// Checks what roles say of their own groups: that these are mapped, and that former names are nobody's.
-pub(super) fn check(reader: &mut Reader<'_>, roles: &BTreeMap<String, Role>, maps: &BTreeSet<Address>) {
+/// Checks what roles say of their own groups: that these are mapped, and that former names are nobody's. Gives the maps
+/// with what their mappings read noted.
+pub(super) fn check(
+    reader: &mut Reader<'_>,
+    roles: &BTreeMap<String, Role>,
+    mut maps: BTreeMap<Address, AccountMap>,
+) -> BTreeMap<Address, AccountMap> {
+    let attributes: Vec<AttrName> = ATTRIBUTES.iter().map(AttrName::new).collect();
+    maps.values_mut().for_each(|map| map.complete(&[], &attributes));
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, role) in roles {
         let path = format!("roles.{name}");
         for (grant, place) in &role.grants {
             let RoleGrant::Own { account, group_class, .. } = grant else { continue };
             let group = (account.0.clone(), group_class.clone(), Tag::main());
-            if maps.contains(&group) {
+            if maps.contains_key(&group) {
                 continue;
             }
             let written = account_address::text(&group);
-            let mapped: Vec<_> = maps.iter().map(account_address::text).collect();
+            let mapped: Vec<_> = maps.keys().map(account_address::text).collect();
             let remedy = match suggestion(&written, mapped.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "map it under `targets`, with `of: role`".to_owned(),
@@ -180,4 +188,5 @@ pub(super) fn check(reader: &mut Reader<'_>, roles: &BTreeMap<String, Role>, map
             reader.error("P0072", *place, &format!("{path}.formerly"), summary, "correct it or remove it");
         }
     }
+    maps
 }

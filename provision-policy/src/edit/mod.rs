@@ -95,7 +95,7 @@ impl Edit {
         self.everyone
     }
 
-    /// Whether the edit may make a difference for this identity. What it makes of a role is not looked at: there are few.
+    /// Whether the edit may make a difference for this identity. Of a role it is not asked: there are few.
     pub fn touches(&self, input: &PolicyInput<'_>) -> bool {
         self.everyone
             || input.identity.role().is_some()
