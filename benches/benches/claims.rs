@@ -81,6 +81,7 @@ fn person(number: usize) -> Identity {
         attributes: Attributes::new(),
         provenance: Default::default(),
         employment: Employment::default(),
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: "hr".into(),
         key: format!("{number:08}"),

@@ -104,6 +104,7 @@ fn person(number: usize) -> Person {
         attributes: Attributes::new(),
         provenance: BTreeMap::new(),
         employment: Default::default(),
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: "hr".into(),
         key: format!("{number:08}"),

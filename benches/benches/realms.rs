@@ -296,6 +296,7 @@ async fn people(store: &dyn Store, engine: &Engine, count: u64, later: Option<Ti
             provenance: attributes.iter().map(|(name, _)| (name.clone(), "hr".into())).collect(),
             attributes,
             employment: Employment::default(),
+            engagements: Vec::new(),
             zone: Zone::utc(),
             source: "hr".into(),
             key: format!("{number:06}"),

@@ -43,6 +43,7 @@ malformed!(
     bad_expressions,
     duplicates,
     empty,
+    mapping_keys,
     not_yaml,
     order_of_names,
     own_groups,

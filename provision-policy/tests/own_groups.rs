@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use provision_core::id::{RoleName, SourceName};
 use provision_core::model::{Employment, Identity, Lifecycle, Status};
-use provision_core::policy::{DesiredSlot, Evaluation, NoNames, Policy, PolicyInput};
+use provision_core::policy::{Evaluation, NoNames, Policy, PolicyInput};
 use provision_core::value::{AttrName, Attributes, Value};
 use provision_policy::Bundle;
 use support::{Names, evaluate, person};
@@ -84,13 +84,11 @@ fn decided(bundle: &Bundle, record: &Identity) -> Evaluation {
 
 fn texts(evaluation: &Evaluation) -> Vec<String> {
     let values = evaluation.accounts[0].values.iter();
-    values
-        .map(|value| match &value.slot {
-            DesiredSlot::Known(slot) => {
-                let texts: Vec<String> = slot.values().iter().map(Value::to_plain).collect();
-                format!("{}={}", value.attribute.as_str(), texts.join(","))
-            }
-            other => panic!("{other:?}"),
+    let known = values.filter_map(|value| Some((value.attribute.as_str(), value.slot.known()?)));
+    known
+        .map(|(attribute, slot)| {
+            let texts: Vec<String> = slot.values().iter().map(Value::to_plain).collect();
+            format!("{attribute}={}", texts.join(","))
         })
         .collect()
 }

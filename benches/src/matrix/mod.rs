@@ -131,6 +131,7 @@ pub fn identity(number: usize) -> Identity {
         attributes,
         provenance,
         employment: Employment::default(),
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: SOURCE.into(),
         key: (100_000 + number).to_string(),

@@ -250,6 +250,7 @@ mod tests {
                 attributes: Attributes::new(),
                 provenance: Default::default(),
                 employment: Employment { status, ..Employment::default() },
+                engagements: Vec::new(),
                 zone: Zone::utc(),
                 source: "hr".into(),
                 key: format!("{number:04}"),

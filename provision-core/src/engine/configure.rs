@@ -109,6 +109,10 @@ impl Engine {
         self.authorize(actor, Operation::Configure)?;
         check_name("source", settings.name.as_str())?;
         self.inner.registry.source(&settings.kind, &settings.config)?;
+        if settings.engagements.is_some() && !settings.asserts_lifecycle {
+            let message = "rows that are engagements begin and end: the source must assert lifecycle";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message).with_effect(Effect::None));
+        }
         for _ in 0..TRIES_MAX {
             let name = settings.name.as_str();
             let known = store::get::<ConfiguredSource>(self.store(), &self.realm, name).await?;

@@ -10,6 +10,7 @@ use super::configure::Meta;
 use super::planning::{CHUNK, Drafted, Run, count};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, IdentityId, StepId, Tag, TargetName};
+use crate::ingest::PersonKey;
 use crate::model::{Identity, Link, SourceRecord, Subject, Work};
 use crate::plan::{
     Action, BudgetKind, OutputRef, PlanChunk, PlanHeader, Precondition, Reason, Step, WaitingMember,
@@ -334,7 +335,10 @@ impl Engine {
             changes.put(&Meta::<Unknowns>::noted())?;
         }
         let absent: BTreeSet<String> = unknown.into_iter().map(|(_, row)| row).collect();
-        let expect = |key| Expect::Absent { table: SourceRecord::TABLE, key };
+        let expect = |key: String| match PersonKey::is_key(&key) {
+            true => Expect::Absent { table: PersonKey::TABLE, key },
+            false => Expect::Absent { table: SourceRecord::TABLE, key },
+        };
         changes.expect.extend(absent.into_iter().map(expect));
         Ok(())
     }

@@ -116,6 +116,7 @@ impl Engine {
                 attributes: attributes.clone(),
                 provenance: BTreeMap::new(),
                 employment: Employment::default(),
+                engagements: Vec::new(),
                 zone: Zone::utc(),
                 source,
                 key: role.name.as_str().to_owned(),

@@ -1,19 +1,21 @@
 //! What the planner needs to know of a batch of identities, read from the store.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use crate::connector::ObjectKey;
 use crate::error::Result;
 use crate::execute::JournalEntry;
-use crate::id::{ClassName, IdentityId, PlanId, Tag, TargetName};
+use crate::id::{ClassName, IdentityId, PlanId, SourceName, Tag, TargetName};
+use crate::ingest::PersonKey;
 use crate::model::{
     Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, Membership, Name, SourceRecord, Subject,
 };
 use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts, role_reference};
 use crate::policy::{DesiredSlot, Evaluation};
 use crate::store::{self, Record, Scan, Select, Stored};
-use crate::value::Timestamp;
+use crate::value::{AttrName, Timestamp};
 
 /// Rows of one kind that one identity may have.
 const ROWS_MAX: u32 = 10_000;
@@ -70,6 +72,9 @@ impl Engine {
         for (identity, rows) in identities.into_iter().zip(pages.chunks(4)) {
             let [grants, links, names, journal] = rows else { continue };
             let (lifecycle, next_change_at) = identity.lifecycle(now)?;
+            // Which of several engagements leads may be another than when the identity was written.
+            let seen = if let Cow::Owned(seen) = identity.as_of(now)? { Some(seen) } else { None };
+            let identity = seen.unwrap_or(identity);
             let open = records::<JournalEntry>(journal)?
                 .into_iter()
                 .filter(|entry| Some(entry.plan) != plan)
@@ -175,11 +180,8 @@ impl Engine {
         facts: &BTreeMap<TargetName, TargetFacts>,
         now: Timestamp,
     ) -> Result<References> {
-        let Asked { asked, groups } = Asked::by(evaluated);
-        let record_keys: Vec<String> = asked.iter().map(|(.., row)| row.clone()).collect();
-        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &record_keys).await?;
-        let to: Vec<Option<IdentityId>> =
-            records.into_iter().map(|record| record.map(|record| record.value.identity)).collect();
+        let Asked { mut asked, groups } = Asked::by(evaluated);
+        let to = self.referred_to(evaluated, &groups, &mut asked).await?;
         let deletes = |target: &TargetName, class: &ClassName| {
             facts.get(target).is_some_and(|facts| facts.settings.class(class).on_delete == OnDelete::Delete)
         };
@@ -226,6 +228,48 @@ impl Engine {
             references.resolved.entry(identity).or_default().insert(reference, value);
         }
         Ok(references)
+    }
+
+    /// Whom references mean, and the rows that would tell it of those whom nobody knows: a record's key; or where the rows
+    /// of the source are engagements, the value by which its people are known.
+    async fn referred_to(
+        &self,
+        evaluated: &[(&Identity, &Evaluation)],
+        groups: &BTreeSet<ReferenceKey>,
+        asked: &mut [(IdentityId, ReferenceKey, String)],
+    ) -> Result<Vec<Option<IdentityId>>> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let engaged: BTreeMap<SourceName, AttrName> = self
+            .sources()
+            .await?
+            .into_iter()
+            .filter_map(|source| Some((source.settings.name, source.settings.engagements?.person)))
+            .collect();
+        if !engaged.is_empty() {
+            let sources: BTreeMap<IdentityId, &SourceName> =
+                evaluated.iter().map(|(identity, _)| (identity.id, &identity.source)).collect();
+            let of_people = asked.iter_mut().filter(|(_, reference, _)| !groups.contains(reference));
+            for (from, (key, ..), row) in of_people {
+                let source = sources.get(from).and_then(|source| engaged.get_key_value(*source));
+                if let Some((source, person)) = source {
+                    *row = PersonKey::row_key(source, person, key.trim());
+                }
+            }
+        }
+        let is_person = |(.., row): &&(IdentityId, ReferenceKey, String)| PersonKey::is_key(row);
+        let of_people: Vec<String> = asked.iter().filter(is_person).map(|(.., row)| row.clone()).collect();
+        let people = store::get_many::<PersonKey>(self.store(), &self.realm, &of_people).await?;
+        let of_records: Vec<String> =
+            asked.iter().filter(|one| !is_person(one)).map(|(.., row)| row.clone()).collect();
+        let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &of_records).await?;
+        let (mut people, mut records) = (people.into_iter(), records.into_iter());
+        let next = |one: &(IdentityId, ReferenceKey, String)| match is_person(&one) {
+            true => people.next().flatten().and_then(|found| found.value.identities.first().copied()),
+            false => records.next().flatten().map(|found| found.value.identity),
+        };
+        Ok(asked.iter().map(next).collect())
     }
 
     /// Those of the identities that have left.

@@ -9,6 +9,7 @@ use crate::connector::{Connector, Context, Discovery, Object};
 use crate::error::Result;
 use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag};
+use crate::ingest::known_by;
 use crate::model::{
     Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord, Subject,
 };
@@ -378,14 +379,27 @@ impl Engine {
         Ok(known)
     }
 
-    /// The identities whose record in any source has this key.
+    /// The identities whose record in any source has this key, or who are known by it where rows are engagements.
     async fn by_key(&self, key: &str) -> Result<Vec<IdentityId>> {
         let sources = self.sources().await?;
-        let keys: Vec<String> =
-            sources.iter().map(|source| SourceRecord::row_key(&source.settings.name, key)).collect();
+        let (mut keys, mut people) = (Vec::new(), Vec::new());
+        for source in &sources {
+            let row_key = SourceRecord::row_key(&source.settings.name, key);
+            if source.settings.engagements.is_none() {
+                keys.push(row_key);
+                continue;
+            }
+            let values = [key.to_owned()];
+            let known = known_by(self.store(), &self.realm, &source.settings, &values).await?;
+            people.extend(known.into_iter().flatten());
+            // Made before its rows were engagements: known by the key of its row.
+            let select = Select::Equal("source_key", row_key);
+            let (found, _) = store::list_by::<Identity>(self.store(), &self.realm, select, None, 1).await?;
+            people.extend(found.into_iter().map(|found| found.value.id));
+        }
         let records = store::get_many::<SourceRecord>(self.store(), &self.realm, &keys).await?;
         let mut found: Vec<IdentityId> =
-            records.into_iter().flatten().map(|record| record.value.identity).collect();
+            records.into_iter().flatten().map(|record| record.value.identity).chain(people).collect();
         found.sort();
         found.dedup();
         Ok(found)

@@ -179,9 +179,13 @@ impl Engine {
         let urgent = matches!(request, SubmitRequest::Terminate { .. });
         let (changed, event) = match request {
             SubmitRequest::Terminate { .. } => {
-                let changed = value.employment.status != Status::Terminated;
+                let several = value.engagements.iter_mut().map(|engagement| &mut engagement.employment);
+                let mut changed = false;
+                for employment in std::iter::once(&mut value.employment).chain(several) {
+                    changed |= employment.status != Status::Terminated;
+                    employment.status = Status::Terminated;
+                }
                 if changed {
-                    value.employment.status = Status::Terminated;
                     value.version += 1;
                     value.next_change_at = None;
                     changes.replace(version, &value)?;

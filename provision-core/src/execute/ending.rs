@@ -419,8 +419,14 @@ fn change_of<'a>(action: &'a Action, name: &AttrName) -> Option<&'a Change> {
 
 /// Remembers values that the target shows again right after we took them away.
 fn note_insisted(link: &mut Link, name: &AttrName, action: &Action, schema: &AttributeSchema, shown: &Slot) {
-    let Some(Change::Edit { remove, .. }) = change_of(action, name) else { return };
-    let again = |value: &&Value| remove.iter().any(|gone| schema.same(gone, value));
+    if !schema.multi || schema.ordered {
+        return;
+    }
+    let again = |value: &&Value| match change_of(action, name) {
+        Some(Change::Edit { remove, .. }) => remove.iter().any(|gone| schema.same(gone, value)),
+        Some(Change::Clear) => true,
+        Some(Change::Replace(_)) | None => false,
+    };
     let again: Vec<Value> = shown.values().iter().filter(again).cloned().collect();
     if !again.is_empty() {
         link.insisted.set(name.clone(), again);
@@ -494,6 +500,65 @@ mod tests {
         let (link, wrote) = link_after(before(), &step(Action::Enable), false);
         assert_eq!((link.enabled, wrote.len(), link.applied), (Some(true), 0, title("Clerk")));
         assert_eq!(link_after(before(), &step(Action::Disable), false).0.enabled, Some(false));
+    }
+
+    #[tokio::test]
+    async fn of_a_set_what_was_seen_is_kept_but_for_what_was_taken_away() {
+        let bench = Workbench::new().await;
+        let tags = |values: &[&str]| {
+            let mut tags = Attributes::new();
+            tags.set("tags", values.iter().map(|value| (*value).into()).collect());
+            tags
+        };
+        let edit = |change: Change| {
+            let delta = Delta { changes: [("tags".into(), change)].into() };
+            step(Action::Update { delta, outputs: Default::default() })
+        };
+        let take_x = || edit(Change::Edit { add: texts(["b"]), remove: texts(["x"]) });
+        let known = |drift: Attributes| Link {
+            applied: tags(&["a"]),
+            observed: tags(&["a", "x", "y"]),
+            drift,
+            ..bench.link()
+        };
+        let (link, _) = link_after(known(Attributes::new()), &take_x(), false);
+        assert_eq!(
+            (link.applied, link.observed),
+            (tags(&["a", "b"]), tags(&["a", "y"])),
+            "`b` was not seen yet"
+        );
+        let (link, _) = link_after(known(tags(&["x", "z"])), &take_x(), false);
+        assert_eq!((link.observed, link.drift.len()), (tags(&["z"]), 0), "as last seen");
+        let (link, _) = link_after(known(Attributes::new()), &edit(Change::Clear), false);
+        assert_eq!(link.observed.get("tags"), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_for_good_is_forgotten() {
+        let bench = Workbench::new().await;
+        let inputs = [("title".into(), "inputs".to_owned()), ("mail".into(), "inputs".to_owned())];
+        let before = Link {
+            applied: title("Clerk").with("mail", "a"),
+            drift: title("x"),
+            inputs: inputs.into(),
+            ..bench.link()
+        };
+        let mut taken = Step::clone(&step(update(Change::Clear)));
+        taken.withdraws.insert("title".into());
+        // As it comes out of the store.
+        let taken = order(&taken);
+        let (link, wrote) = link_after(before, &taken, false);
+        assert_eq!(wrote, Attributes::new().with_null("title"));
+        assert_eq!((link.applied, link.drift.len()), (Attributes::new().with("mail", "a"), 0));
+        assert_eq!(link.inputs.keys().map(AttrName::as_str).collect::<Vec<_>>(), ["mail"]);
+    }
+
+    #[test]
+    fn a_step_that_was_planned_before_there_were_withdrawals_is_read() {
+        let new = serde_json::to_value(&**step(Action::Enable)).unwrap();
+        assert_eq!(new.get("withdraws"), None, "nor is it written where there are none");
+        let read: Step = serde_json::from_value(new).unwrap();
+        assert!(read.withdraws.is_empty());
     }
 
     #[tokio::test]

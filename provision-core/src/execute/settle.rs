@@ -257,6 +257,7 @@ mod tests {
                 attributes: Attributes::new(),
                 provenance: BTreeMap::new(),
                 employment: Default::default(),
+                engagements: Vec::new(),
                 zone: Zone::utc(),
                 source: "hr".into(),
                 key: "9".to_owned(),

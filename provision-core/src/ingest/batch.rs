@@ -1,9 +1,11 @@
 //! One batch of staged changes: source records, identities, work and audit of a single commit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
+use super::person::{ENGAGEMENTS_MAX, People};
 use super::{Ingest, settle};
 use crate::audit::AuditEntry;
 use crate::engine::{Meta, Unknowns, Waiting};
@@ -14,7 +16,7 @@ use crate::model::{
     RecordState, SourceRecord, Work,
 };
 use crate::runtime::mint;
-use crate::source::FeedRecord;
+use crate::source::{FeedRecord, SourceSettings};
 use crate::store::{self, Changes, Expect, Record, Scan, Select, Stored};
 use crate::value::Timestamp;
 
@@ -33,9 +35,11 @@ pub(super) struct Batch<'a> {
     road: &'a Ingest<'a>,
     now: Timestamp,
     report: Stored<FeedReport>,
-    source: Stored<ConfiguredSource>,
+    pub(super) source: Stored<ConfiguredSource>,
     sources: Sources,
     index: Option<RuleIndex>,
+    /// Whose the rows are, where they are engagements.
+    pub(super) people: People,
     page: Vec<FeedChange>,
     last: bool,
     records: BTreeMap<String, Draft>,
@@ -45,7 +49,7 @@ pub(super) struct Batch<'a> {
     touched: BTreeSet<IdentityId>,
     /// New ones, with the key of the record each is made from.
     minted: BTreeMap<IdentityId, String>,
-    changes: Changes,
+    pub(super) changes: Changes,
 }
 
 /// What correlation says of a new record.
@@ -67,7 +71,8 @@ impl<'a> Batch<'a> {
         let name = &report.value.source;
         let keys: Vec<String> = page.iter().map(|change| SourceRecord::row_key(name, &change.key)).collect();
         let known = store::get_many::<SourceRecord>(road.store, road.realm, &keys).await?;
-        let about = dispute_keys(&report.value, &page, &known);
+        let about = dispute_keys(&source.value.settings, &report.value, &page, &known);
+        let people = People::load(road, &source.value.settings, &page).await?;
         let disputes = store::get_many::<Dispute>(road.store, road.realm, &about).await?;
         let (mut records, mut rows_of) = (BTreeMap::new(), BTreeMap::<_, Vec<String>>::new());
         for (key, known) in keys.into_iter().zip(known) {
@@ -89,6 +94,7 @@ impl<'a> Batch<'a> {
             source,
             sources,
             index,
+            people,
             page,
             last: rows.next.is_none(),
             touched: BTreeSet::new(),
@@ -109,6 +115,7 @@ impl<'a> Batch<'a> {
 
     /// The changes of the batch, and the report if it was the last one.
     pub(super) fn finish(mut self) -> Result<(Changes, Option<FeedReport>)> {
+        self.write_people()?;
         for draft in self.records.values().filter(|draft| draft.changed) {
             match draft.version {
                 Some(version) => self.changes.replace(version, &draft.value)?,
@@ -144,6 +151,9 @@ impl<'a> Batch<'a> {
             }
             (FeedChangeKind::Upsert, None, Some(record)) => self.join(row, record).await,
             (FeedChangeKind::Upsert, Some(_), Some(record)) => {
+                if !self.stays(&row, &record)? {
+                    return Ok(());
+                }
                 self.update(&row, true, |draft, feed| {
                     draft.attributes = record.attributes;
                     draft.employment = record.employment;
@@ -191,6 +201,39 @@ impl<'a> Batch<'a> {
         if touches {
             self.touched.insert(identity);
         }
+    }
+
+    /// Whether a known row is taken over. One that says that it is another person's waits until somebody has looked at
+    /// it: a slip in that column would give one person the access of another. Then it moves.
+    fn stays(&mut self, row: &str, record: &FeedRecord) -> Result<bool> {
+        let Some(known) = self.records.get(row) else { return Ok(true) };
+        let Some((was, is)) = self.changes_person(&known.value, record) else { return Ok(true) };
+        let (source, key) = (self.report.value.source.clone(), record.key.clone());
+        let about = DisputeAbout::Record { source, key };
+        let detail = format!("the row was an engagement of `{was}` and says that it is one of `{is}` now");
+        let asked = self.disputes.get(&Dispute::row_key(&about)).map(|asked| &asked.value);
+        let accepted = asked
+            .is_some_and(|asked| asked.decision.is_some() && asked.detail == crate::text::escape(&detail));
+        if !accepted {
+            self.update(row, false, |draft, _| draft.state = RecordState::Disputed);
+            self.open_dispute(about, detail)?;
+            return Ok(false);
+        }
+        let to = match self.people_of(record).as_slice() {
+            [] => {
+                let id = IdentityId::from_uuid(mint(self.road.clock, self.road.random)?);
+                self.minted.insert(id, self.key_of(record));
+                id
+            }
+            [one, ..] => *one,
+        };
+        self.note_person(&record.attributes, to);
+        let Some(draft) = self.records.get_mut(row) else { return Ok(true) };
+        let from = std::mem::replace(&mut draft.value.identity, to);
+        self.rows_of.entry(from).or_default().retain(|other| other != row);
+        self.rows_of.entry(to).or_default().push(row.to_owned());
+        self.touched.extend([from, to]);
+        Ok(true)
     }
 
     /// Two rows claim the key: an existing record is frozen, a new one is not made.
@@ -249,11 +292,15 @@ impl<'a> Batch<'a> {
 
     /// A record not known before: finds or makes its identity.
     async fn join(&mut self, row: String, record: FeedRecord) -> Result<()> {
-        let identity = match self.find(&record).await? {
+        let found = match self.engaged(&record).await? {
+            Some(found) => found,
+            None => self.find(&record).await?,
+        };
+        let identity = match found {
             Found::Identity(identity) => identity,
             Found::New => {
                 let id = IdentityId::from_uuid(mint(self.road.clock, self.road.random)?);
-                self.minted.insert(id, record.key.clone());
+                self.minted.insert(id, self.key_of(&record));
                 id
             }
             Found::Disputed(candidates) => {
@@ -267,6 +314,7 @@ impl<'a> Batch<'a> {
             }
         };
         self.close_correlation(&record.key)?;
+        self.note_person(&record.attributes, identity);
         let value = SourceRecord {
             realm: self.road.realm.clone(),
             source: self.report.value.source.clone(),
@@ -286,6 +334,17 @@ impl<'a> Batch<'a> {
         self.records.insert(row, Draft { version: None, value, changed: true });
         self.touched.insert(identity);
         Ok(())
+    }
+
+    /// Whose engagement a new row is, where rows are engagements and the person is known.
+    async fn engaged(&self, record: &FeedRecord) -> Result<Option<Found>> {
+        let known = self.people_of(record);
+        let [one] = known.as_slice() else {
+            return Ok((!known.is_empty()).then_some(Found::Disputed(known)));
+        };
+        let records = self.records_of(*one, !self.minted.contains_key(one)).await?;
+        let own = records.iter().filter(|record| record.source == self.report.value.source).count();
+        Ok(Some(if own < ENGAGEMENTS_MAX { Found::Identity(*one) } else { Found::Disputed(known) }))
     }
 
     async fn find(&self, record: &FeedRecord) -> Result<Found> {
@@ -389,7 +448,8 @@ impl<'a> Batch<'a> {
     /// begins to wait in this moment is overlooked: the row that is read first is expected to be as it is.
     async fn made_known(&mut self) -> Result<Vec<String>> {
         let new = self.records.iter().filter(|(_, draft)| draft.version.is_none() && draft.changed);
-        let new: Vec<String> = new.map(|(row, _)| Waiting::record(row)).collect();
+        let new = new.map(|(row, _)| row).chain(&self.people.new);
+        let new: Vec<String> = new.map(|row| Waiting::record(row)).collect();
         if new.is_empty() {
             return Ok(new);
         }
@@ -458,27 +518,29 @@ impl<'a> Batch<'a> {
             (None, None) => return Ok(None),
         };
         let computed = compute(before, records, &self.sources);
-        let version = match before {
-            None => 1,
-            Some(before) => {
-                let same = before.attributes == computed.attributes
-                    && before.employment == computed.employment
-                    && before.zone == computed.zone;
-                before.version + u64::from(!same)
-            }
-        };
         let mut identity = Identity {
             id,
             realm: self.road.realm.clone(),
             attributes: computed.attributes,
             provenance: computed.provenance,
             employment: computed.employment,
+            engagements: computed.engagements,
             zone: computed.zone,
             source: origin.0,
             key: origin.1,
-            version,
+            version: 1,
             next_change_at: None,
         };
+        if let Cow::Owned(seen) = identity.as_of(self.now)? {
+            identity = seen;
+        }
+        if let Some(before) = before {
+            let same = before.attributes == identity.attributes
+                && before.employment == identity.employment
+                && before.engagements == identity.engagements
+                && before.zone == identity.zone;
+            identity.version = before.version + u64::from(!same);
+        }
         identity.next_change_at = identity.lifecycle(self.now)?.1;
         Ok(Some(identity))
     }
@@ -504,6 +566,7 @@ impl<'a> Batch<'a> {
 
 /// Disputes that may bear on a page: those of new and removed records, and those that are to be opened.
 fn dispute_keys(
+    settings: &SourceSettings,
     report: &FeedReport,
     page: &[FeedChange],
     known: &[Option<Stored<SourceRecord>>],
@@ -511,7 +574,7 @@ fn dispute_keys(
     let mut keys = Vec::new();
     for (change, known) in page.iter().zip(known) {
         let standing = known.as_ref().is_some_and(|known| known.value.state != RecordState::Removed);
-        if !standing || change.kind == FeedChangeKind::Dispute {
+        if !standing || change.kind == FeedChangeKind::Dispute || settings.engagements.is_some() {
             let (source, key) = (report.source.clone(), change.key.clone());
             keys.push(Dispute::row_key(&DisputeAbout::Record { source, key }));
         }

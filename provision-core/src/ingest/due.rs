@@ -1,5 +1,7 @@
 //! Changes that come by the clock alone: first days, last days.
 
+use std::borrow::Cow;
+
 use super::{Ingest, TRIES_MAX, conflict};
 use crate::audit::AuditEntry;
 use crate::error::Result;
@@ -45,6 +47,10 @@ impl Ingest<'_> {
         let count = identities.len() as u64;
         for (mut identity, work) in identities.into_iter().zip(works) {
             let (lifecycle, next) = identity.value.lifecycle(now)?;
+            // Which of several engagements leads may have changed.
+            if let Cow::Owned(seen) = identity.value.as_of(now)? {
+                identity.value = seen;
+            }
             identity.value.next_change_at = next;
             // A plan made before that day is stale for this person.
             identity.value.version += 1;

@@ -11,6 +11,7 @@ mod due;
 mod guard;
 mod hold;
 mod outcome;
+mod person;
 mod promote;
 mod seen;
 mod settle;
@@ -26,6 +27,7 @@ use crate::store::{self, Cursor, Scan, Select, Store, Stored, Table};
 use crate::value::Timestamp;
 
 pub use outcome::FeedOutcome;
+pub(crate) use person::{PersonKey, known_by};
 
 /// Records compared, staged or taken over in one commit.
 const BATCH: u32 = 1_000;

@@ -3,6 +3,7 @@
 use futures_util::StreamExt;
 
 use super::guard::{Effect, Measure};
+use super::person::person_of;
 use super::seen::{Seen, StagedKeys};
 use super::{Ingest, conflict, record_prefix};
 use crate::connector::Completeness;
@@ -12,7 +13,7 @@ use crate::model::{
     ConfiguredSource, FeedChange, FeedChangeKind, FeedReport, FeedState, RecordMark, RecordState,
     SourceRecord,
 };
-use crate::source::{Absence, FeedEvent, FeedMode, FeedRecord, FeedStream, RecordAction};
+use crate::source::{Absence, EngagementSettings, FeedEvent, FeedMode, FeedRecord, FeedStream, RecordAction};
 use crate::store::{self, Changes, Commit, Stored, Table};
 use crate::value::Timestamp;
 
@@ -179,6 +180,16 @@ impl<'a> Staging<'a> {
         if row.key.is_empty() || row.key.len() > KEY_BYTES_MAX {
             self.unusable += 1;
             self.bad_row(&row, "its key is empty or longer than 1024 bytes");
+            return Ok(());
+        }
+        let engagements = self.source.settings.engagements.as_ref();
+        let lacks = |settings: &EngagementSettings| person_of(settings, &row.attributes).is_none();
+        if let Some(settings) = engagements.filter(|_| row.action == RecordAction::Upsert)
+            && lacks(settings)
+        {
+            self.unusable += 1;
+            let why = format!("it has no `{}`, which tells whose engagement it is", settings.person);
+            self.bad_row(&row, &why);
             return Ok(());
         }
         self.measure.look_for_canary(&row, &self.source.settings, self.now);

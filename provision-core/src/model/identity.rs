@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Employment, Lifecycle, Subject};
+use super::engagement::together;
+use super::{Employment, Engagement, Lifecycle, Subject};
 use crate::error::Result;
 use crate::id::{IdentityId, RealmId, RoleName, SourceName};
 use crate::value::{Attributes, Timestamp, Zone};
@@ -22,8 +23,12 @@ pub struct Identity {
     /// Which source each attribute came from.
     #[serde(default)]
     pub provenance: std::collections::BTreeMap<crate::value::AttrName, SourceName>,
-    /// Employment from the highest-ranking source that asserts it.
+    /// Employment from the highest-ranking source that asserts it; with several engagements, that of the first.
     pub employment: Employment,
+    /// The engagements, where there are several: the first one leads while it stands. Attributes and employment above
+    /// are as they made them when the identity was last written; [`Identity::as_of`] tells them for any instant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engagements: Vec<Engagement>,
     /// The person's time zone: dates without zone are read in it.
     pub zone: Zone,
     /// The source whose record the identity was made from first; with `key`, the order names are allotted in.
@@ -44,7 +49,10 @@ impl Identity {
 
     /// Where the identity stands at `now`, and when that changes by itself.
     pub fn lifecycle(&self, now: Timestamp) -> Result<(Lifecycle, Option<Timestamp>)> {
-        self.employment.at(now, &self.zone)
+        match self.engagements.as_slice() {
+            [] => self.employment.at(now, &self.zone),
+            several => together(several, now),
+        }
     }
 
     /// The role, of the record of one: what objects of targets that stand for a role belong to. `None` of a person or

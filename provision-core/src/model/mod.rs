@@ -2,6 +2,7 @@
 
 mod actor;
 mod configured;
+mod engagement;
 mod feed;
 mod grant;
 mod hold;
@@ -17,6 +18,7 @@ mod work;
 
 pub use actor::{Actor, ActorKind};
 pub use configured::{ConfiguredSource, ConfiguredTarget, Quarantine};
+pub use engagement::Engagement;
 pub use feed::{FeedChange, FeedChangeKind, FeedCounts, FeedReport, FeedState};
 pub use grant::{Entitlement, Grant, Origin, OriginKind, Validity};
 pub use hold::{Dispute, DisputeAbout, Hold, HoldOf, HoldState};

@@ -36,6 +36,8 @@ pub struct NameIndex {
     mine: Vec<Name>,
     wanted: BTreeSet<StemQuery>,
     allotted: Vec<Name>,
+    /// By series, spaces and scopes: the first candidate that is not known to be taken.
+    next: BTreeMap<String, u32>,
     plan: PlanId,
     until: Timestamp,
     realm: crate::id::RealmId,
@@ -59,6 +61,7 @@ impl NameIndex {
             mine: Vec::new(),
             wanted: BTreeSet::new(),
             allotted: Vec::new(),
+            next: BTreeMap::new(),
             plan,
             until,
             realm: realm.clone(),
@@ -166,9 +169,60 @@ pub(crate) fn may_take(taken: &Name, space: Option<&Namespace>, now: Timestamp) 
     }
 }
 
+impl NameIndex {
+    /// Tries candidates from a number on; with the names, the number of the one that was free.
+    fn try_from(
+        &mut self,
+        first: u32,
+        requests: &[NameRequest],
+        held: &[Option<String>],
+        candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
+    ) -> Option<(Vec<String>, u32)> {
+        for number in first..=CANDIDATES_MAX {
+            let names = candidates(number)?;
+            let free = requests.iter().zip(&names).zip(held).all(|((request, name), held)| match held {
+                Some(held) => held == name,
+                None => self.is_free(request, &self.fold(&request.namespace, name)),
+            });
+            if names.len() == requests.len() && free {
+                for ((request, name), held) in requests.iter().zip(&names).zip(held) {
+                    if held.is_none() {
+                        self.allot(request, name);
+                    }
+                }
+                return Some((names, number));
+            }
+        }
+        None
+    }
+
+    /// Under what to remember how far a series has come; `None` where the identity has names in one of the spaces:
+    /// a candidate that is taken may be its own.
+    fn remembered(&self, series: &str, requests: &[NameRequest]) -> Option<String> {
+        let own = |request: &NameRequest| self.mine.iter().any(|name| name.namespace == request.namespace);
+        if series.is_empty() || requests.iter().any(own) {
+            return None;
+        }
+        let mut key = series.to_owned();
+        for request in requests {
+            key.extend(["\u{1f}", request.namespace.as_str(), "\u{1f}", &request.scope]);
+        }
+        Some(key)
+    }
+}
+
 impl NameAllocator for NameIndex {
     fn allocate(
         &mut self,
+        requests: &[NameRequest],
+        candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
+    ) -> NameResult {
+        self.allocate_in("", requests, candidates)
+    }
+
+    fn allocate_in(
+        &mut self,
+        series: &str,
         requests: &[NameRequest],
         candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
     ) -> NameResult {
@@ -190,22 +244,15 @@ impl NameAllocator for NameIndex {
             self.wanted.extend(missing);
             return NameResult::Pending;
         }
-        for n in 1..=CANDIDATES_MAX {
-            let Some(names) = candidates(n) else { break };
-            let free = requests.iter().zip(&names).zip(&held).all(|((request, name), held)| match held {
-                Some(held) => held == name,
-                None => self.is_free(request, &self.fold(&request.namespace, name)),
-            });
-            if names.len() == requests.len() && free {
-                for ((request, name), held) in requests.iter().zip(&names).zip(&held) {
-                    if held.is_none() {
-                        self.allot(request, name);
-                    }
-                }
-                return NameResult::Allocated(names, n - 1);
-            }
+        let remembered = self.remembered(series, requests);
+        let first = remembered.as_ref().and_then(|key| self.next.get(key)).copied().unwrap_or(1);
+        let Some((names, number)) = self.try_from(first, requests, &held, candidates) else {
+            return NameResult::Exhausted;
+        };
+        if let Some(key) = remembered {
+            self.next.insert(key, number + 1);
         }
-        NameResult::Exhausted
+        NameResult::Allocated(names, number - 1)
     }
 
     fn held(&self, requests: &[NameRequest]) -> Option<Vec<String>> {

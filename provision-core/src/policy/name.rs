@@ -71,6 +71,19 @@ pub trait NameAllocator {
         candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
     ) -> NameResult;
 
+    /// The same for candidates that follow from `series`: whoever asks with the same series in the same spaces and
+    /// scopes has the same candidates, number by number. An allocator may remember how far those before have come:
+    /// without that, two thousand people of one name try two million candidates. The default remembers nothing.
+    fn allocate_in(
+        &mut self,
+        series: &str,
+        requests: &[NameRequest],
+        candidates: &mut dyn FnMut(u32) -> Option<Vec<String>>,
+    ) -> NameResult {
+        let _ = series;
+        self.allocate(requests, candidates)
+    }
+
     /// The names the identity holds already for all requests, whatever their stems: for a policy that cannot make
     /// candidates any more (a name that has become unreadable) and must not lose what was given. `None` when one is
     /// missing; the default knows of none.

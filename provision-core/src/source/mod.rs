@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-pub use settings::{Absence, CorrelationRule, FeedGuard, SourceSettings};
+pub use settings::{Absence, CorrelationRule, EngagementSettings, FeedGuard, SourceSettings};
 
 use crate::connector::{Completeness, Context};
 use crate::diagnostic::Diagnostic;

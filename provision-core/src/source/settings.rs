@@ -1,6 +1,6 @@
 //! What the engine must know of a source: what it may assert, how absence is read, when a feed is suspicious.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,19 @@ pub struct CorrelationRule {
     pub attributes: Vec<AttrName>,
 }
 
+/// How the rows of a source are engagements of people who may have several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngagementSettings {
+    /// The attribute that tells the person: rows with an equal value are engagements of one, who is known by it (`key`).
+    /// A row without a value cannot be used.
+    pub person: AttrName,
+    /// The attribute that is true (`true`, `yes`, `1`) on the row that leads while it stands. Without one, or where no row
+    /// or several say so, the source's precedence and then the rows' keys decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<AttrName>,
+}
+
 /// A configured source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +77,16 @@ pub struct SourceSettings {
     /// Lower wins where several sources assert an attribute.
     #[serde(default)]
     pub precedence: u32,
+    /// Another precedence than that for these attributes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub precedence_of: BTreeMap<AttrName, u32>,
+    /// Attributes of which an empty value says nothing while another source has a value. Of all others it is what the
+    /// source says: that there is none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub null_yields: BTreeSet<AttrName>,
+    /// Its rows are engagements; `None`: each row is a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engagements: Option<EngagementSettings>,
     /// Attributes it may assert; `None`: every one it delivers.
     #[serde(default)]
     pub asserts: Option<BTreeSet<AttrName>>,

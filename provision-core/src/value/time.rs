@@ -72,6 +72,23 @@ impl Timestamp {
         Ok(Date(instant.to_zoned(zone.to_jiff()?).date()))
     }
 
+    /// The first instant after this one at which the calendar of the zone shows another date: the next midnight, where
+    /// the clocks do nothing else. They may skip it, show it twice, or go back to the day before a minute later.
+    pub fn next_date_in(self, zone: &Zone) -> Result<Self> {
+        let zone = zone.to_jiff()?;
+        let now = self.to_jiff()?;
+        let date = now.to_zoned(zone.clone()).date();
+        let beyond = |error| Error::new(ErrorKind::DataInvalid, "date out of range").with_source(error);
+        let midnight = date.tomorrow().map_err(beyond)?.at(0, 0, 0, 0);
+        let ambiguous = zone.to_ambiguous_timestamp(midnight);
+        let latest = ambiguous.later().map_err(beyond)?;
+        let moves = zone.following(now).map(|of| of.timestamp()).take_while(|at| *at <= latest);
+        let midnights = [ambiguous.earlier().map_err(beyond)?, latest];
+        let other = |at: &jiff::Timestamp| *at > now && at.to_zoned(zone.clone()).date() != date;
+        let next = moves.chain(midnights).filter(other).min();
+        Ok(Self(next.unwrap_or(latest).as_microsecond()))
+    }
+
     fn to_jiff(self) -> Result<jiff::Timestamp> {
         jiff::Timestamp::from_microsecond(self.0)
             .map_err(|error| Error::new(ErrorKind::DataInvalid, "instant out of range").with_source(error))
@@ -263,6 +280,23 @@ mod tests {
         sorted.sort();
         assert_eq!(texts, sorted);
         assert_eq!(texts[1], "1970-01-01T00:00:00.000005Z");
+    }
+
+    #[test]
+    fn the_date_changes_when_the_clocks_say() {
+        let next = |zone: &str, at: &str| {
+            let next = at.parse::<Timestamp>().unwrap().next_date_in(&Zone::new(zone).unwrap()).unwrap();
+            next.to_string()
+        };
+        assert_eq!(next("UTC", "2026-11-20T00:00:00Z"), "2026-11-21T00:00:00Z");
+        assert_eq!(next("Europe/Zurich", "2026-03-28T23:00:00Z"), "2026-03-29T22:00:00Z", "23 hours");
+        assert_eq!(next("America/Sao_Paulo", "2018-11-03T12:00:00Z"), "2018-11-04T03:00:00Z", "no midnight");
+        assert_eq!(next("Pacific/Apia", "2011-12-29T20:00:00Z"), "2011-12-30T10:00:00Z", "no 30th");
+        let news = |at: &str| next("America/St_Johns", at);
+        assert_eq!(news("2010-11-07T00:00:00Z"), "2010-11-07T02:30:00Z");
+        assert_eq!(news("2010-11-07T02:30:30Z"), "2010-11-07T02:31:00Z", "back to the day before");
+        assert_eq!(news("2010-11-07T02:31:00Z"), "2010-11-07T03:30:00Z", "midnight again");
+        assert_eq!(news("2010-11-07T03:30:00Z"), "2010-11-08T03:30:00Z");
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub(crate) async fn hire(runtime: &Runtime, realm: &str, number: u128) {
         attributes: Attributes::new(),
         provenance: std::collections::BTreeMap::new(),
         employment: Employment::default(),
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: "hr".into(),
         key: number.to_string(),

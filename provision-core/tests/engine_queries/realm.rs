@@ -339,6 +339,7 @@ impl Realm {
             attributes,
             provenance,
             employment: Employment::default(),
+            engagements: Vec::new(),
             zone: Zone::utc(),
             source: "hr".into(),
             key: key.to_owned(),

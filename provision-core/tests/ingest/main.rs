@@ -4,6 +4,7 @@
 #[cfg(feature = "sqlite")]
 mod concurrent;
 mod dispute;
+mod engagements;
 mod fixture;
 mod hold;
 mod incomplete;

@@ -9,9 +9,11 @@
 
 mod apply;
 mod crash;
+mod engagements;
 mod golden;
 mod group;
 mod laws;
+mod maps;
 mod meeting;
 mod names;
 mod onboarding;

@@ -24,7 +24,8 @@ use provision_core::policy::{
 use provision_core::runtime::{AllowAll, FixedClock, Progress, Runtime, SeededRandom};
 use provision_core::schema::{CaseRule, Schema};
 use provision_core::source::{
-    Absence, Feed, FeedEvent, FeedGuard, FeedMode, FeedRecord, FeedSequence, RecordAction, SourceSettings,
+    Absence, EngagementSettings, Feed, FeedEvent, FeedGuard, FeedMode, FeedRecord, FeedSequence,
+    RecordAction, SourceSettings,
 };
 use provision_core::store::{MemoryStore, Store};
 use provision_core::value::{AttrName, Attributes, Date, Slot, Timestamp, Value, Zone};
@@ -45,6 +46,8 @@ pub(crate) struct Person {
     pub(crate) mail: Option<String>,
     pub(crate) end: Option<Date>,
     pub(crate) status: Status,
+    /// What tells the person where rows are engagements.
+    pub(crate) number: Option<&'static str>,
 }
 
 pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> Person {
@@ -57,6 +60,7 @@ pub(crate) fn person(key: &str, given: &str, family: &str, department: &str) -> 
         mail: None,
         end: None,
         status: Status::Active,
+        number: None,
     }
 }
 
@@ -69,6 +73,9 @@ impl Person {
         match &self.manager {
             Some(manager) => attributes.set("manager", vec![Value::text(manager)]),
             None => attributes.insert("manager", Slot::Null),
+        }
+        if let Some(number) = self.number {
+            attributes.set("number", vec![Value::text(number)]);
         }
         if let Some(mail) = &self.mail {
             attributes.set("mail", vec![Value::text(mail)]);
@@ -280,7 +287,11 @@ impl TestPolicy {
     ) -> (Vec<DesiredGroup>, Option<Timestamp>) {
         let mut groups = Vec::new();
         if exists && self.group {
-            groups.push(desired_group(&group_name(department), "rules.by-department"));
+            let several = input.identity.engagements_at(input.now).unwrap();
+            let each = several.iter().filter_map(|(one, _)| one.attributes.text("department"));
+            let departments: std::collections::BTreeSet<&str> = each.chain([department]).collect();
+            let names = departments.into_iter().map(group_name);
+            groups.extend(names.map(|name| desired_group(&name, "rules.by-department")));
         }
         let mut next_change_at = None;
         for grant in input.grants.iter().filter(|_| self.grants) {
@@ -385,6 +396,8 @@ pub(crate) struct Setup {
     pub(crate) delivery: Option<Arc<dyn CredentialDelivery>>,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) guard: FeedGuard,
+    /// Rows of the feed are engagements.
+    pub(crate) engagements: bool,
 }
 
 impl Default for Setup {
@@ -398,6 +411,7 @@ impl Default for Setup {
             store: None,
             // The feed's own guard has its own suite.
             guard: FeedGuard { removed_percent_max: 100, cleared_percent_max: 100, ..FeedGuard::default() },
+            engagements: false,
         }
     }
 }
@@ -463,7 +477,9 @@ impl Setup {
         let engine = runtime.realm("test");
         let actor = Actor::person("operator");
         engine.put_target(&actor, self.settings).await.unwrap();
-        let source = SourceSettings { guard: self.guard, ..source_settings() };
+        let engagements =
+            self.engagements.then(|| EngagementSettings { person: "number".into(), primary: None });
+        let source = SourceSettings { guard: self.guard, engagements, ..source_settings() };
         engine.put_source(&actor, source).await.unwrap();
         engine.set_policy(&actor, Arc::new(self.policy.clone())).await.unwrap();
         World {
@@ -651,6 +667,9 @@ fn source_settings() -> SourceSettings {
         kind: "vector".to_owned(),
         config: serde_json::Value::Null,
         precedence: 0,
+        precedence_of: Default::default(),
+        null_yields: Default::default(),
+        engagements: None,
         asserts: None,
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),

@@ -28,6 +28,7 @@ async fn world() -> (Runtime, Arc<PostgresStore>, String) {
         attributes: Default::default(),
         provenance: Default::default(),
         employment: Employment { status: Status::Active, ..Employment::default() },
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: "hr".into(),
         key: "1".into(),

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::id::{NamespaceName, PolicyRef};
-use provision_core::policy::{CredentialPolicy, Strength};
+use provision_core::policy::{Authority, CredentialPolicy, Strength};
 use provision_core::value::AttrName;
 
+use super::attribute_map::{self, AttributeMap};
 use super::input::expression;
 use super::name_pattern::{self, NameGroup};
 use super::own_group;
 use super::{Address, account_address};
-use crate::document::{Data, Fields, Node, Place, Reader};
+use crate::document::{Fields, Node, Place, Reader};
 use crate::evaluation::Inputs;
 use crate::expression::{Expression, Kind, Reads, Vocabulary};
 
@@ -24,7 +25,9 @@ pub(crate) struct AccountMap {
     pub(crate) lead_days: Option<u32>,
     pub(crate) credential: Option<CredentialPolicy>,
     pub(crate) names: Vec<NameGroup>,
-    pub(crate) attributes: Vec<(AttrName, Vec<Mapping>)>,
+    /// How far the attributes of accounts that are there are kept right.
+    pub(crate) authority: Authority,
+    pub(crate) attributes: Vec<AttributeMap>,
     /// Some expression reads `roles`.
     pub(crate) reads_roles: bool,
 }
@@ -37,30 +40,6 @@ pub(crate) struct Condition {
     pub(crate) inputs: Inputs,
 }
 
-/// One line of a policy map.
-#[derive(Clone, Debug)]
-pub(crate) struct Mapping {
-    pub(crate) id: PolicyRef,
-    pub(crate) strength: Strength,
-    pub(crate) value: Expression,
-    pub(crate) when: Option<Expression>,
-    pub(crate) when_null: WhenNull,
-    pub(crate) inputs: Inputs,
-}
-
-/// What a mapping does when its value is null.
-#[derive(Clone, Debug)]
-pub(crate) enum WhenNull {
-    /// Clears the attribute.
-    Clear,
-    /// Leaves it alone.
-    Keep,
-    /// Refuses the account.
-    Refuse,
-    /// Uses another value.
-    Default(Box<Expression>),
-}
-
 impl AccountMap {
     /// A map that says nothing.
     pub(super) fn empty(path: &str) -> Self {
@@ -70,6 +49,7 @@ impl AccountMap {
             enabled: None,
             lead_days: None,
             credential: None,
+            authority: Authority::default(),
             names: Vec::new(),
             attributes: Vec::new(),
             reads_roles: false,
@@ -94,18 +74,12 @@ impl AccountMap {
             let expressions: Vec<&Expression> = pattern.scope.iter().chain(parts).collect();
             pattern.inputs = Inputs::new(&pattern.id, &[], reads(&expressions), attributes);
         }
-        for mapping in self.attributes.iter_mut().flat_map(|(_, mappings)| mappings) {
-            let default = match &mapping.when_null {
-                WhenNull::Default(default) => Some(&**default),
-                _ => None,
-            };
-            let own: Vec<&Expression> =
-                [Some(&mapping.value), mapping.when.as_ref(), default].into_iter().flatten().collect();
-            let reads = reads(&own);
-            let used = reads.shared.iter().filter_map(|index| shared.get(*index));
-            let texts: Vec<&str> = own.iter().copied().chain(used).map(|used| used.text.as_str()).collect();
-            mapping.inputs = Inputs::new(&mapping.id, &texts, reads.clone(), attributes);
-        }
+        self.attributes.iter_mut().for_each(|attribute| attribute.complete(shared, attributes));
+    }
+
+    /// How many values an account has at the most.
+    pub(crate) fn wanted(&self) -> usize {
+        self.names.iter().map(|group| group.patterns.len()).sum::<usize>() + self.attributes.len()
     }
 
     /// True when the attribute is a generated name.
@@ -120,23 +94,20 @@ impl AccountMap {
             pattern.scope.iter().for_each(&mut *visit);
             pattern.parts.iter().for_each(|part| visit(&part.value));
         }
-        for mapping in self.attributes.iter().flat_map(|(_, mappings)| mappings) {
-            visit(&mapping.value);
-            mapping.when.iter().for_each(&mut *visit);
-            if let WhenNull::Default(default) = &mapping.when_null {
-                visit(default);
-            }
+        for mapping in self.attributes.iter().flat_map(AttributeMap::all) {
+            mapping.each_expression(visit);
         }
     }
 }
 
-/// The words for strengths.
-pub(super) const STRENGTHS: &[(&str, Strength)] = &[
-    ("strong", Strength::Strong),
-    ("normal", Strength::Normal),
-    ("weak", Strength::Weak),
-    ("create_only", Strength::CreateOnly),
-];
+/// The words for authority.
+const AUTHORITIES: &[(&str, Authority)] =
+    &[("observe", Authority::Observe), ("assist", Authority::Assist), ("enforce", Authority::Enforce)];
+
+/// The strength of mappings that do not say.
+fn unstated(authority: Authority) -> Strength {
+    if authority == Authority::Enforce { Strength::Strong } else { Strength::Normal }
+}
 
 /// What reading the maps adds to the bundle.
 #[derive(Debug, Default)]
@@ -155,7 +126,14 @@ pub(super) fn read(
 ) -> Maps {
     let mut maps = Maps::default();
     for (target, _, classes) in reader.entries(node, "targets") {
-        for (class, key, node) in reader.entries(classes, &format!("targets.{target}")) {
+        let entries = reader.entries(classes, &format!("targets.{target}"));
+        // A policy map is a mapping and this is a word: a class may have the name all the same.
+        let is_line = |(name, _, node): &(&str, &Node, &Node)| *name == "authority" && node.text().is_some();
+        let line = entries.iter().copied().find(is_line);
+        let authority = line
+            .and_then(|(_, _, node)| reader.word(node, &format!("targets.{target}.authority"), AUTHORITIES))
+            .unwrap_or_default();
+        for (class, key, node) in entries.into_iter().filter(|entry| !is_line(entry)) {
             let path = format!("targets.{target}.{class}");
             if target.contains('/') || class.contains('/') {
                 reader.error("P0006", key.place, &path, "names of targets and classes hold no `/`", "rename");
@@ -172,11 +150,12 @@ pub(super) fn read(
                 continue;
             }
             maps.places.insert(path.clone(), key.place);
-            if let Some(map) = own_group::map(reader, node, &path, &address.2, vocabulary, &mut maps.places) {
+            let given = (path.as_str(), authority);
+            if let Some(map) = own_group::map(reader, node, given, &address.2, vocabulary, &mut maps.places) {
                 maps.roles.insert(address, map);
                 continue;
             }
-            let account = account(reader, node, &path, vocabulary, namespaces, &mut maps.places);
+            let account = account(reader, node, given, vocabulary, namespaces, &mut maps.places);
             maps.accounts.insert(address, account);
         }
     }
@@ -186,12 +165,22 @@ pub(super) fn read(
 fn account(
     reader: &mut Reader<'_>,
     node: &Node,
-    path: &str,
+    (path, authority): (&str, Authority),
     vocabulary: &Vocabulary,
     namespaces: &BTreeSet<NamespaceName>,
     places: &mut BTreeMap<String, Place>,
 ) -> AccountMap {
-    let allowed = ["description", "of", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
+    let allowed = [
+        "description",
+        "of",
+        "exists",
+        "enabled",
+        "pre_hire",
+        "credential",
+        "authority",
+        "names",
+        "attributes",
+    ];
     let fields = reader.fields(node, path, &allowed);
     let mut known = vocabulary.clone();
     known.roles = true;
@@ -211,14 +200,26 @@ fn account(
     }
     account.credential =
         fields.get("credential").map(|node| credential(reader, node, &fields.path_of("credential")));
+    account.authority = stated_authority(reader, &fields, authority);
     if let Some(node) = fields.get("names") {
-        account.names =
-            name_pattern::read(reader, node, &fields.path_of("names"), &mut known, namespaces, places);
+        let given = (fields.path_of("names"), unstated(account.authority));
+        account.names = name_pattern::read(reader, node, given, &mut known, namespaces, places);
     }
     if let Some(node) = fields.get("attributes") {
         attributes(reader, node, &fields, &known, &mut account, places);
     }
     account
+}
+
+/// The authority of a map; `authority` where it does not say.
+pub(super) fn stated_authority(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    authority: Authority,
+) -> Authority {
+    let stated = fields.get("authority");
+    let stated = stated.and_then(|node| reader.word(node, &fields.path_of("authority"), AUTHORITIES));
+    stated.unwrap_or(authority)
 }
 
 fn credential(reader: &mut Reader<'_>, node: &Node, path: &str) -> CredentialPolicy {
@@ -249,62 +250,8 @@ pub(super) fn attributes(
             let summary = format!("`{name}` is generated under `names` already");
             reader.error("P0003", key.place, &id, summary, "keep one of the two");
         }
-        let mappings = match &node.data {
-            Data::List(items) => {
-                let mut mappings = Vec::new();
-                for (index, item) in items.iter().enumerate() {
-                    let id = format!("{id}[{index}]");
-                    places.insert(id.clone(), item.place);
-                    mappings.extend(mapping(reader, item, &id, known));
-                }
-                mappings
-            }
-            _ => mapping(reader, node, &id, known).into_iter().collect(),
-        };
-        account.attributes.push((AttrName::new(name), mappings));
+        let strength = unstated(account.authority);
+        account.attributes.push(attribute_map::read(reader, node, (name, &id), known, strength, places));
     }
-    account.attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
-}
-
-/// Reads a mapping: an expression, or a mapping with `value` and how it is used.
-fn mapping(reader: &mut Reader<'_>, node: &Node, id: &str, known: &Vocabulary) -> Option<Mapping> {
-    let plain = |value| Mapping {
-        id: PolicyRef::new(id),
-        strength: Strength::Normal,
-        value,
-        when: None,
-        when_null: WhenNull::Clear,
-        inputs: Inputs::default(),
-    };
-    if !matches!(node.data, Data::Map(_)) {
-        return expression(reader, node, id, known, Kind::Any).map(plain);
-    }
-    let fields = reader.fields(node, id, &["value", "strength", "when", "when_null"]);
-    let value = reader
-        .required(&fields, "value")
-        .and_then(|node| expression(reader, node, &fields.path_of("value"), known, Kind::Any));
-    let when = fields
-        .get("when")
-        .and_then(|node| expression(reader, node, &fields.path_of("when"), known, Kind::Bool));
-    let strength = fields.get("strength").and_then(|node| reader.word(node, id, STRENGTHS));
-    let when_null = fields.get("when_null").and_then(|node| when_null(reader, node, id, known));
-    let mut mapping = plain(value?);
-    mapping.when = when;
-    mapping.strength = strength.unwrap_or_default();
-    mapping.when_null = when_null.unwrap_or(WhenNull::Clear);
-    Some(mapping)
-}
-
-fn when_null(reader: &mut Reader<'_>, node: &Node, path: &str, known: &Vocabulary) -> Option<WhenNull> {
-    if let Data::Map(_) = &node.data {
-        let fields = reader.fields(node, path, &["default"]);
-        let default = reader.required(&fields, "default")?;
-        return expression(reader, default, path, known, Kind::Any).map(Box::new).map(WhenNull::Default);
-    }
-    let word = reader.word(node, path, &[("clear", 0), ("keep", 1), ("refuse", 2)])?;
-    Some(match word {
-        0 => WhenNull::Clear,
-        1 => WhenNull::Keep,
-        _ => WhenNull::Refuse,
-    })
+    account.attributes.sort_by(|a, b| a.attribute.cmp(&b.attribute));
 }

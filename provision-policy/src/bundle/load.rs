@@ -9,6 +9,7 @@ use provision_core::value::AttrName;
 use super::input::{self, expression, null};
 use super::lookup::Lookup;
 use super::role::{self, Role};
+use super::rule_index::RuleIndex;
 use super::table::Table;
 use super::{Content, account_map, namespace, own_group, rule, table_file};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
@@ -218,18 +219,23 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
     accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
     namespace::members(&mut namespaces, &accounts);
+    let slot = |name: &str| inputs.binary_search_by(|known| known.as_str().cmp(name)).ok();
+    let rule_index = RuleIndex::new(&rules, &shared, slot);
+    let reserved = reserved(reader, &fields);
     let mut content = Content {
         label,
         hash: digest(root, &tables),
         locale,
-        reserved: reserved(reader, &fields),
+        reserved_counters: reserved.iter().flat_map(|word| counters(word)).collect(),
+        reserved,
         lookups,
         tables,
         shared,
-        inputs,
+        inputs: inputs.into_iter().map(|name| (super::first_letters(&name), name)).collect(),
         namespaces: namespaces.into_values().collect(),
         roles,
         rules,
+        rule_index,
         accounts,
         role_maps,
         sources: Sources::new(&[]),
@@ -254,6 +260,12 @@ fn reserved(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeSet<String> {
     let own = fields.get("reserved").map(|node| reader.texts(node, "reserved")).unwrap_or_default();
     let built_in = RESERVED.iter().map(|word| (*word).to_owned());
     built_in.chain(own.iter().map(|word| word.to_lowercase())).collect()
+}
+
+/// The numbers a text ends with: 42 and 2 of `b42`.
+fn counters(word: &str) -> impl Iterator<Item = u32> {
+    let digits = word.len() - word.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    (1..=digits).filter_map(|count| word.get(word.len() - count..)?.parse().ok())
 }
 
 fn lookups(

@@ -2,15 +2,19 @@
 
 mod account_address;
 mod account_map;
+mod attribute_map;
 mod file;
 mod input;
 mod load;
 mod lookup;
+mod mapping;
 mod name_pattern;
 mod namespace;
 mod own_group;
+mod period;
 mod role;
 mod rule;
+mod rule_index;
 mod table;
 mod table_file;
 
@@ -22,10 +26,13 @@ use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
 use provision_core::value::AttrName;
 
-pub(crate) use account_map::{AccountMap, Condition, Mapping, WhenNull};
+pub(crate) use account_map::{AccountMap, Condition};
+pub(crate) use attribute_map::AttributeMap;
 pub(crate) use lookup::Lookup;
+pub(crate) use mapping::{Mapping, State, WhenNull};
 pub(crate) use name_pattern::NamePattern;
 pub(crate) use own_group::ATTRIBUTES as ROLE_ATTRIBUTES;
+pub(crate) use period::{Bound, Period};
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::{RoleRows, Rule};
 pub(crate) use table::{Cell, Row, Table};
@@ -52,15 +59,19 @@ pub(crate) struct Content {
     pub(crate) locale: Option<String>,
     /// Names never given, in lower case.
     pub(crate) reserved: BTreeSet<String>,
+    /// The numbers that reserved names end with.
+    pub(crate) reserved_counters: BTreeSet<u32>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
     pub(crate) tables: BTreeMap<String, Table>,
-    /// The attributes that expressions may read, in order: the number of each is that of its slot.
-    pub(crate) inputs: Vec<AttrName>,
+    /// The attributes that expressions may read, in order, each after its first letters: the number of each is that of
+    /// its slot.
+    inputs: Vec<(u64, AttrName)>,
     /// Expressions shared by name, in the order written: each reads only those before it.
     pub(crate) shared: Vec<Expression>,
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) rule_index: rule_index::RuleIndex,
     pub(crate) accounts: BTreeMap<Address, AccountMap>,
     /// Maps of classes whose objects stand for roles.
     pub(crate) role_maps: BTreeMap<Address, AccountMap>,
@@ -124,13 +135,18 @@ impl Content {
         &self,
         given: impl IntoIterator<Item = (&'a AttrName, &'a T)>,
     ) -> Vec<Option<&'a T>> {
-        // Both are sorted: one walk finds all.
-        let mut given = given.into_iter().peekable();
-        let mut find = |wanted: &AttrName| {
-            while given.next_if(|(name, _)| *name < wanted).is_some() {}
-            given.next_if(|(name, _)| *name == wanted).map(|(_, value)| value)
-        };
-        self.inputs.iter().map(&mut find).collect()
+        let mut found = vec![None; self.inputs.len()];
+        // Both are sorted: one walk finds all. Most names differ in their first letters, which are one number.
+        let mut slots = found.iter_mut().zip(&self.inputs).peekable();
+        for (name, value) in given {
+            let first = first_letters(name);
+            let before = |known: &(u64, AttrName)| known.0 < first || known.0 == first && known.1 < *name;
+            while slots.next_if(|(_, known)| before(known)).is_some() {}
+            if let Some((slot, _)) = slots.next_if(|(_, known)| known.0 == first && known.1 == *name) {
+                *slot = Some(value);
+            }
+        }
+        found
     }
 
     /// What is written, as one document: read again from the texts, which were read without a problem before.
@@ -151,5 +167,36 @@ impl Content {
         let (_, row) = id.strip_suffix(']')?.split_once('[')?;
         let (table, key) = row.split_once(':')?;
         self.tables.get(table)?.row(key).map(|row| row.place)
+    }
+}
+
+/// The first eight bytes of a name as a number that is in the order of the names.
+fn first_letters(name: &AttrName) -> u64 {
+    name.as_str().bytes().chain(std::iter::repeat(0)).take(8).fold(0, |sum, byte| sum << 8 | u64::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use provision_core::value::Attributes;
+
+    use super::*;
+
+    #[test]
+    fn every_value_is_in_its_slot() {
+        let inputs = ["a", "longNameOne", "longNameTwo", "longName", "z", "é", "ab"];
+        let text = format!("bundle: 1\nversion: a\ninputs: [{}]", inputs.join(", "));
+        let bundle = Bundle::load(&[("a.yaml", &text)]).unwrap();
+        let content = &*bundle.0;
+        assert!(content.inputs.is_sorted_by(|a, b| a.1 < b.1) && content.inputs.is_sorted());
+        for skipped in 0..=inputs.len() {
+            let mut given = Attributes::new().with("title", "title").with("longNameT", "-").with("0", "-");
+            for name in inputs.iter().enumerate().filter(|(at, _)| *at != skipped).map(|(_, name)| *name) {
+                given.set(name, vec![name.into()]);
+            }
+            let slots = content.by_slot(given.iter());
+            for (slot, (_, name)) in slots.into_iter().zip(&content.inputs) {
+                assert_eq!(slot, given.get(name.as_str()), "{name}");
+            }
+        }
     }
 }

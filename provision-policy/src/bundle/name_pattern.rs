@@ -6,8 +6,8 @@ use provision_core::id::{NamespaceName, PolicyRef};
 use provision_core::policy::Strength;
 use provision_core::value::AttrName;
 
-use super::account_map::STRENGTHS;
 use super::input::expression;
+use super::mapping::STRENGTHS;
 use crate::document::{Data, Node, Place, Reader, suggestion};
 use crate::evaluation::Inputs;
 use crate::expression::letters::Letters;
@@ -62,11 +62,12 @@ impl NameGroup {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     node: &Node,
-    path: &str,
+    (path, strength): (String, Strength),
     known: &mut Vocabulary,
     namespaces: &BTreeSet<NamespaceName>,
     places: &mut BTreeMap<String, Place>,
 ) -> Vec<NameGroup> {
+    let path = path.as_str();
     let mut groups: Vec<NameGroup> = Vec::new();
     for item in reader.list(node, path) {
         let mut group = NameGroup { patterns: Vec::new() };
@@ -80,7 +81,7 @@ pub(super) fn read(
                 reader.error("P0003", key.place, &id, summary, "keep one of the two");
             }
             names.push(attribute.to_owned());
-            group.patterns.extend(pattern(reader, node, &id, attribute, known, namespaces));
+            group.patterns.extend(pattern(reader, node, (&id, strength), attribute, known, namespaces));
         }
         // Known even when the pattern is faulty: one problem, one message.
         known.names.extend(names);
@@ -106,7 +107,7 @@ const KEYS: [&str; 10] = [
 fn pattern(
     reader: &mut Reader<'_>,
     node: &Node,
-    id: &str,
+    (id, strength): (&str, Strength),
     attribute: &str,
     known: &Vocabulary,
     namespaces: &BTreeSet<NamespaceName>,
@@ -130,7 +131,7 @@ fn pattern(
     });
     let lower =
         fields.get("case").and_then(|node| reader.word(node, id, &[("lower", true), ("keep", false)]));
-    let strength = fields.get("strength").and_then(|node| reader.word(node, id, STRENGTHS));
+    let stated = fields.get("strength").and_then(|node| reader.word(node, id, STRENGTHS));
     let mut text = |key: &str| {
         let found = fields.get(key).and_then(|node| reader.text(node, id));
         found.unwrap_or_default().to_owned()
@@ -158,7 +159,7 @@ fn pattern(
         separator,
         counter_separator,
         suffix,
-        strength: strength.unwrap_or_default(),
+        strength: stated.unwrap_or(strength),
         inputs: Inputs::default(),
     })
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use provision_core::id::Tag;
+use provision_core::policy::Authority;
 use provision_core::value::AttrName;
 
 use super::account_map::{self, AccountMap};
+use super::attribute_map::AttributeMap;
 use super::role::{Role, RoleGrant};
 use super::{Address, account_address};
 use crate::document::{Fields, Node, Place, Reader, suggestion};
@@ -107,7 +109,7 @@ pub(super) fn grant(
 pub(super) fn map(
     reader: &mut Reader<'_>,
     node: &Node,
-    path: &str,
+    (path, authority): (&str, Authority),
     tag: &Tag,
     vocabulary: &Vocabulary,
     places: &mut BTreeMap<String, Place>,
@@ -121,7 +123,7 @@ pub(super) fn map(
         let summary = format!("a role has one group of a class, and `{tag}` tells accounts of people apart");
         reader.error("P0074", of.place, path, summary, "name the class without a tag");
     }
-    let fields = reader.fields(node, path, &["description", "of", "attributes"]);
+    let fields = reader.fields(node, path, &["description", "of", "authority", "attributes"]);
     if let Some(node) = fields.get("description") {
         reader.text(node, &fields.path_of("description"));
     }
@@ -137,10 +139,11 @@ pub(super) fn map(
         ..Vocabulary::default()
     };
     let mut map = AccountMap::empty(path);
+    map.authority = account_map::stated_authority(reader, &fields, authority);
     if let Some(node) = fields.get("attributes") {
         account_map::attributes(reader, node, &fields, &known, &mut map, places);
     }
-    for mapping in map.attributes.iter().flat_map(|(_, mappings)| mappings) {
+    for mapping in map.attributes.iter().flat_map(AttributeMap::all) {
         if mapping.value.kind == Kind::Account
             && let Some(place) = places.get(mapping.id.as_str())
         {

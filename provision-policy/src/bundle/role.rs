@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provision_core::id::ClassName;
+use provision_core::id::{ClassName, PolicyRef};
 
 use super::own_group::{self, OwnGroup};
 use super::{Address, account_address};
@@ -11,6 +11,7 @@ use crate::document::{Node, Place, Reader, suggestion};
 /// A role.
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
+    pub(crate) id: PolicyRef,
     pub(crate) place: Place,
     pub(crate) includes: Vec<(String, Place)>,
     pub(crate) grants: Vec<(RoleGrant, Place)>,
@@ -51,7 +52,8 @@ impl Role {
     pub(super) fn read(reader: &mut Reader<'_>, place: Place, node: &Node, path: &str) -> Self {
         let fields = reader.fields(node, path, &["description", "labels", "formerly", "includes", "grants"]);
         let own = OwnGroup::read(reader, &fields);
-        let mut role = Self { place, includes: Vec::new(), grants: Vec::new(), own };
+        let id = PolicyRef::new(path);
+        let mut role = Self { id, place, includes: Vec::new(), grants: Vec::new(), own };
         if let Some(node) = fields.get("includes") {
             let path = fields.path_of("includes");
             for item in reader.list(node, &path) {

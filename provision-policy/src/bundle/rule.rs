@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provision_core::id::PolicyRef;
 
 use super::input::{expression, null};
+use super::mapping::{STATES, State};
 use super::role::{self, Role};
 use super::table::{Cell, Holds, Row, Table};
 use super::{Address, RoleGrant};
@@ -23,6 +24,7 @@ pub(crate) struct Rule {
     pub(crate) unless_place: Option<Place>,
     /// The roles it names itself.
     pub(crate) roles: Vec<(String, Place)>,
+    pub(crate) state: State,
     /// The row that names the roles instead.
     pub(crate) rows: Option<RoleRows>,
 }
@@ -82,7 +84,7 @@ pub(super) fn read(
     let mut rules = Vec::new();
     let mut ids = BTreeSet::new();
     for item in reader.list(node, "rules") {
-        let fields = reader.fields(item, "rules", &["id", "description", "when", "unless", "roles"]);
+        let fields = reader.fields(item, "rules", &["id", "description", "state", "when", "unless", "roles"]);
         let id = reader.required(&fields, "id").and_then(|node| Some((node, reader.text(node, "rules")?)));
         let path = id.map_or_else(|| "rules".to_owned(), |(_, id)| format!("rules.{id}"));
         if let Some((node, id)) = id.filter(|(_, id)| !ids.insert((*id).to_owned())) {
@@ -92,6 +94,7 @@ pub(super) fn read(
         if let Some(node) = fields.get("description") {
             reader.text(node, &path);
         }
+        let state = fields.get("state").and_then(|node| reader.word(node, &format!("{path}.state"), STATES));
         let when = reader
             .required(&fields, "when")
             .and_then(|node| expression(reader, node, &format!("{path}.when"), vocabulary, Kind::Bool));
@@ -115,7 +118,8 @@ pub(super) fn read(
         if let Some(when) = when.or_else(null) {
             let place = id.map_or(item.place, |(node, _)| node.place);
             let unless_place = fields.get("unless").map(|node| node.place);
-            rules.push(Rule { id: PolicyRef::new(&path), place, when, unless, unless_place, roles, rows });
+            let (id, state) = (PolicyRef::new(&path), state.unwrap_or_default());
+            rules.push(Rule { id, place, when, unless, unless_place, roles, rows, state });
         }
     }
     rules

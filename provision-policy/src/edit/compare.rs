@@ -6,7 +6,7 @@ use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Address, Content, Mapping, Role, WhenNull};
+use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, Role};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
 
@@ -309,8 +309,11 @@ impl Comparison<'_> {
             let parts = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
             parts.for_each(|part| add(pattern.id.as_str().to_owned(), part));
         }
-        for mapping in map.attributes.iter().flat_map(|(_, mappings)| mappings) {
-            expressions_of(mapping).for_each(|expression| add(mapping.id.as_str().to_owned(), expression));
+        for mapping in map.attributes.iter().flat_map(AttributeMap::all) {
+            mapping
+                .expressions()
+                .into_iter()
+                .for_each(|expression| add(mapping.id.as_str().to_owned(), expression));
         }
         for (id, through) in &found {
             self.concerned(id, through);
@@ -331,21 +334,12 @@ fn told_only(old: Option<&Node>, new: Option<&Node>) -> bool {
     maps && differing(Some(old), Some(new)).keys().all(|key| *key == "description")
 }
 
-/// Every expression of a mapping.
-pub(super) fn expressions_of(mapping: &Mapping) -> impl Iterator<Item = &Expression> {
-    let default = match &mapping.when_null {
-        WhenNull::Default(default) => Some(&**default),
-        _ => None,
-    };
-    std::iter::once(&mapping.value).chain(&mapping.when).chain(default)
-}
-
 /// Every expression of an account map.
 pub(super) fn expressions_in(map: &AccountMap) -> impl Iterator<Item = &Expression> {
     let patterns = map.names.iter().flat_map(|group| &group.patterns);
     let names =
         patterns.flat_map(|pattern| pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value)));
-    let mappings = map.attributes.iter().flat_map(|(_, mappings)| mappings);
+    let mappings = map.attributes.iter().flat_map(AttributeMap::all);
     let conditions = map.exists.iter().chain(&map.enabled).map(|condition| &condition.holds);
-    conditions.chain(names).chain(mappings.flat_map(expressions_of))
+    conditions.chain(names).chain(mappings.flat_map(Mapping::expressions))
 }

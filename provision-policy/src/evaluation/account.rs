@@ -2,15 +2,12 @@
 
 use provision_core::id::PolicyRef;
 use provision_core::model::Lifecycle;
-use provision_core::policy::{
-    Derivation, DesiredAccount, DesiredSlot, DesiredValue, NameAllocator, PolicyInput,
-};
-use provision_core::value::{AttrName, Slot};
+use provision_core::policy::{Derivation, DesiredAccount, NameAllocator, PolicyInput};
 
 use super::Alarm;
 use super::roles::{Decided, refusal};
-use crate::bundle::{AccountMap, Address, Condition, Content, Mapping, WhenNull};
-use crate::expression::{Datum, Facts, Failure, Traced, Trouble, evaluate};
+use crate::bundle::{AccountMap, Address, Condition, Content};
+use crate::expression::{Datum, Facts, Traced, evaluate};
 
 /// What the accounts of one identity are decided from.
 pub(super) struct Draft<'d, 'a, 'i> {
@@ -18,6 +15,8 @@ pub(super) struct Draft<'d, 'a, 'i> {
     pub(super) input: &'d PolicyInput<'i>,
     pub(super) clock: &'d mut Alarm,
     pub(super) decided: &'d Decided<'a>,
+    /// Proposed mappings that count.
+    pub(super) proposed: &'d mut Vec<PolicyRef>,
 }
 
 impl<'a> Draft<'_, 'a, '_> {
@@ -41,7 +40,7 @@ impl<'a> Draft<'_, 'a, '_> {
             values: Vec::new(),
             groups: Vec::new(),
             credential: None,
-            authority: Default::default(),
+            authority: map.authority,
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
         // Who has no account anyway is not concerned.
@@ -65,12 +64,13 @@ impl<'a> Draft<'_, 'a, '_> {
         }
         let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
         let blocked = !account.refusals.is_empty();
+        account.values.reserve_exact(map.wanted());
         for group in &map.names {
             let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);
         }
-        for (attribute, mappings) in &map.attributes {
-            self.value(attribute, mappings, facts, &mut account);
+        for attribute in &map.attributes {
+            self.attribute(attribute, facts, &mut account);
         }
         account.values.sort_by(|a, b| a.attribute.cmp(&b.attribute));
         account.groups = self.decided.groups.get(address).cloned().unwrap_or_default();
@@ -148,96 +148,5 @@ impl<'a> Draft<'_, 'a, '_> {
         self.clock.at(Some(opens));
         (self.input.now < opens)
             .then(|| format!("the person starts on {start}; the account comes {lead} days before"))
-    }
-
-    fn value<'f>(
-        &self,
-        attribute: &AttrName,
-        mappings: &'a [Mapping],
-        facts: &Facts<'f>,
-        account: &mut DesiredAccount,
-    ) where
-        'a: 'f,
-    {
-        for (index, mapping) in mappings.iter().enumerate() {
-            let mut rows = Traced::new();
-            let applies = match &mapping.when {
-                None => Ok(true),
-                Some(when) => evaluate(when, facts, &mut rows).map(|found| found == Datum::Bool(true)),
-            };
-            match applies {
-                Ok(false) => continue,
-                Ok(true) => match self.slot(mapping, facts, &mut rows) {
-                    Ok(None) => {}
-                    Ok(Some(slot)) => {
-                        let lost = mappings.iter().skip(index + 1).map(|lost| lost.id.clone());
-                        let value = self.derived(attribute, mapping, slot, facts, &rows, lost.collect());
-                        account.values.push(value);
-                    }
-                    Err(failure) => account.refusals.extend(refusal(&failure, Some(attribute), &mapping.id)),
-                },
-                Err(failure) => account.refusals.extend(refusal(&failure, Some(attribute), &mapping.id)),
-            }
-            return;
-        }
-    }
-
-    fn derived(
-        &self,
-        attribute: &AttrName,
-        mapping: &Mapping,
-        slot: DesiredSlot,
-        facts: &Facts<'_>,
-        rows: &Traced,
-        overridden: Vec<PolicyRef>,
-    ) -> DesiredValue {
-        DesiredValue {
-            attribute: attribute.clone(),
-            slot,
-            strength: mapping.strength,
-            inputs: mapping.inputs.hash(facts, rows),
-            derivation: Derivation {
-                mapping: Some(mapping.id.clone()),
-                strength: Some(mapping.strength),
-                inputs: mapping.inputs.references(facts),
-                identity_version: self.input.identity.version,
-                overridden,
-                ..Derivation::default()
-            },
-            tolerance: None,
-        }
-    }
-
-    /// The value of a mapping; `None` leaves the attribute alone.
-    fn slot<'f>(
-        &self,
-        mapping: &'a Mapping,
-        facts: &Facts<'f>,
-        rows: &mut Traced,
-    ) -> Result<Option<DesiredSlot>, Failure>
-    where
-        'a: 'f,
-    {
-        let found = evaluate(&mapping.value, facts, rows)?;
-        if !found.is_empty() {
-            return Ok(Some(desired(found)));
-        }
-        Ok(match &mapping.when_null {
-            WhenNull::Keep => None,
-            WhenNull::Default(default) => Some(desired(evaluate(default, facts, rows)?)),
-            WhenNull::Refuse => {
-                let detail = "a value is required here and there is none";
-                return Err(Failure::new(Trouble::Missing, detail));
-            }
-            // What no source says anything of is not cleared.
-            WhenNull::Clear => (!mapping.inputs.silent(facts)).then_some(DesiredSlot::Known(Slot::Null)),
-        })
-    }
-}
-
-fn desired(found: Datum<'_>) -> DesiredSlot {
-    match found {
-        Datum::AccountOf(key) => DesiredSlot::AccountOf { key },
-        other => DesiredSlot::Known(other.into_slot()),
     }
 }

@@ -6,7 +6,7 @@ use provision_core::diagnostic::{Diagnostic, Severity};
 use provision_core::id::{ClassName, TargetName};
 use provision_core::schema::{AttributeSchema, AttributeType, Mutability, ObjectClass, Schema};
 
-use crate::bundle::{AccountMap, Address, Content, RoleGrant};
+use crate::bundle::{AccountMap, Address, AttributeMap, Content, RoleGrant};
 use crate::document::suggestion;
 use crate::expression::{Kind, Shape};
 
@@ -86,20 +86,9 @@ impl Checker<'_> {
             }
             self.fits(id, known, schema, Shape::of(Kind::Text));
         }
-        for (attribute, mappings) in &map.attributes {
-            let id = format!("{}.attributes.{}", map.id, attribute.as_str());
-            let Some((known, schema)) = self.attribute(class, attribute.as_str(), &id) else { continue };
-            mapped.push(known);
-            for mapping in mappings {
-                let id = mapping.id.as_str();
-                self.fits(id, known, schema, mapping.value.shape);
-                let size = mapping.value.constant().map_or(0, |text| text.chars().count());
-                if let Some(limit) = schema.length_max.filter(|limit| size > *limit as usize) {
-                    let summary =
-                        format!("a text of {size} characters does not fit: `{known}` takes {limit}");
-                    self.error("P0046", id, summary, "shorten it".to_owned());
-                }
-            }
+        for attribute in &map.attributes {
+            // What is not active gives a required attribute no value.
+            mapped.extend(self.mapped(attribute, class).filter(|_| attribute.is_active()));
         }
         let naming = class.naming.iter().map(|name| name.as_str()).find(|name| !mapped.contains(name));
         if let Some(name) = naming {
@@ -120,6 +109,34 @@ impl Checker<'_> {
                 self.error("P0044", &map.id, summary, format!("add `{name}` under `attributes`"));
             }
         }
+    }
+
+    /// Checks the mappings of one attribute, drafts as well; its name in the schema's spelling.
+    fn mapped<'s>(&mut self, map: &AttributeMap, class: &'s ObjectClass) -> Option<&'s str> {
+        let id = map.id.as_str();
+        let (known, schema) = self.attribute(class, map.attribute.as_str(), id)?;
+        if map.each && !schema.multi {
+            let summary = format!("`{known}` takes one value, and several mappings together give more");
+            self.error(
+                "P0051",
+                id,
+                summary,
+                "write a list, of which the first that counts is taken".to_owned(),
+            );
+        } else if map.takes_away() && (!schema.multi || schema.ordered) {
+            let summary = format!("`{known}` is no set: values that nobody gives are not taken out of it");
+            self.error("P0051", id, summary, "remove `range`, `foreign` and `remove`".to_owned());
+        }
+        for mapping in map.all() {
+            let id = mapping.id.as_str();
+            self.fits(id, known, schema, mapping.value.shape);
+            let size = mapping.value.constant().map_or(0, |text| text.chars().count());
+            if let Some(limit) = schema.length_max.filter(|limit| size > *limit as usize) {
+                let summary = format!("a text of {size} characters does not fit: `{known}` takes {limit}");
+                self.error("P0046", id, summary, "shorten it".to_owned());
+            }
+        }
+        Some(known)
     }
 
     /// What namespaces list as members must be there, or their names would be overlooked.

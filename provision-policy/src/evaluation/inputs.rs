@@ -9,6 +9,8 @@ use crate::expression::{Facts, Reads, Traced};
 
 /// Hexadecimal digits of a hash that are kept.
 const DIGITS: usize = 32;
+/// Bytes that nearly every value fits in.
+const JSON: usize = 64;
 
 /// What a mapping is made from: its id, its text and what it reads. All that is the same for everybody is in the hash
 /// before the first person comes.
@@ -50,7 +52,7 @@ impl Inputs {
     pub(super) fn hash(&self, facts: &Facts<'_>, rows: &Traced) -> String {
         let mut hasher = self.begun.clone();
         let reads = &self.reads;
-        let mut json = Vec::new();
+        let mut json = Vec::with_capacity(JSON);
         for (attribute, slot) in reads.attributes.iter().zip(&self.slots) {
             // Absent, null and values are three different texts.
             json.clear();
@@ -97,6 +99,13 @@ pub(super) fn hash_of_name(inputs: &Inputs, name: &str) -> String {
     digits(hasher)
 }
 
+/// The hash of several mappings together: another one when one of theirs is.
+pub(super) fn hash_of_parts(inputs: &Inputs, parts: &[String]) -> String {
+    let mut hasher = inputs.begun.clone();
+    parts.iter().for_each(|part| add(&mut hasher, "part", part));
+    digits(hasher)
+}
+
 fn add(hasher: &mut Sha256, name: &str, value: &str) {
     add_bytes(hasher, name, value.as_bytes());
 }
@@ -115,7 +124,7 @@ fn digits(hasher: Sha256) -> String {
     if hex::encode_to_slice(kept, &mut digits).is_err() {
         return hex::encode(hash);
     }
-    digits.iter().map(|digit| char::from(*digit)).collect()
+    String::from_utf8_lossy(&digits).into_owned()
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The bundle as a policy: what one identity shall have.
 
 mod account;
+mod attribute;
 mod check;
+mod engaged;
 mod inputs;
 mod name;
 mod naming;
 mod own_group;
+mod period;
 mod roles;
 mod rules;
 
@@ -22,6 +25,7 @@ use provision_core::value::Timestamp;
 pub(crate) use inputs::Inputs;
 pub(crate) use rules::{Verdict, verdict};
 
+use self::engaged::Engaged;
 use crate::bundle::{Bundle, Content};
 use crate::expression::{Facts, Traced, evaluate};
 
@@ -48,33 +52,12 @@ impl Policy for Bundle {
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
-        let content = &*self.0;
         if let Some(role) = input.identity.role() {
-            return own_group::evaluate(content, &role, input);
+            return own_group::evaluate(&self.0, &role, input);
         }
-        let mut clock = Alarm::new(input.now);
-        let facts = facts(content, input);
-        let decided = roles::decide(content, input, &[(&facts, None)], &mut clock);
-        let held: Vec<String> = decided.roles.keys().map(|role| (*role).to_owned()).collect();
-        let mut facts = Facts { roles: &held, ..facts };
-        let mut accounts = Vec::with_capacity(content.accounts.len());
-        for (address, map) in &content.accounts {
-            facts.names = BTreeMap::new();
-            let mut draft = account::Draft { content, input, clock: &mut clock, decided: &decided };
-            accounts.push(draft.account(address, map, &mut facts, names));
-        }
-        clock.at(identity_change(input));
-        if content.reads_today() {
-            let tomorrow = facts.today.map(|today| today.plus_days(1).start_in(&input.identity.zone));
-            clock.at(tomorrow.and_then(Result::ok));
-        }
-        let roles = decided.roles.into_iter();
-        Evaluation {
-            excluded: decided.excluded,
-            roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
-            accounts,
-            next_change_at: clock.next,
-            proposed: Vec::new(),
+        match Engaged::of(input) {
+            None => self.0.evaluate(input, None, names),
+            Some(engaged) => self.0.evaluate(&engaged.input(input), Some(&engaged), names),
         }
     }
 
@@ -88,6 +71,53 @@ impl Policy for Bundle {
 
     fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
         own_group::evaluate(&self.0, role, input)
+    }
+}
+
+impl Content {
+    /// Evaluates somebody; with several engagements, `input` has the identity as they make it together.
+    fn evaluate(
+        &self,
+        input: &PolicyInput<'_>,
+        engaged: Option<&Engaged>,
+        names: &mut dyn NameAllocator,
+    ) -> Evaluation {
+        let content = self;
+        let mut clock = Alarm::new(input.now);
+        let facts = facts(content, input);
+        let decided = match engaged {
+            None => roles::decide(content, input, &[(&facts, None)], &mut clock),
+            Some(engaged) => {
+                let views: Vec<_> = engaged.views(content, input).collect();
+                let views: Vec<_> = views.iter().map(|(facts, name)| (facts, Some(*name))).collect();
+                roles::decide(content, input, &views, &mut clock)
+            }
+        };
+        let held: Vec<&str> = decided.roles.keys().copied().collect();
+        let mut facts = Facts { roles: &held, ..facts };
+        let mut proposed = decided.proposed.clone();
+        let mut accounts = Vec::with_capacity(content.accounts.len());
+        for (address, map) in &content.accounts {
+            facts.names = BTreeMap::new();
+            let (clock, proposed) = (&mut clock, &mut proposed);
+            let mut draft = account::Draft { content, input, clock, decided: &decided, proposed };
+            accounts.push(draft.account(address, map, &mut facts, names));
+        }
+        clock.at(identity_change(input));
+        if content.reads_today() {
+            clock.at(input.now.next_date_in(&input.identity.zone).ok());
+            engaged.iter().flat_map(|engaged| engaged.midnights(input.now)).for_each(|at| clock.at(at));
+        }
+        proposed.sort();
+        proposed.dedup();
+        let roles = decided.roles.into_iter();
+        Evaluation {
+            excluded: decided.excluded,
+            roles: roles.map(|(role, because)| RoleDecision { role: role.into(), because }).collect(),
+            accounts,
+            next_change_at: clock.next,
+            proposed,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Generated names: candidates with a counter that always fit.
 
+use std::collections::BTreeSet;
+
 use provision_core::policy::{NameRequest, RefusalReason};
 use provision_core::schema::CaseRule;
 use unicode_normalization::UnicodeNormalization;
@@ -161,6 +163,16 @@ impl<'a> Filled<'a> {
         content.reserved.contains(&own.to_lowercase())
     }
 
+    /// What all candidates follow from: the pattern and its parts.
+    pub(super) fn series(&self, series: &mut String) {
+        series.push_str(self.pattern.id.as_str());
+        for part in &self.parts {
+            series.push('\u{1f}');
+            series.push_str(part);
+        }
+        series.push('\u{1e}');
+    }
+
     pub(super) fn pattern(&self) -> &'a NamePattern {
         self.pattern
     }
@@ -215,18 +227,18 @@ impl<'c, 'a> Candidates<'c, 'a> {
         if wanted == 0 || wanted > ATTEMPTS_MAX {
             return None;
         }
-        let (mut number, mut counter) = if self.last.0 < wanted { self.last } else { (0, 0) };
+        let (mut number, mut counter) = match wanted.checked_sub(self.last.0) {
+            Some(1) => self.last,
+            Some(_) if wanted > 1 => self.before(wanted),
+            _ => (0, 0),
+        };
         loop {
             counter += 1;
             if counter > ATTEMPTS_MAX {
                 return None;
             }
-            let shown = (counter > 1).then_some(counter);
-            let names =
-                self.filled.iter().map(|filled| filled.candidate(shown)).collect::<Option<Vec<_>>>()?;
-            let reserved =
-                self.filled.iter().zip(&names).any(|(filled, name)| filled.is_reserved(self.content, name));
-            if reserved {
+            let names = self.names(counter)?;
+            if self.are_reserved(&names) {
                 continue;
             }
             number += 1;
@@ -235,5 +247,32 @@ impl<'c, 'a> Candidates<'c, 'a> {
                 return Some(names);
             }
         }
+    }
+
+    /// The candidate before a number, found without making those before it: a counter gives a reserved name only where
+    /// a reserved word ends with it.
+    fn before(&self, wanted: u32) -> (u32, u32) {
+        let counters = std::iter::once(1).chain(self.content.reserved_counters.iter().copied());
+        let reserved: BTreeSet<u32> = counters
+            .filter(|counter| self.names(*counter).is_some_and(|names| self.are_reserved(&names)))
+            .collect();
+        let number = wanted - 1;
+        let mut counter = number;
+        loop {
+            let skipped = u32::try_from(reserved.range(..=counter).count()).unwrap_or(u32::MAX);
+            if counter.saturating_sub(skipped) >= number {
+                return (number, counter);
+            }
+            counter = number.saturating_add(skipped);
+        }
+    }
+
+    fn names(&self, counter: u32) -> Option<Vec<String>> {
+        let shown = (counter > 1).then_some(counter);
+        self.filled.iter().map(|filled| filled.candidate(shown)).collect()
+    }
+
+    fn are_reserved(&self, names: &[String]) -> bool {
+        self.filled.iter().zip(names).any(|(filled, name)| filled.is_reserved(self.content, name))
     }
 }

@@ -162,8 +162,10 @@ impl<'a> Draft<'_, 'a, '_> {
             let namespace = self.content.namespaces.iter().find(|known| known.name == request.namespace);
             request.stem = filled.stem(namespace.map(|namespace| namespace.case).unwrap_or_default());
         }
+        let mut series = String::with_capacity(64);
+        filled.iter().for_each(|filled| filled.series(&mut series));
         let mut candidates = Candidates::new(self.content, &filled);
-        Some(match allocator.allocate(&requests, &mut |number| candidates.get(number)) {
+        Some(match allocator.allocate_in(&series, &requests, &mut |number| candidates.get(number)) {
             NameResult::Held(names) => (names, Some(KEPT.to_owned())),
             NameResult::Allocated(names, 0) => (names, None),
             NameResult::Allocated(names, taken) => {

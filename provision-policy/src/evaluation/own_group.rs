@@ -70,10 +70,14 @@ pub(super) fn evaluate(content: &Content, name: &RoleName, input: &PolicyInput<'
         names: BTreeMap::new(),
     };
     let mut clock = Alarm::new(input.now);
+    let mut proposed = Vec::new();
     let mut accounts = Vec::with_capacity(content.role_maps.len());
     for (address, map) in &content.role_maps {
-        let mut draft = Draft { content, input, clock: &mut clock, decided: &decided };
+        let (clock, proposed) = (&mut clock, &mut proposed);
+        let mut draft = Draft { content, input, clock, decided: &decided, proposed };
         accounts.push(draft.account(address, map, &mut facts, &mut NoNames));
     }
-    Evaluation { accounts, next_change_at: clock.next, ..Evaluation::default() }
+    proposed.sort();
+    proposed.dedup();
+    Evaluation { accounts, next_change_at: clock.next, proposed, ..Evaluation::default() }
 }

@@ -22,6 +22,8 @@ pub(super) struct Decided<'a> {
     pub(super) groups: BTreeMap<Address, Vec<DesiredGroup>>,
     /// Accounts that a failed rule may concern.
     pub(super) refusals: BTreeMap<Address, Vec<Refusal>>,
+    /// Proposed rules that hold.
+    pub(super) proposed: Vec<PolicyRef>,
     /// The rules that failed: which roles there are is not known.
     pub(super) failed: Vec<Refusal>,
     /// Roles that an exclusion keeps away and nothing else gives.
@@ -58,39 +60,36 @@ impl Decided<'_> {
 pub(super) fn decide<'a>(
     content: &'a Content,
     input: &PolicyInput<'_>,
-    views: &[(&Facts<'a>, Option<String>)],
+    views: &[(&Facts<'a>, Option<&str>)],
     clock: &mut Alarm,
 ) -> Decided<'a> {
     let mut decided = Decided::default();
     let mut given = Given::default();
     for (facts, engagement) in views {
-        given.add(content, facts, engagement.as_deref());
+        given.add(content, facts, *engagement, input.proposed);
     }
     for (rule, failure) in &given.failed {
         refuse(content, rule, failure, &mut decided);
     }
+    decided.proposed = given.proposed;
     decided.roles = closure(content, given.roles);
     decided.exclude(content, given.excluded);
-    for role in decided.roles.keys() {
-        let because = PolicyRef::new(format!("roles.{role}"));
-        for (grant, _) in content.roles.get(*role).into_iter().flat_map(|role| &role.grants) {
+    let known = decided.roles.keys().filter_map(|name| Some((*name, content.roles.get(*name)?)));
+    for (name, role) in known {
+        for (grant, _) in &role.grants {
+            let because = role.id.clone();
             let address = grant.account().clone();
             match grant {
                 RoleGrant::Account { .. } => {
-                    decided.accounts.entry(address).or_default().push(because.clone());
+                    decided.accounts.entry(address).or_default().push(because);
                 }
                 RoleGrant::Group { group, group_class, privileged, .. } => {
                     let groups = decided.groups.entry(address).or_default();
-                    join(groups, group_class, group, *privileged, because.clone());
+                    join(groups, group_class, group, *privileged, because);
                 }
                 RoleGrant::Own { group_class, privileged, .. } => {
                     let groups = decided.groups.entry(address).or_default();
-                    groups.push(super::own_group::membership(
-                        role,
-                        group_class,
-                        *privileged,
-                        because.clone(),
-                    ));
+                    groups.push(super::own_group::membership(name, group_class, *privileged, because));
                 }
             }
         }
@@ -112,10 +111,8 @@ fn closure<'a>(content: &'a Content, given: Vec<(&'a str, PolicyRef)>) -> BTreeM
         if !new {
             continue;
         }
-        let by = PolicyRef::new(format!("roles.{name}"));
-        for (included, _) in content.roles.get(name).into_iter().flat_map(|role| &role.includes) {
-            open.push((included, by.clone()));
-        }
+        let Some(role) = content.roles.get(name) else { continue };
+        open.extend(role.includes.iter().map(|(included, _)| (included.as_str(), role.id.clone())));
     }
     for because in roles.values_mut() {
         because.sort();

@@ -3,7 +3,7 @@
 use provision_core::id::PolicyRef;
 use provision_core::policy::RoleExclusion;
 
-use crate::bundle::{Content, RoleRows, Rule};
+use crate::bundle::{Content, RoleRows, Rule, State};
 use crate::expression::{Datum, Facts, Failure, Traced, evaluate, no_row, plain};
 
 /// What rules give.
@@ -15,6 +15,8 @@ pub(super) struct Given<'a> {
     pub(super) excluded: Vec<RoleExclusion>,
     /// Rules that failed.
     pub(super) failed: Vec<(&'a Rule, Failure)>,
+    /// Proposed rules that give something, or keep it away.
+    pub(super) proposed: Vec<PolicyRef>,
 }
 
 /// What a rule says of somebody.
@@ -29,9 +31,25 @@ pub(crate) enum Verdict {
 
 impl<'a> Given<'a> {
     /// Adds what the rules give over these facts; `engagement` names them in the reasons, where there are several.
-    pub(super) fn add(&mut self, content: &'a Content, facts: &Facts<'a>, engagement: Option<&str>) {
-        for rule in &content.rules {
-            match verdict(rule, facts) {
+    pub(super) fn add(
+        &mut self,
+        content: &'a Content,
+        facts: &Facts<'a>,
+        engagement: Option<&str>,
+        proposed: bool,
+    ) {
+        let candidates = content.rule_index.candidates(&facts.slots);
+        let seen = |rule: &&Rule| match rule.state {
+            State::Active => true,
+            State::Proposed => proposed,
+            State::Draft => false,
+        };
+        for rule in candidates.iter().filter_map(|number| content.rules.get(*number)).filter(seen) {
+            let verdict = verdict(rule, facts);
+            if rule.state == State::Proposed && !matches!(verdict, Ok(Verdict::HoldsNot)) {
+                self.proposed.push(rule.id.clone());
+            }
+            match verdict {
                 Ok(Verdict::HoldsNot) => {}
                 Ok(Verdict::Holds) => {
                     let named = |(role, because)| (role, said(because, engagement));

@@ -31,7 +31,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) today: Option<Date>,
     pub(crate) locale: Option<&'a str>,
-    pub(crate) roles: &'a [String],
+    pub(crate) roles: &'a [&'a str],
     pub(crate) lookups: &'a BTreeMap<String, Lookup>,
     pub(crate) tables: &'a BTreeMap<String, Table>,
     /// Shared values by number, each with the rows it looked up.
@@ -131,7 +131,7 @@ fn leaf<'a>(
         }
         Op::Key => Datum::text(facts.identity.key.as_str()),
         Op::Source => Datum::text(facts.identity.source.as_str()),
-        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(role.as_str())).collect()),
+        Op::Roles => Datum::List(facts.roles.iter().map(|role| Datum::text(*role)).collect()),
         Op::Item { .. } => locals.map_or(Datum::Null, |locals| locals.item.clone()),
         Op::Result => locals.map_or(Datum::Null, |locals| locals.result.clone()),
         // `null`; whatever has parts is not here.

@@ -76,8 +76,28 @@ impl Quick {
     }
 }
 
+impl Expression {
+    /// An attribute and the texts of which it must be one for this condition to hold, if there is such an attribute: for
+    /// everybody else it does not hold, and does not fail.
+    pub(crate) fn needs(&self, shared: &[Self]) -> Option<(AttrName, Vec<String>)> {
+        needs(&self.term, shared)
+    }
+}
+
+fn needs(term: &Term, shared: &[Expression]) -> Option<(AttrName, Vec<String>)> {
+    if let Some(Quick::Is(name, texts)) = of(term, shared) {
+        return Some((name, texts));
+    }
+    match &term.op {
+        // What stands before it is asked first, and must not be able to fail.
+        Op::And(a, b) => needs(a, shared).or_else(|| of(a, shared).and_then(|_| needs(b, shared))),
+        Op::Shared(index) => needs(&shared.get(*index)?.term, shared),
+        _ => None,
+    }
+}
+
 /// The text of an attribute with one value.
-fn single(slot: Option<&Slot>) -> Option<&str> {
+pub(crate) fn single(slot: Option<&Slot>) -> Option<&str> {
     match slot.map(Slot::values) {
         Some([Value::Text(text)]) => Some(text.as_str()),
         _ => None,

@@ -73,8 +73,8 @@ fn the_checker_promises_nothing_that_evaluation_does_not_keep() {
             let (lifecycle, _) = who.lifecycle(now).unwrap();
             let input = PolicyInput { identity: &who, lifecycle, now, grants: &[], proposed: false };
             let facts = crate::evaluation::facts(&bundle.0, &input);
-            for (_, mappings) in &map.attributes {
-                let expression = &mappings[0].value;
+            for attribute in &map.attributes {
+                let expression = &attribute.mappings[0].value;
                 STEPS.with(|steps| steps.set(0));
                 let found = evaluate(expression, &facts, &mut Traced::new());
                 let needed = STEPS.with(Cell::get);

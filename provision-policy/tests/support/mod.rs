@@ -88,6 +88,7 @@ pub fn person(key: &str, attributes: &[(&str, &str)]) -> Identity {
         attributes: Attributes::new(),
         provenance: BTreeMap::new(),
         employment: Employment::default(),
+        engagements: Vec::new(),
         zone: Zone::utc(),
         source: SourceName::new("hr"),
         key: key.to_owned(),

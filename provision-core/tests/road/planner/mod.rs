@@ -2,10 +2,12 @@
 
 mod accounts;
 mod ending;
+mod foreign;
 mod naming;
 mod sets;
 mod shown;
 mod values;
+mod withdrawn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,6 +86,7 @@ impl Case {
             attributes: Attributes::new(),
             provenance: BTreeMap::new(),
             employment: Default::default(),
+            engagements: Vec::new(),
             zone: Zone::utc(),
             source: "hr".into(),
             key: "1".to_owned(),
