@@ -79,6 +79,7 @@ fn somebody(number: usize, realm: &RealmId) -> (Identity, Vec<Grant>, Vec<Name>)
         key: format!("{number:05}"),
         version: 1,
         next_change_at: None,
+        engagements: Vec::new(),
     };
     let origin = Origin { kind: OriginKind::Request, reference: "R1".into(), validity: Validity::default() };
     let entitlement = Entitlement::Account { target: "e".into(), class: "u".into(), tag: Tag::main() };

@@ -41,6 +41,9 @@ mod document;
 mod edit;
 mod evaluation;
 mod expression;
+mod json_schema;
+pub mod testing;
 
 pub use bundle::Bundle;
 pub use edit::{Edit, EditedPart, PartChange};
+pub use json_schema::json_schema;

@@ -67,6 +67,8 @@ const VALUES: &[&str] = &[
     r#""constant""#,
     r#"lookup("grade", user.department)"#,
     r#"lookup("sparse", user.title)"#,
+    r#"lookup("posts", user.title, "floor")"#,
+    r#"lookup("posts", lower(user.department), "floor")"#,
     r#"lookup("grade", value.plain)"#,
     r#"lookup("grade", lower(user.department))"#,
     r#"join_nonempty(",", user.emails.map(e, lookup("grade", e)))"#,
@@ -86,7 +88,7 @@ const SHARED: [&[&str]; 3] = [
 ];
 const ROWS: &[&str] = &["A", "B", "C", "x", "a", "1"];
 const ROLES: &[&str] = &["r0", "r1", "r2", "r3"];
-const ACCOUNTS: &[&str] = &["d/u", "d/v", "e/u"];
+const ACCOUNTS: &[&str] = &["d/u", "d/u#admin", "e/u"];
 
 /// A bundle as it can be edited.
 #[derive(Clone)]
@@ -96,6 +98,9 @@ struct Model {
     reserved: Vec<&'static str>,
     grade: (BTreeSet<(&'static str, &'static str)>, Option<&'static str>),
     sparse: BTreeSet<(&'static str, &'static str)>,
+    posts: BTreeSet<(&'static str, &'static str)>,
+    ignore: bool,
+    by_row: Option<&'static str>,
     shared: [&'static str; 3],
     case: &'static str,
     roles: Vec<(Vec<&'static str>, Vec<String>)>,
@@ -120,6 +125,9 @@ impl Model {
             reserved: vec!["boss"],
             grade: (BTreeSet::new(), dice.chance(50).then_some("0")),
             sparse: BTreeSet::new(),
+            posts: BTreeSet::new(),
+            ignore: dice.chance(50),
+            by_row: Some("refuse"),
             shared: SHARED.map(|of| dice.word(of)),
             case: "ignore",
             roles: vec![(Vec::new(), Vec::new()); ROLES.len()],
@@ -135,7 +143,7 @@ impl Model {
     /// One edit, as a person might make it.
     fn edit(&mut self, dice: &mut Dice) {
         let condition = dice.word(CONDITIONS);
-        match dice.roll(24) {
+        match dice.roll(27) {
             0 => self.grade.1 = dice.chance(50).then(|| dice.word(&["0", "1"])),
             1..=3 => toggle(&mut self.grade.0, dice.word(ROWS), dice.word(&["1", "2", "A"])),
             4 | 5 => toggle(&mut self.sparse, dice.word(ROWS), dice.word(&["1", "2"])),
@@ -182,7 +190,17 @@ impl Model {
                     map.attributes.push((id, dice.word(VALUES), when, null));
                 }
             }
-            22 => self.tags = dice.word(&["list", "text", "list of text"]),
+            22 | 23 => {
+                let cells = dice.word(&[
+                    "floor: f1, roles: [r0]",
+                    "floor: f2, roles: [r1, r2]",
+                    "floor: f1, roles: []",
+                ]);
+                let key = dice.word(&["x", "y", "1", "a", "Žofie"]);
+                toggle(&mut self.posts, key, cells);
+            }
+            24 => self.by_row = [None, Some("none"), Some("refuse")][dice.roll(3)],
+            25 => self.tags = dice.word(&["list", "text", "list of text"]),
             _ => match dice.roll(3) {
                 0 => self.locale = dice.chance(50).then_some("de"),
                 1 => swap(&mut self.reserved, dice.word(&["boss", "xa", "zoe"])),
@@ -200,7 +218,15 @@ impl Model {
         };
         let default = self.grade.1.map(|text| format!(", default: \"{text}\"")).unwrap_or_default();
         out.push_str(&format!("  grade: {{ map: {{ {} }}{default} }}\n", rows(&self.grade.0)));
-        out.push_str(&format!("  sparse: {{ map: {{ {} }} }}\nvalues:\n", rows(&self.sparse)));
+        out.push_str(&format!("  sparse: {{ map: {{ {} }} }}\n", rows(&self.sparse)));
+        let case = if self.ignore { "ignore" } else { "exact" };
+        out.push_str(&format!(
+            "tables:\n  posts:\n    key: id\n    case: {case}\n    columns: {{ id: text, floor: text, roles: list }}\n    rows:\n"
+        ));
+        for (key, cells) in &self.posts {
+            out.push_str(&format!("      - {{ id: \"{key}\", {cells} }}\n"));
+        }
+        out.push_str("values:\n");
         for (name, text) in ["plain", "looked", "flag"].iter().zip(self.shared) {
             out.push_str(&format!("  {name}: '{text}'\n"));
         }
@@ -214,8 +240,13 @@ impl Model {
             let unless = unless.map(|text| format!(", unless: '{text}'")).unwrap_or_default();
             out.push_str(&format!("  - {{ id: n{id}, when: '{when}'{unless}, roles: [{role}] }}\n"));
         }
+        if let Some(missing) = self.by_row {
+            out.push_str(&format!(
+                "  - {{ id: rows, when: 'has(user.title)', roles: {{ table: posts, key: user.title, column: roles, missing: {missing} }} }}\n"
+            ));
+        }
         out.push_str("targets:\n");
-        for (target, classes) in [("d", [("u", 0), ("v", 1)].as_slice()), ("e", &[("u", 2)])] {
+        for (target, classes) in [("d", [("u", 0), ("u#admin", 1)].as_slice()), ("e", &[("u", 2)])] {
             out.push_str(&format!("  {target}:\n"));
             for (class, at) in classes {
                 out.push_str(&self.maps[*at].text(class));
@@ -290,7 +321,8 @@ fn somebody(dice: &mut Dice) -> (Identity, Vec<Grant>) {
     let mut grants = Vec::new();
     if dice.chance(40) {
         let (target, class) = ACCOUNTS[dice.roll(3)].split_once('/').unwrap();
-        let (target, class, tag) = (TargetName::new(target), ClassName::new(class), Tag::main());
+        let (class, tag) = class.split_once('#').unwrap_or((class, "main"));
+        let (target, class, tag) = (TargetName::new(target), ClassName::new(class), Tag::new(tag));
         let account = Entitlement::Account { target: target.clone(), class: class.clone(), tag: tag.clone() };
         let group = Entitlement::Group { target, class, tag, group: "g1".to_owned() };
         let mut kept = vec![account, group];

@@ -21,6 +21,8 @@ const LISTED: usize = 20;
 pub struct ImpactOptions {
     /// For this instant instead of now.
     pub as_of: Option<Timestamp>,
+    /// As if what is proposed in the policies were active.
+    pub proposed: bool,
     /// People listed; the rest is counted.
     pub limit: usize,
     /// Evaluate everybody, also whom the edit cannot concern: to check that nobody was passed over.
@@ -29,7 +31,7 @@ pub struct ImpactOptions {
 
 impl Default for ImpactOptions {
     fn default() -> Self {
-        Self { as_of: None, limit: LISTED, everybody: false }
+        Self { as_of: None, proposed: false, limit: LISTED, everybody: false }
     }
 }
 
@@ -65,7 +67,7 @@ impl Engine {
             let (page, next) =
                 store::list_by::<Identity>(self.store(), &self.realm, select, cursor, PAGE).await?;
             let page: Vec<Identity> = page.into_iter().map(|stored| stored.value).collect();
-            self.impact_of(&page, !some.is_empty(), now, &mut impacts).await?;
+            self.impact_of(&page, !some.is_empty(), (now, options.proposed), &mut impacts).await?;
             cursor = next;
             if cursor.is_none() {
                 return Ok(impacts.finish());
@@ -77,7 +79,7 @@ impl Engine {
         &self,
         page: &[Identity],
         granted: bool,
-        now: Timestamp,
+        (now, proposed): (Timestamp, bool),
         impacts: &mut Impacts<'_>,
     ) -> Result<()> {
         let everybody: BTreeSet<IdentityId> = page.iter().map(|identity| identity.id).collect();
@@ -88,7 +90,7 @@ impl Engine {
             let rows = grants.remove(&identity.id).unwrap_or_default();
             let grants: Vec<Grant> = rows.into_iter().map(|stored| stored.value).collect();
             let (lifecycle, _) = identity.lifecycle(now)?;
-            if impacts.read(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed: false }) {
+            if impacts.read(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed }) {
                 touched.push((identity, lifecycle, grants));
             }
         }
@@ -97,8 +99,7 @@ impl Engine {
         for (identity, lifecycle, grants) in touched {
             let rows = names.remove(&identity.id).unwrap_or_default();
             let own: Vec<Name> = rows.into_iter().map(|stored| stored.value).collect();
-            impacts
-                .compare(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed: false }, &own);
+            impacts.compare(&PolicyInput { identity, lifecycle, now, grants: &grants, proposed }, &own);
         }
         Ok(())
     }

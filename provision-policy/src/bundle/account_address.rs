@@ -6,7 +6,7 @@ use super::Address;
 use crate::document::{Node, Reader};
 
 /// Reads `class` or `class#tag`; without a tag the main account is meant.
-pub(super) fn class_and_tag(text: &str) -> Option<(ClassName, Tag)> {
+pub(crate) fn class_and_tag(text: &str) -> Option<(ClassName, Tag)> {
     let (class, tag) = match text.split_once('#') {
         Some((class, tag)) => (class, Tag::new(tag)),
         None => (text, Tag::main()),
@@ -16,7 +16,7 @@ pub(super) fn class_and_tag(text: &str) -> Option<(ClassName, Tag)> {
 }
 
 /// Reads `target/class` or `target/class#tag`.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Address> {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Address> {
     let text = reader.text(node, path)?;
     let found = text.split_once('/').filter(|(target, _)| !target.is_empty()).and_then(|(target, rest)| {
         let (class, tag) = class_and_tag(rest)?;
@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<A
 }
 
 /// An account as the bundle writes it.
-pub(super) fn text((target, class, tag): &Address) -> String {
+pub(crate) fn text((target, class, tag): &Address) -> String {
     match *tag == Tag::main() {
         true => format!("{}/{}", target.as_str(), class.as_str()),
         false => format!("{}/{}#{}", target.as_str(), class.as_str(), tag.as_str()),

@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>
         for entry in std::fs::read_dir(path).map_err(|error| failed(path, error))? {
             let found = entry.map_err(|error| failed(path, error))?.path();
             let yaml = found.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-            if yaml && found.is_file() && paths.len() < FILES_MAX {
+            if yaml && !is_test_file(&found) && found.is_file() && paths.len() < FILES_MAX {
                 paths.push(found);
             }
         }
@@ -58,6 +58,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
+/// Whether a file holds tests of policy, not policy.
+pub(crate) fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
 /// The names of files that the tables of a bundle are in; faulty files name none.
 fn tables(files: &[(String, String)]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
@@ -79,7 +85,7 @@ fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
 }
 
 /// Reads a little more than a file may hold, so that a file too large is seen as such and not read whole.
-fn read_bounded(path: &Path) -> std::io::Result<String> {
+pub(crate) fn read_bounded(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     std::fs::File::open(path)?.take(FILE_MAX as u64 + 1).read_to_string(&mut text)?;

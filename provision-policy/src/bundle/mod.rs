@@ -26,8 +26,10 @@ use provision_core::id::{ClassName, PolicyRef, Tag, TargetName};
 use provision_core::policy::Namespace;
 use provision_core::value::AttrName;
 
+pub(crate) use account_address::{class_and_tag, read as read_address, text as address_text};
 pub(crate) use account_map::{AccountMap, Condition};
 pub(crate) use attribute_map::AttributeMap;
+pub(crate) use file::{is_test_file, read_bounded};
 pub(crate) use lookup::Lookup;
 pub(crate) use mapping::{Mapping, State, WhenNull};
 pub(crate) use name_pattern::NamePattern;
@@ -37,7 +39,7 @@ pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::{RoleRows, Rule};
 pub(crate) use table::{Cell, Row, Table};
 
-use crate::document::{Node, Place, Sources};
+use crate::document::{Data, Node, Place, Sources};
 use crate::expression::Expression;
 
 /// Target, class and tag of an account.
@@ -96,6 +98,7 @@ impl Bundle {
 
     /// Reads a bundle from a file, or from all `*.yaml` and `*.yml` files of a directory (not of its
     /// subdirectories), in the order of their names; and the tables beside them that they name.
+    /// Files of tests (`*.test.yaml`) are no part of it.
     ///
     /// # Errors
     ///
@@ -111,7 +114,8 @@ impl Bundle {
         &self.0.warnings
     }
 
-    /// Where the mapping, rule or role with this id is written.
+    /// Where the mapping, rule or role with this id is written; for a part of one that has no place of its own, such as
+    /// `targets.crm.contact.enabled`, where the whole is.
     pub fn source_of(&self, id: &PolicyRef) -> Option<Span> {
         self.0.locate(id.as_str())
     }
@@ -149,9 +153,18 @@ impl Content {
         found
     }
 
-    /// What is written, as one document: read again from the texts, which were read without a problem before.
+    /// What is written, as one document: read again from the texts, which were read without a problem before. Tables
+    /// stand there with what they hold, wherever that is written.
     pub(crate) fn document(&self) -> Option<Node> {
-        load::document(&self.sources)
+        let mut document = load::document(&self.sources)?;
+        let Data::Map(entries) = &mut document.data else { return Some(document) };
+        for (key, node) in entries.iter_mut().filter(|(key, _)| key.text() == Some("tables")) {
+            let name = |name: &str| Data::Text { text: name.to_owned(), plain: true };
+            let tables = self.tables.iter();
+            let tables = tables.map(|(of, table)| (Node { place: key.place, data: name(of) }, table.shown()));
+            *node = Node { place: key.place, data: Data::Map(tables.collect()) };
+        }
+        Some(document)
     }
 
     /// Where the thing with this id is written, for diagnostics.
@@ -159,7 +172,9 @@ impl Content {
         let known = |id: &str| self.places.get(id).copied().or_else(|| self.row_of(id));
         // Reasons name the engagement behind the rule: `rules.clerks@hr/77`.
         let place = known(id).or_else(|| id.match_indices('@').find_map(|(at, _)| known(id.get(..at)?)));
-        place.map(|place| self.sources.span(place))
+        // A part without a place of its own, such as a condition, stands where the whole does.
+        let parts = || id.rmatch_indices('.').find_map(|(at, _)| known(id.get(..at)?));
+        place.or_else(parts).map(|place| self.sources.span(place))
     }
 
     /// The row that an id like `rules.by-position[positions:ENG-7]` names.

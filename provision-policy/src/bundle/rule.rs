@@ -54,7 +54,7 @@ impl RoleRows {
     }
 
     /// The roles that any row names.
-    pub(super) fn named<'t>(&self, tables: &'t BTreeMap<String, Table>) -> BTreeSet<&'t str> {
+    pub(crate) fn named<'t>(&self, tables: &'t BTreeMap<String, Table>) -> BTreeSet<&'t str> {
         let rows = tables.get(&self.table).into_iter().flat_map(Table::rows);
         rows.flat_map(|row| self.roles(row)).map(String::as_str).collect()
     }

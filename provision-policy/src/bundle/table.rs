@@ -142,6 +142,20 @@ impl Table {
         node(Data::Map(parts))
     }
 
+    /// Its content as a node, with everything that an evaluation may show of it.
+    pub(super) fn shown(&self) -> Node {
+        let text = |text: &str| node(Data::Text { text: text.to_owned(), plain: true });
+        let mut shown = self.canonical();
+        if let Data::Map(parts) = &mut shown.data
+            && self.folded
+        {
+            // Reasons name rows by their keys as written.
+            let written = self.rows.iter().map(|(key, row)| (text(key), text(&row.key)));
+            parts.push((text("written"), node(Data::Map(written.collect()))));
+        }
+        shown
+    }
+
     /// Reads a table; its rows stand here, or in a file beside this one.
     pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Self {
         let keys =

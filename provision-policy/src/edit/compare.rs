@@ -6,7 +6,7 @@ use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, Role};
+use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, Role, class_and_tag};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
 
@@ -27,6 +27,10 @@ pub(super) struct Compared {
 pub(super) struct LookupEdit {
     pub(super) rows: BTreeSet<String>,
     pub(super) default: bool,
+    /// All of it, whatever is asked.
+    pub(super) whole: bool,
+    /// Keys that differ in case only are one.
+    pub(super) folded: bool,
     /// Rows that both have.
     pub(super) kept: BTreeSet<String>,
 }
@@ -59,6 +63,7 @@ pub(super) fn compare(old: &Content, new: &Content) -> (Edit, Option<Compared>) 
     comparison.top(from, to);
     comparison.inputs(at(from, "inputs"), at(to, "inputs"));
     comparison.lookups(at(from, "lookups"), at(to, "lookups"));
+    comparison.tables(at(from, "tables"), at(to, "tables"));
     comparison.values(at(from, "values"), at(to, "values"));
     comparison.roles(at(from, "roles"), at(to, "roles"));
     comparison.rules(from, to);
@@ -89,8 +94,8 @@ impl Comparison<'_> {
     fn top(&mut self, from: &Node, to: &Node) {
         for (key, (old, new)) in differing(Some(from), Some(to)) {
             match key {
-                "bundle" | "version" | "description" | "inputs" | "lookups" | "values" | "namespaces"
-                | "roles" | "rules" | "targets" => {}
+                "bundle" | "version" | "description" | "inputs" | "lookups" | "tables" | "values"
+                | "namespaces" | "roles" | "rules" | "targets" => {}
                 "reserved" => self.part(key, old.is_some(), new.is_some()),
                 _ => {
                     self.part(key, old.is_some(), new.is_some());
@@ -136,24 +141,49 @@ impl Comparison<'_> {
 
     fn lookups(&mut self, old: Option<&Node>, new: Option<&Node>) {
         for (name, (old, new)) in differing(old, new) {
-            let of = |node: Option<&Node>, key: &str| node.and_then(|node| at(node, key)).cloned();
-            let (from, to) = (of(old, "map"), of(new, "map"));
-            let mut edit = LookupEdit::default();
-            for (row, (old, new)) in differing(from.as_ref(), to.as_ref()) {
-                self.part(format!("lookups.{name}[{row}]"), old.is_some(), new.is_some());
-                edit.rows.insert(row.to_owned());
-            }
-            let (before, after) = (of(old, "default"), of(new, "default"));
-            edit.default = !same(before.as_ref(), after.as_ref());
-            if edit.default {
-                self.part(format!("lookups.{name}.default"), before.is_some(), after.is_some());
-            }
-            let rows = |node: &Option<Node>| -> BTreeSet<String> {
-                node.iter().flat_map(entries).map(|(row, _)| row.to_owned()).collect()
-            };
-            edit.kept = rows(&from).intersection(&rows(&to)).cloned().collect();
+            let edit = self.rows(&format!("lookups.{name}"), "map", old, new);
             self.found.lookups.insert(name.to_owned(), edit);
         }
+    }
+
+    fn tables(&mut self, old: Option<&Node>, new: Option<&Node>) {
+        for (name, (old, new)) in differing(old, new) {
+            let id = format!("tables.{name}");
+            let mut edit = self.rows(&id, "rows", old, new);
+            let others = differing(old, new);
+            edit.whole = others.keys().any(|key| !matches!(*key, "rows" | "default" | "written"));
+            // A key that is written otherwise is another reason: whose it is, is not looked at.
+            let written = |node: Option<&'_ Node>| node.and_then(|node| at(node, "written")).cloned();
+            let (from, to) = (written(old), written(new));
+            let renamed = differing(from.as_ref(), to.as_ref());
+            edit.whole |= renamed.values().any(|(old, new)| old.is_some() && new.is_some());
+            if edit.whole {
+                self.part(&id, old.is_some(), new.is_some());
+            }
+            edit.folded = new.and_then(|node| at(node, "folded")).and_then(Node::text) == Some("true");
+            self.found.lookups.insert(name.to_owned(), edit);
+        }
+    }
+
+    /// Notes the rows that differ, and the one for keys without.
+    fn rows(&mut self, id: &str, key: &str, old: Option<&Node>, new: Option<&Node>) -> LookupEdit {
+        let of = |node: Option<&Node>, key: &str| node.and_then(|node| at(node, key)).cloned();
+        let (from, to) = (of(old, key), of(new, key));
+        let mut edit = LookupEdit::default();
+        for (row, (old, new)) in differing(from.as_ref(), to.as_ref()) {
+            self.part(format!("{id}[{row}]"), old.is_some(), new.is_some());
+            edit.rows.insert(row.to_owned());
+        }
+        let (before, after) = (of(old, "default"), of(new, "default"));
+        edit.default = !same(before.as_ref(), after.as_ref());
+        if edit.default {
+            self.part(format!("{id}.default"), before.is_some(), after.is_some());
+        }
+        let rows = |node: &Option<Node>| -> BTreeSet<String> {
+            node.iter().flat_map(entries).map(|(row, _)| row.to_owned()).collect()
+        };
+        edit.kept = rows(&from).intersection(&rows(&to)).cloned().collect();
+        edit
     }
 
     /// Shared values that differ, themselves or by what they read.
@@ -218,9 +248,14 @@ impl Comparison<'_> {
                 continue;
             }
             let Some(rule) = self.new.rules.iter().find(|rule| rule.id.as_str() == path) else { continue };
-            let conditions = std::iter::once(&rule.when).chain(&rule.unless);
-            let through: BTreeSet<String> =
+            let keys = rule.rows.iter().map(|rows| &rows.key);
+            let conditions = std::iter::once(&rule.when).chain(&rule.unless).chain(keys);
+            let mut through: BTreeSet<String> =
                 conditions.flat_map(|condition| self.read_by(condition)).collect();
+            // Where the rule fails, it refuses what any row gives.
+            let table = rule.rows.as_ref().map(|rows| &rows.table);
+            let table = table.filter(|table| self.found.lookups.contains_key(*table));
+            through.extend(table.map(|table| format!("tables.{table}")));
             if !through.is_empty() {
                 self.concerned(&path, &through);
                 self.found.rules.insert(path, true);
@@ -249,8 +284,10 @@ impl Comparison<'_> {
                     continue;
                 };
                 if self.map(&path, old, new) {
-                    let (class, tag) = class.split_once('#').unwrap_or((class, "main"));
-                    self.found.maps.insert((target.into(), class.into(), tag.into()));
+                    match class_and_tag(class) {
+                        Some((class, tag)) => drop(self.found.maps.insert((target.into(), class, tag))),
+                        None => self.everyone = true,
+                    }
                 }
             }
         }
@@ -303,8 +340,9 @@ impl Comparison<'_> {
                 found.entry(id).or_default().extend(through);
             }
         };
-        map.exists.iter().for_each(|condition| add(format!("{}.exists", map.id), &condition.holds));
-        map.enabled.iter().for_each(|condition| add(format!("{}.enabled", map.id), &condition.holds));
+        for condition in map.exists.iter().chain(&map.enabled) {
+            add(condition.id.as_str().to_owned(), &condition.holds);
+        }
         for pattern in map.names.iter().flat_map(|group| &group.patterns) {
             let parts = pattern.scope.iter().chain(pattern.parts.iter().map(|part| &part.value));
             parts.for_each(|part| add(pattern.id.as_str().to_owned(), part));

@@ -8,12 +8,23 @@ use crate::document::{Data, Node};
 const TOLD: &[&str] = &["bundle", "version", "description"];
 /// Keys whose reach is known, by the level they stand on. An edit of a bundle with others concerns everybody: whoever
 /// adds a key decides whom it reaches, and until then too many are evaluated rather than too few.
-const TOP: &[&str] =
-    &["locale", "inputs", "reserved", "lookups", "values", "namespaces", "roles", "rules", "targets"];
+const TOP: &[&str] = &[
+    "locale",
+    "inputs",
+    "reserved",
+    "lookups",
+    "tables",
+    "values",
+    "namespaces",
+    "roles",
+    "rules",
+    "targets",
+];
 const LOOKUP: &[&str] = &["map", "default"];
 const ROLE: &[&str] = &["description", "labels", "formerly", "includes", "grants"];
 const GRANT: &[&str] = &["account", "group", "own_group", "on", "group_class", "privileged"];
 const RULE: &[&str] = &["id", "description", "when", "unless", "roles"];
+const ROWS: &[&str] = &["table", "key", "column", "missing"];
 const MAP: &[&str] =
     &["description", "of", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
 const MAPPING: &[&str] = &["value", "strength", "when", "when_null"];
@@ -84,8 +95,9 @@ pub(super) fn is_beyond(root: &Node) -> bool {
             && grants.all(|grant| only(grant, GRANT) && entries(grant).all(|(_, part)| is_plain(part)))
     };
     let rule = |node: &&Node| {
-        let listed = at(node, "roles").is_none_or(|roles| {
-            matches!(roles.data, Data::List(_) | Data::Null) && items(roles).iter().all(is_plain)
+        let listed = at(node, "roles").is_none_or(|roles| match &roles.data {
+            Data::Map(_) => only(roles, ROWS),
+            _ => items(roles).iter().all(is_plain),
         });
         let plain = ["when", "unless"].iter().all(|key| at(node, key).is_none_or(is_plain));
         only(node, RULE) && listed && plain

@@ -59,6 +59,8 @@ struct RowQuestion {
     edits: Arc<Vec<LookupEdit>>,
     /// The accounts whose map asks; `None`: a rule does.
     of: Option<usize>,
+    /// A rule gets its roles there: whoever has no row is refused what any row gives.
+    strict: bool,
 }
 
 /// Those who may have a role or an account: one of these rules gives it, or a stored grant.
@@ -136,7 +138,7 @@ impl Reach {
         let names: Vec<&String> = compared.lookups.keys().collect();
         let edits: Arc<Vec<LookupEdit>> = Arc::new(compared.lookups.values().map(LookupEdit::copy).collect());
         let content = Arc::clone(&self.new.content);
-        let mut seen: BTreeSet<(usize, String, Option<usize>)> = BTreeSet::new();
+        let mut seen: BTreeSet<(usize, String, Option<usize>, bool)> = BTreeSet::new();
         let mut rows = Vec::new();
         let mut add = |expression: &Expression, of: Option<usize>| {
             let used = expression.shared_used(&content.shared);
@@ -146,18 +148,23 @@ impl Reach {
                     // What asks it otherwise differs as a whole.
                     for key in part.keys_of(name, &content.shared).into_iter().flatten() {
                         let new = match key.attribute() {
-                            Some(attribute) => seen.insert((edit, attribute.as_str().to_owned(), of)),
+                            Some(attribute) => seen.insert((edit, attribute.as_str().to_owned(), of, false)),
                             None => true,
                         };
                         if new {
-                            rows.push(RowQuestion { key, edit, edits: Arc::clone(&edits), of });
+                            let edits = Arc::clone(&edits);
+                            rows.push(RowQuestion { key, edit, edits, of, strict: false });
                         }
                     }
                 }
             }
         };
         for rule in &content.rules {
-            std::iter::once(&rule.when).chain(&rule.unless).for_each(|condition| add(condition, None));
+            let keys = rule.rows.iter().map(|rows| &rows.key);
+            std::iter::once(&rule.when)
+                .chain(&rule.unless)
+                .chain(keys)
+                .for_each(|condition| add(condition, None));
         }
         let asks = |expression: &Expression| {
             let reads = expression.reads_all(&content.shared);
@@ -171,6 +178,12 @@ impl Reach {
             let holders = self.holders_of(address);
             self.holders.push(holders);
             expressions_in(map).for_each(|expression| add(expression, Some(number)));
+        }
+        for asked in content.rules.iter().filter_map(|rule| rule.rows.as_ref()) {
+            if let Some(edit) = names.iter().position(|name| **name == asked.table) {
+                let (key, edits) = (asked.key.as_key(&content.shared), Arc::clone(&edits));
+                rows.push(RowQuestion { key, edit, edits, of: None, strict: true });
+            }
         }
         self.rows = rows;
     }
@@ -190,13 +203,23 @@ impl Reach {
 
 impl LookupEdit {
     fn copy(&self) -> Self {
-        Self { rows: self.rows.clone(), default: self.default, kept: self.kept.clone() }
+        Self {
+            rows: self.rows.clone(),
+            kept: self.kept.clone(),
+            default: self.default,
+            whole: self.whole,
+            folded: self.folded,
+        }
     }
 
-    /// Whether what the lookup says of this row may differ.
-    fn concerns(&self, row: Option<&str>) -> bool {
-        match row {
-            Some(row) => self.rows.contains(row) || self.default && !self.kept.contains(row),
+    /// Whether what it says of this row may differ. `strict`: also what it says by having no such row.
+    fn concerns(&self, row: Option<&str>, strict: bool) -> bool {
+        if self.whole {
+            return true;
+        }
+        let folded = row.filter(|_| self.folded).map(str::to_lowercase);
+        match folded.as_deref().or(row) {
+            Some(row) => self.rows.contains(row) || (self.default || strict) && !self.kept.contains(row),
             None => self.default,
         }
     }
@@ -230,7 +253,11 @@ impl Side {
                 open.extend(includers.get(role).into_iter().flatten());
             }
         }
-        let gives = |rule: &Rule| rule.roles.iter().any(|(role, _)| found.contains(role.as_str()));
+        let gives = |rule: &Rule| {
+            let mut rows = rule.rows.iter().flat_map(|rows| rows.named(&content.tables));
+            rule.roles.iter().any(|(role, _)| found.contains(role.as_str()))
+                || rows.any(|role| found.contains(role))
+        };
         let rules = content.rules.iter().enumerate();
         rules.filter(|(_, rule)| gives(rule)).map(|(number, _)| number).collect()
     }
@@ -291,8 +318,8 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
     fn holds(&self, holders: &Holders) -> bool {
         let stored = self.input.grants.iter().any(|grant| match &grant.entitlement {
             Entitlement::Account { target, class, tag } => {
-                let given = (target, class, tag);
-                holders.account.as_ref().is_some_and(|account| (&account.0, &account.1, &account.2) == given)
+                let asked = holders.account.as_ref();
+                asked.is_some_and(|(t, c, g)| (t, c, g) == (target, class, tag))
             }
             Entitlement::Group { .. } => holders.groups,
         });
@@ -308,13 +335,13 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
     fn row(&self, question: &RowQuestion) -> bool {
         let Some(edit) = question.edits.get(question.edit) else { return true };
         let concerned = match question.key.asked(self.input.identity) {
-            Asked::Row(row) => edit.concerns(Some(row)),
-            Asked::Nothing => edit.concerns(None),
+            Asked::Row(row) => edit.concerns(Some(row), question.strict),
+            Asked::Nothing => edit.concerns(None, question.strict),
             Asked::Open => {
                 let facts = self.new.get_or_init(|| self.facts(&self.reach.new));
                 // Written and read the same in both: what it comes to in one, it comes to in the other, unless a row
                 // it has asked for differs, which another question finds.
-                question.key.row(facts).map_or(true, |row| edit.concerns(row.as_deref()))
+                question.key.row(facts).map_or(true, |row| edit.concerns(row.as_deref(), question.strict))
             }
         };
         let holders = question.of.and_then(|number| self.reach.holders.get(number));

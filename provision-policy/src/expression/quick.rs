@@ -168,7 +168,7 @@ impl Expression {
         let mut keys = Some(Vec::new());
         self.term.walk(&mut |part| {
             let Op::Call(Function::Lookup, args) = &part.op else { return };
-            let [Term { op: Op::Text(name), .. }, key] = args.as_slice() else { return keys = None };
+            let [Term { op: Op::Text(name), .. }, key, ..] = args.as_slice() else { return keys = None };
             if name != lookup {
                 return;
             }
@@ -182,6 +182,11 @@ impl Expression {
             }
         });
         keys
+    }
+
+    /// The whole of it as what a table is asked with.
+    pub(crate) fn as_key(&self, shared: &[Self]) -> Key {
+        Key { term: self.term.clone(), attribute: attribute(&self.term, shared) }
     }
 
     /// The shared values it uses, themselves or through others.
