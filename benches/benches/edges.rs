@@ -84,7 +84,7 @@ async fn facts() -> Outcome<TargetFacts> {
     let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
     let mut settings = TargetSettings::new(TARGET, "memory");
     settings.drive = Drive::Enforce;
-    let user = ClassSettings { on_delete: OnDelete::Disable, marker: None, correlate: BTreeMap::new() };
+    let user = ClassSettings { on_delete: OnDelete::Disable, marker: None, correlate: Default::default() };
     settings.classes.insert("user".into(), user);
     let discovery = directory.discover(&MemoryConnector::context()).await?;
     let onboarded = BTreeSet::from(["user".into(), "group".into()]);

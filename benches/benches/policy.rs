@@ -19,7 +19,7 @@ async fn bench() -> Outcome<()> {
     let smoke = Size::asked(&arguments) == Size::Smoke;
     let count = number_of(&arguments, "--people").unwrap_or(if smoke { 200 } else { 20_000 });
     let rounds = number_of(&arguments, "--rounds").unwrap_or(if smoke { 1 } else { 9 });
-    let bundle = matrix::bundle("")?;
+    let bundle = matrix::bundle()?;
     let cel = ByCel::new()?;
     let people: Vec<Identity> = (0..count).map(matrix::identity).collect();
     let now: Timestamp = "2026-11-20T09:00:00Z".parse()?;

@@ -3,7 +3,6 @@
 //!
 //! `--smoke`: 200 realms. `--realms N`, `--changes N`: other sizes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -273,7 +272,7 @@ fn target(kind: &str) -> TargetSettings {
     settings.budgets.0.insert(BudgetKind::Create, Budget { always: 1_000_000, percent: 100 });
     let user = ClassSettings {
         marker: Some("employeeNumber".into()),
-        correlate: BTreeMap::new(),
+        correlate: Default::default(),
         ..ClassSettings::default()
     };
     settings.classes.insert("user".into(), user);

@@ -1,6 +1,5 @@
 //! An engine on a SQLite file or another store, with one CSV source and one in-memory directory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,7 +212,7 @@ fn source(path: &Path) -> SourceSettings {
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),
         guard: FeedGuard::default(),
-        correlate: Vec::new(),
+        correlate: Default::default(),
         zone: Zone::utc(),
     }
 }
@@ -226,7 +225,7 @@ fn target(name: &TargetName, drive: Drive, side_by_side: u32) -> TargetSettings 
     let user = ClassSettings {
         on_delete: OnDelete::Disable,
         marker: Some("employeeNumber".into()),
-        correlate: BTreeMap::new(),
+        correlate: Default::default(),
     };
     settings.classes.insert("user".into(), user);
     settings

@@ -138,6 +138,31 @@ fn paused_target_is_left_alone() {
 }
 
 #[test]
+fn correlation_that_cannot_be_used_is_refused_and_what_is_meant_otherwise_is_said() {
+    let host = Host::with(2, "");
+    let config = host.read("provisioner.yaml");
+    let with = |correlate: &str| {
+        let marker = "{ user: { marker: employeeNumber } }";
+        let class = format!("{{ user: {{ marker: employeeNumber, correlate: {correlate} }} }}");
+        host.write("provisioner.yaml", &config.replace(marker, &class));
+    };
+    with("{ mail: mail }");
+    let said = host.expect(0, &["check"]).stdout;
+    assert!(said.contains("warning[C0008]") && said.contains("targets.directory.classes.user"), "{said}");
+    with("{ rules: [{ name: like, items: [{ attribute: sn, similarity: trigram, minimum: 0.4 }] }] }");
+    let refused = || {
+        let ran = host.run(&["check"]);
+        assert_ne!(ran.code, 0, "{ran:#?}");
+        ran.stderr
+    };
+    let said = refused();
+    assert!(said.contains("C0006") && said.contains("rules[0].items"), "{said}");
+    with("{ rules: [{ name: id, items: [{ atribute: sn }] }] }");
+    let said = refused();
+    assert!(said.contains("unknown field `atribute`"), "{said}");
+}
+
+#[test]
 fn dispute_is_decided_and_the_account_kept() {
     let host = Host::with(2, "");
     let config = host.read("provisioner.yaml");
@@ -155,10 +180,18 @@ fn dispute_is_decided_and_the_account_kept() {
              "enabled": true}]"#,
     );
     host.expect(0, &["ingest"]);
-    host.expect(0, &["onboard"]);
+    let shown = "    hr:1000 (Ann Smith): 1 by displayName 1\n";
+    let onboarded = host.expect(0, &["onboard"]).stdout;
+    assert!(onboarded.contains(shown), "{onboarded}");
     let plan = host.expect(2, &["plan", "--json"]).json();
     assert_eq!(plan["skips"][0]["reason"], "disputed", "{plan:#}");
     let listed = host.expect(0, &["disputes"]).stdout;
+    assert!(listed.contains(shown), "{listed}");
+    let candidate = &host.expect(0, &["disputes", "--json"]).json()["disputes"][0]["candidates"][0];
+    assert_eq!(
+        (&candidate["score"], &candidate["contributions"][0]["rule"]),
+        (&1.0.into(), &"displayName".into())
+    );
     let key = listed.split_whitespace().next().unwrap();
     host.expect(5, &["decide", key]);
     host.expect(1, &["decide", "match/directory/user/nothing", "--not-the-same"]);

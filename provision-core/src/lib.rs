@@ -139,6 +139,7 @@
 
 pub mod audit;
 pub mod connector;
+pub mod correlate;
 pub mod delta;
 pub mod diagnostic;
 pub mod engine;

@@ -45,7 +45,10 @@ fn definitions() -> Vec<(&'static str, Value)> {
         ("grant", object(&["group", "on"], grant())),
         ("own_grant", object(&["own_group", "on"], own_grant())),
         ("rule", object(&["id", "when", "roles"], rule())),
+        ("target", target()),
         ("map", object(&[], map())),
+        ("bound", object(&["date"], bound())),
+        ("together", object(&["each"], together())),
         ("mapping", either(&[of("expression"), object(&["value"], mapping())])),
         ("name", object(&["namespace", "parts"], name())),
     ]
@@ -69,9 +72,22 @@ fn top() -> Vec<Key> {
         ("namespaces", map_of(of("namespace")), "where generated names are unique"),
         ("roles", map_of(of("role")), "roles by name"),
         ("rules", list(of("rule")), "who has which roles"),
-        ("targets", map_of(map_of(of("map"))), "target: class: policy map"),
+        ("targets", map_of(of("target")), "target: class: policy map"),
     ]
 }
+
+/// The classes of a target; a word under `authority` is for all of them.
+fn target() -> Value {
+    let mut classes = map_of(of("map"));
+    if let Some(fields) = classes.as_object_mut() {
+        fields
+            .insert("properties".to_owned(), json!({ "authority": either(&[words(AUTHORITY), of("map")]) }));
+    }
+    classes
+}
+
+/// How far attributes of accounts that are there are written.
+const AUTHORITY: &[&str] = &["observe", "assist", "enforce"];
 
 /// Kinds of inputs.
 const INPUTS: &[&str] =
@@ -169,6 +185,7 @@ fn rule() -> Vec<Key> {
     vec![
         ("id", of("text"), "unique; explanations name it `rules.ID`"),
         ("description", of("text"), "text for people"),
+        ("state", words(STATES), "whether it counts"),
         ("when", of("expression"), "while true, the person has the roles"),
         ("unless", of("expression"), "while true, the rule does not count"),
         (
@@ -190,10 +207,11 @@ fn map() -> Vec<Key> {
         ("enabled", of("expression"), "condition; without it the policy does not say"),
         ("pre_hire", object(&["lead_days"], lead), "the account is there before the first day"),
         ("credential", object(&[], credential), "initial password of a new account"),
+        ("authority", words(AUTHORITY), "how far attributes of accounts that are there are written"),
         ("names", list(map_of(of("name"))), "generated names; those in one entry share a counter"),
         (
             "attributes",
-            map_of(either(&[of("mapping"), json!({ "type": "array", "items": of("mapping") })])),
+            map_of(either(&[of("mapping"), array(of("mapping"), 0), of("together")])),
             "attribute: mapping, or a list of mappings",
         ),
     ]
@@ -205,11 +223,50 @@ fn mapping() -> Vec<Key> {
         ("value", of("expression"), "the value"),
         ("strength", words(STRENGTHS), "when it is written"),
         ("when", of("expression"), "condition for the mapping to count"),
+        ("from", either(&[of("expression"), of("bound")]), "when it begins to count"),
+        ("until", either(&[of("expression"), of("bound")]), "when it ends to count"),
+        ("authoritative", truth(), "`false`: what it gave is not taken away when it gives it no more"),
+        ("exclusive", truth(), "two exclusive mappings that give values refuse the account"),
+        (
+            "range",
+            either(&[words(&["produced", "all"]), array(of("text"), 0)]),
+            "values of a set that it takes away",
+        ),
+        ("state", words(STATES), "whether it counts"),
         (
             "when_null",
             either(&[words(&["clear", "keep", "refuse"]), object(&["default"], default)]),
             "what null does",
         ),
+    ]
+}
+
+/// Whether rules and mappings count.
+const STATES: &[&str] = &["draft", "proposed", "active"];
+
+fn bound() -> Vec<Key> {
+    vec![
+        (
+            "date",
+            of("expression"),
+            "gives a date, or an instant, of which the date in the person's zone counts",
+        ),
+        (
+            "offset_days",
+            json!({ "type": "integer", "minimum": -3660, "maximum": 3660 }),
+            "so many days later",
+        ),
+        ("at", words(&["start", "end"]), "of the day"),
+    ]
+}
+
+fn together() -> Vec<Key> {
+    vec![
+        ("each", array(of("mapping"), 1), "each mapping that counts gives values"),
+        ("strength", words(STRENGTHS), "of all of them"),
+        ("foreign", words(&["keep", "remove"]), "what becomes of values that nobody here gives"),
+        ("keep", list(of("text")), "patterns of foreign values that stay"),
+        ("remove", list(of("text")), "patterns of foreign values that go"),
     ]
 }
 
@@ -219,11 +276,7 @@ const STRENGTHS: &[&str] = &["strong", "normal", "weak", "create_only"];
 fn name() -> Vec<Key> {
     let part =
         vec![("value", of("expression"), "the part"), ("max", number(1, 256), "most characters of it")];
-    let mut parts = list(either(&[of("expression"), object(&["value"], part)]));
-    if let Some(fields) = parts.as_object_mut() {
-        fields.insert("type".to_owned(), json!("array"));
-        fields.insert("minItems".to_owned(), json!(1));
-    }
+    let parts = array(either(&[of("expression"), object(&["value"], part)]), 1);
     vec![
         ("namespace", of("text"), "where it is unique"),
         ("parts", parts, "expressions, or `{ value, max }`"),
@@ -258,6 +311,11 @@ fn map_of(schema: Value) -> Value {
 
 fn list(schema: Value) -> Value {
     json!({ "type": ["array", "null"], "items": schema })
+}
+
+/// A list that may not be left empty, or not without so many.
+fn array(schema: Value, least: u32) -> Value {
+    json!({ "type": "array", "items": schema, "minItems": least })
 }
 
 fn of(definition: &str) -> Value {

@@ -46,4 +46,5 @@ pub mod testing;
 
 pub use bundle::Bundle;
 pub use edit::{Edit, EditedPart, PartChange};
+pub use evaluation::Evaluated;
 pub use json_schema::json_schema;

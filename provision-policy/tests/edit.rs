@@ -104,7 +104,7 @@ struct Model {
     shared: [&'static str; 3],
     case: &'static str,
     roles: Vec<(Vec<&'static str>, Vec<String>)>,
-    rules: Vec<(usize, &'static str, Option<&'static str>, &'static str)>,
+    rules: Vec<(usize, &'static str, Option<&'static str>, &'static str, &'static str)>,
     maps: Vec<Map>,
 }
 
@@ -114,7 +114,8 @@ struct Map {
     enabled: Option<&'static str>,
     lead: Option<u32>,
     max: u32,
-    attributes: Vec<(usize, &'static str, Option<&'static str>, &'static str)>,
+    attributes: Vec<(usize, &'static str, Option<&'static str>, &'static str, &'static str)>,
+    authority: &'static str,
 }
 
 impl Model {
@@ -132,7 +133,17 @@ impl Model {
             case: "ignore",
             roles: vec![(Vec::new(), Vec::new()); ROLES.len()],
             rules: Vec::new(),
-            maps: vec![Map { exists: None, enabled: None, lead: None, max: 8, attributes: Vec::new() }; 3],
+            maps: vec![
+                Map {
+                    exists: None,
+                    enabled: None,
+                    lead: None,
+                    max: 8,
+                    attributes: Vec::new(),
+                    authority: "assist"
+                };
+                3
+            ],
         };
         for _ in 0..30 {
             model.edit(dice);
@@ -143,7 +154,8 @@ impl Model {
     /// One edit, as a person might make it.
     fn edit(&mut self, dice: &mut Dice) {
         let condition = dice.word(CONDITIONS);
-        match dice.roll(27) {
+        match dice.roll(28) {
+            27 => self.maps[dice.roll(3)].authority = dice.word(&["assist", "enforce", "observe"]),
             0 => self.grade.1 = dice.chance(50).then(|| dice.word(&["0", "1"])),
             1..=3 => toggle(&mut self.grade.0, dice.word(ROWS), dice.word(&["1", "2", "A"])),
             4 | 5 => toggle(&mut self.sparse, dice.word(ROWS), dice.word(&["1", "2"])),
@@ -174,7 +186,8 @@ impl Model {
                 self.rules.retain(|(known, ..)| *known != id);
                 if dice.chance(80) {
                     let unless = dice.chance(30).then(|| dice.word(CONDITIONS));
-                    self.rules.push((id, condition, unless, dice.word(ROLES)));
+                    let state = dice.word(&["active", "active", "proposed", "draft"]);
+                    self.rules.push((id, condition, unless, dice.word(ROLES), state));
                 }
             }
             15 => self.maps[dice.roll(3)].exists = dice.chance(50).then_some(condition),
@@ -187,7 +200,16 @@ impl Model {
                 map.attributes.retain(|(known, ..)| *known != id);
                 if dice.chance(80) {
                     let null = dice.word(&["clear", "keep", "refuse", "{ default: user.department }"]);
-                    map.attributes.push((id, dice.word(VALUES), when, null));
+                    let more = dice.word(&[
+                        "",
+                        "",
+                        ", state: proposed",
+                        ", state: draft",
+                        ", from: today",
+                        ", until: { date: today, offset_days: -1 }",
+                        ", authoritative: false",
+                    ]);
+                    map.attributes.push((id, dice.word(VALUES), when, null, more));
                 }
             }
             22 | 23 => {
@@ -236,9 +258,11 @@ impl Model {
             out.push_str(&format!("  {name}: {{ includes: [{includes}], grants: [{grants}] }}\n"));
         }
         out.push_str("rules:\n");
-        for (id, when, unless, role) in &self.rules {
+        for (id, when, unless, role, state) in &self.rules {
             let unless = unless.map(|text| format!(", unless: '{text}'")).unwrap_or_default();
-            out.push_str(&format!("  - {{ id: n{id}, when: '{when}'{unless}, roles: [{role}] }}\n"));
+            out.push_str(&format!(
+                "  - {{ id: n{id}, state: {state}, when: '{when}'{unless}, roles: [{role}] }}\n"
+            ));
         }
         if let Some(missing) = self.by_row {
             out.push_str(&format!(
@@ -259,6 +283,7 @@ impl Model {
 impl Map {
     fn text(&self, class: &str) -> String {
         let mut out = format!("    {class}:\n");
+        out.push_str(&format!("      authority: {}\n", self.authority));
         out.extend(self.exists.map(|text| format!("      exists: '{text}'\n")));
         out.extend(self.enabled.map(|text| format!("      enabled: '{text}'\n")));
         out.extend(self.lead.map(|days| format!("      pre_hire: {{ lead_days: {days} }}\n")));
@@ -266,9 +291,9 @@ impl Map {
             "      names: [{{ login: {{ namespace: login, max: {}, allow: a-z, parts: [user.title, user.department] }} }}]\n      attributes:\n",
             self.max
         ));
-        for (id, value, when, null) in &self.attributes {
+        for (id, value, when, null, more) in &self.attributes {
             let when = when.map(|text| format!(", when: '{text}'")).unwrap_or_default();
-            out.push_str(&format!("        a{id}: {{ value: '{value}'{when}, when_null: {null} }}\n"));
+            out.push_str(&format!("        a{id}: {{ value: '{value}'{when}, when_null: {null}{more} }}\n"));
         }
         out
     }

@@ -41,7 +41,11 @@ targets:
     user:
       pre_hire: { lead_days: 7 }
       enabled: 'lifecycle == "active"'
-      attributes: { title: user.title, department: user.department, room: user.room, roles: 'join_nonempty(",", roles)' }
+      attributes:
+        title: user.title
+        department: user.department
+        room: user.room
+        roles: 'join_nonempty(",", roles)'
   kitchen: { user: { attributes: { id: key } } }
   office: { user: { attributes: { id: key } } }
 "#;
@@ -204,4 +208,26 @@ fn the_day_changes_where_each_engagement_is() {
     assert_eq!(found.next_change_at, Some("2026-02-11T00:00:00Z".parse().unwrap()));
     let found = evaluate_at(&bundle, &jane, "2026-02-10T14:00:00Z");
     assert_eq!(found.next_change_at, Some("2026-02-10T15:00:00Z".parse().unwrap()), "midnight in Tokyo");
+}
+
+#[test]
+fn an_edit_of_a_rule_asks_for_every_engagement() {
+    let text = "bundle: 1\nversion: a\nroles: { staff: {}, other: {} }\nrules:\n  \
+                - { id: r, when: 'user.department == \"Finance\"', roles: [staff] }\n";
+    let (old, new) = (text.to_owned(), text.replace("[staff]", "[staff, other]"));
+    let load = |text: &str| Bundle::load(&[("p", text)]).unwrap();
+    let edit = load(&old).edit_to(&load(&new));
+    let touches = |identity: &Identity| {
+        let now = "2026-02-10T08:00:00Z".parse().unwrap();
+        let (lifecycle, _) = identity.lifecycle(now).unwrap();
+        edit.touches(&provision_core::policy::PolicyInput {
+            identity,
+            lifecycle,
+            now,
+            grants: &[],
+            proposed: false,
+        })
+    };
+    assert!(touches(&jane()), "her second engagement is in Finance");
+    assert!(!touches(&person("2", &[("department", "Sales")])));
 }

@@ -377,7 +377,8 @@ fn two_hundred_positions_are_two_hundred_rows_and_one_rule() {
         text.push_str(&format!("  team-{team}: {{ grants: [{{ group: Team {team}, on: d/u }}] }}\n"));
     }
     text.push_str(
-        "rules:\n  - id: by-position\n    when: 'true'\n    roles: { table: positions, key: user.position, column: roles }\n\
+        "rules:\n  - id: by-position\n    when: 'true'\n    \
+         roles: { table: positions, key: user.position, column: roles }\n\
          targets:\n  d:\n    u:\n      attributes:\n        \
          title: lookup(\"positions\", user.position, \"title\")\n        \
          floor: lookup(\"positions\", user.position, \"floor\")\n",

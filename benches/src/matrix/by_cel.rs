@@ -84,43 +84,74 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
+/// Compiles an expression.
+///
+/// # Errors
+/// What the crate's parser does not take.
+pub fn compile(expression: &str) -> Outcome<Program> {
+    // Shared values do not exist there: they are written in.
+    let mut expression = expression.to_owned();
+    for (name, shared) in VALUES.iter().rev() {
+        expression = expression.replace(&format!("value.{name}"), &format!("({shared})"));
+    }
+    Program::compile(&expression).map_err(|error| format!("{expression}: {error}").into())
+}
+
+/// How many of the conditions hold for a person.
+///
+/// # Errors
+/// What an expression fails with.
+pub fn hold(
+    conditions: &[Program],
+    functions: &Context<'static, 'static>,
+    person: &Identity,
+) -> Outcome<usize> {
+    let mut scope = functions.new_inner_scope();
+    scope.add_variable_as_val("user", Box::new(Record::Person(person)));
+    scope.add_variable_as_val("lifecycle", Box::new(CelString::from("active")));
+    let mut count = 0;
+    for condition in conditions {
+        count += usize::from(condition.execute(&scope)? == Value::Bool(true));
+    }
+    Ok(count)
+}
+
+/// The functions of the matrix that the crate has not.
+///
+/// # Errors
+/// When the crate does not take one.
+pub fn functions() -> Outcome<Context<'static, 'static>> {
+    let mut functions = Context::default();
+    functions.add_function("first_nonempty", |a: Value, b: Value| if text(&a).is_some() { a } else { b })?;
+    functions.add_function("empty", |a: Value| text(&a).is_none())?;
+    functions.add_function("left", |a: Arc<String>, count: i64| -> Arc<String> {
+        let count = usize::try_from(count).unwrap_or_default();
+        if a.chars().count() <= count { a } else { Arc::new(a.chars().take(count).collect()) }
+    })?;
+    functions.add_function("rdn", |a: Arc<String>| Arc::new(escaped(&a)))?;
+    functions.add_function("lookup", |_: Arc<String>, department: Arc<String>| {
+        Arc::new(unit(&department).unwrap_or_default().to_owned())
+    })?;
+    functions.add_function("account_of", |key: Value| key)?;
+    Ok(functions)
+}
+
 impl ByCel {
     /// Compiles the expressions.
     ///
     /// # Errors
     /// What the crate's parser does not take.
     pub fn new() -> Outcome<Self> {
-        let compile = |expression: &str| {
-            // Shared values do not exist there: they are written in.
-            let mut expression = expression.to_owned();
-            for (name, shared) in VALUES.iter().rev() {
-                expression = expression.replace(&format!("value.{name}"), &format!("({shared})"));
-            }
-            Program::compile(&expression).map_err(|error| format!("{expression}: {error}"))
-        };
-        let mut functions = Context::default();
-        functions
-            .add_function("first_nonempty", |a: Value, b: Value| if text(&a).is_some() { a } else { b })?;
-        functions.add_function("empty", |a: Value| text(&a).is_none())?;
-        functions.add_function("left", |a: Arc<String>, count: i64| -> Arc<String> {
-            let count = usize::try_from(count).unwrap_or_default();
-            if a.chars().count() <= count { a } else { Arc::new(a.chars().take(count).collect()) }
-        })?;
-        functions.add_function("rdn", |a: Arc<String>| Arc::new(escaped(&a)))?;
-        functions.add_function("lookup", |_: Arc<String>, department: Arc<String>| {
-            Arc::new(unit(&department).unwrap_or_default().to_owned())
-        })?;
-        functions.add_function("account_of", |key: Value| key)?;
         Ok(Self {
-            rules: RULES.iter().map(|(_, when)| compile(when)).collect::<Result<_, _>>()?,
+            rules: RULES.iter().map(|(_, when)| compile(when)).collect::<Outcome<_>>()?,
             enabled: compile(ENABLED)?,
             last: compile("value.last")?,
             first: compile("value.first")?,
             mappings: MAPPINGS
                 .iter()
                 .map(|(name, text)| Ok((*name, compile(text)?)))
-                .collect::<Result<_, String>>()?,
-            functions,
+                .collect::<Outcome<_>>()?,
+            functions: functions()?,
         })
     }
 

@@ -6,7 +6,7 @@ mod by_hand;
 
 use std::collections::BTreeMap;
 
-pub use by_cel::{Account, ByCel, shown};
+pub use by_cel::{Account, ByCel, compile, functions, hold, shown};
 pub use by_hand::by_hand;
 use provision_core::id::{IdentityId, RealmId};
 use provision_core::model::{Employment, Identity};
@@ -57,27 +57,8 @@ const MAPPINGS: [(&str, &str); 10] = [
     ("manager", "account_of(user.manager)"),
 ];
 
-/// The bundle of the matrix; `more` is YAML that stands after it.
-///
-/// # Errors
-/// What the loader finds wrong.
-pub fn bundle(more: &str) -> Outcome<Bundle> {
-    let mut text = String::from("bundle: 1\nversion: bench\ninputs: [mobile]\nlookups:\n  ou:\n    map:\n");
-    for (department, unit) in UNITS {
-        text += &format!("      {department}: {unit}\n");
-    }
-    text += "values:\n";
-    for (name, expression) in VALUES {
-        text += &format!("  {name}: '{expression}'\n");
-    }
-    text += "namespaces: { login: {}, mail: {}, cn: {} }\nroles:\n  staff: { grants: [account: directory/user] }\n";
-    text += "rules:\n";
-    for (name, when) in RULES {
-        text += &format!("  - {{ id: {name}, when: '{when}', roles: [staff] }}\n");
-    }
-    text += more;
-    text += &format!("targets:\n  directory:\n    user:\n      enabled: '{ENABLED}'\n");
-    text += r#"      names:
+/// Generated names.
+const NAMES: &str = r#"      names:
         - sAMAccountName:
             namespace: login
             max: 20
@@ -97,10 +78,54 @@ pub fn bundle(more: &str) -> Outcome<Bundle> {
             parts: [user.givenName, user.familyName]
       attributes:
 "#;
+
+/// The bundle of the matrix.
+///
+/// # Errors
+/// What the loader finds wrong.
+pub fn bundle() -> Outcome<Bundle> {
+    load(&[("matrix.yaml", &text(""))])
+}
+
+/// The same with one rule more, whose role `special` gives a group, an attribute `description` that is the `floor` of the
+/// cost centre, and an expression of its own for `displayName`.
+///
+/// # Errors
+/// What the loader finds wrong.
+pub fn special(rule: &str, floors: &BTreeMap<String, String>, name: &str) -> Outcome<Bundle> {
+    let mut more = String::from("bundle: 1\nlookups:\n  floor:\n    map:\n");
+    for (center, floor) in floors {
+        more += &format!("      {center}: {floor}\n");
+    }
+    more += "roles:\n  special: { grants: [{ group: CN=Special, on: directory/user }] }\n";
+    let rules = format!("  - {{ id: special, when: '{rule}', roles: [special] }}\n");
+    let own = format!("        displayName: '{name}'\n");
+    let text = text(&rules).replace("        displayName: 'user.displayName'\n", &own)
+        + "        description: 'lookup(\"floor\", user.costCenter)'\n";
+    load(&[("matrix.yaml", &text), ("more.yaml", &more)])
+}
+
+fn text(rules: &str) -> String {
+    let mut text = String::from("bundle: 1\nversion: bench\ninputs: [mobile]\nlookups:\n  ou:\n    map:\n");
+    for (department, unit) in UNITS {
+        text += &format!("      {department}: {unit}\n");
+    }
+    text += "values:\n";
+    for (name, expression) in VALUES {
+        text += &format!("  {name}: '{expression}'\n");
+    }
+    text += "namespaces: { login: {}, mail: {}, cn: {} }\nroles:\n  staff: { grants: [account: directory/user] }\n";
+    text += "rules:\n";
+    for (name, when) in RULES {
+        text += &format!("  - {{ id: {name}, when: '{when}', roles: [staff] }}\n");
+    }
+    text += rules;
+    text += &format!("targets:\n  directory:\n    user:\n      enabled: '{ENABLED}'\n");
+    text += NAMES;
     for (name, expression) in MAPPINGS {
         text += &format!("        {name}: '{expression}'\n");
     }
-    load(&[("matrix.yaml", &text)])
+    text
 }
 
 /// Loads a bundle; its problems are the error.
@@ -114,6 +139,11 @@ pub fn load(files: &[(&str, &str)]) -> Outcome<Bundle> {
     })
 }
 
+/// One of a hundred cost centres, of which each person has one.
+pub fn cost_center(number: usize) -> String {
+    format!("CC{number:03}")
+}
+
 /// A person of the population, with what the matrix reads.
 pub fn identity(number: usize) -> Identity {
     let mut attributes = Attributes::new();
@@ -122,6 +152,7 @@ pub fn identity(number: usize) -> Identity {
     }
     let kind = if number.is_multiple_of(10) { "contractor" } else { "employee" };
     attributes.set("userType", vec![kind.into()]);
+    attributes.set("costCenter", vec![cost_center(scatter(number) / 13 % 100).into()]);
     attributes.set("manager", vec![(100_000 + number / 12).to_string().into()]);
     let provenance: BTreeMap<_, _> =
         attributes.iter().map(|(name, _)| (name.clone(), SOURCE.into())).collect();

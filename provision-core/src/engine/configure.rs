@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::audit::AuditEntry;
+use crate::correlate::refusal;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::id::TargetName;
@@ -74,10 +75,12 @@ impl Engine {
     /// anything is created there.
     ///
     /// # Errors
-    /// `ConfigInvalid` for an unknown kind, a wrong configuration or a bad name: nothing is changed.
+    /// `ConfigInvalid` for an unknown kind, a wrong configuration, a bad name, or correlation rules that cannot be
+    /// used: nothing is changed.
     pub async fn put_target(&self, actor: &Actor, settings: TargetSettings) -> Result<()> {
         self.authorize(actor, Operation::Configure)?;
         check_name("target", settings.name.as_str())?;
+        usable(&problems_of_target(&settings))?;
         self.inner.connector(&self.realm, &settings)?;
         for _ in 0..TRIES_MAX {
             let name = settings.name.as_str();
@@ -104,10 +107,12 @@ impl Engine {
     /// Adds a source or changes its settings.
     ///
     /// # Errors
-    /// `ConfigInvalid` for an unknown kind, a wrong configuration or a bad name: nothing is changed.
+    /// `ConfigInvalid` for an unknown kind, a wrong configuration, a bad name, or correlation rules that cannot be
+    /// used: nothing is changed.
     pub async fn put_source(&self, actor: &Actor, settings: SourceSettings) -> Result<()> {
         self.authorize(actor, Operation::Configure)?;
         check_name("source", settings.name.as_str())?;
+        usable(&problems_of_source(&settings))?;
         self.inner.registry.source(&settings.kind, &settings.config)?;
         if settings.engagements.is_some() && !settings.asserts_lifecycle {
             let message = "rows that are engagements begin and end: the source must assert lifecycle";
@@ -200,6 +205,19 @@ impl Engine {
             .filter_map(|target| target.discovery.map(|discovery| (target.settings.name, discovery.schema)))
             .collect();
         Ok(self.inner.policy(&self.realm)?.check(&schemas))
+    }
+
+    /// Checks the correlation rules of all sources and targets: what is wrong with them, and what works otherwise than
+    /// it may be meant.
+    pub async fn check_correlation(&self) -> Result<Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        for source in self.sources().await? {
+            found.extend(problems_of_source(&source.settings));
+        }
+        for target in self.targets().await? {
+            found.extend(problems_of_target(&target.settings));
+        }
+        Ok(found)
     }
 
     /// The configured targets, by name.
@@ -331,6 +349,19 @@ fn configured_anew(mut target: ConfiguredTarget, settings: TargetSettings) -> Co
     }
     target.onboarded.retain(|class| settings.classes.contains_key(class));
     ConfiguredTarget { settings, ..target }
+}
+
+fn problems_of_source(settings: &SourceSettings) -> Vec<Diagnostic> {
+    settings.correlate.check(&format!("sources.{}.correlate", settings.name))
+}
+
+fn problems_of_target(settings: &TargetSettings) -> Vec<Diagnostic> {
+    let path = |class| format!("targets.{}.classes.{class}.correlate", settings.name);
+    settings.classes.iter().flat_map(|(name, class)| class.correlate.check(&path(name))).collect()
+}
+
+fn usable(found: &[Diagnostic]) -> Result<()> {
+    refusal(found).map_or(Ok(()), Err)
 }
 
 /// The error of a change that others were always faster than.

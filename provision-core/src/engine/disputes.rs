@@ -8,6 +8,7 @@ use crate::connector::{Context, GetRequest, Object, ObjectKey};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::execute::{JournalEntry, StepState};
 use crate::id::{ClassName, IdentityId, LinkId, Tag, TargetName};
+use crate::ingest::NEW;
 use crate::model::{
     Actor, Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, RecordState, SourceRecord,
     Subject, Work,
@@ -25,7 +26,8 @@ const TRIES_MAX: u32 = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "decide")]
 pub enum Decision {
-    /// The object of the dispute is this identity's account: from now on it is linked and kept right.
+    /// The object of the dispute is this identity's account: from now on it is linked and kept right. Or the record is
+    /// this identity's.
     Link {
         /// Whose it is.
         identity: IdentityId,
@@ -37,7 +39,8 @@ pub enum Decision {
         /// The object's id on the target.
         object: String,
     },
-    /// The object belongs to none of the candidates. They may get an account of their own.
+    /// The object belongs to none of the candidates. They may get an account of their own. Of a record: it is a new
+    /// identity.
     NotTheSame,
     /// The lost create made nothing: the next plan creates it. For a dispute about a step.
     CreateAgain,
@@ -65,8 +68,10 @@ impl Engine {
     /// Decides a dispute, by its key ([`Dispute::row_key`]). Nothing is written to a target; a decision to link reads
     /// the object.
     ///
-    /// A match of a source's record with several identities is decided in the source or by its correlation rules:
-    /// `Accept` closes the dispute, and a next feed that is as ambiguous opens it again.
+    /// A record that may be somebody's is attached to whom `Link` names, a candidate or somebody else; `NotTheSame`
+    /// makes a new identity of it; `Accept` closes the dispute, and a next feed that is as ambiguous opens it again.
+    /// The record's next delivery counts: a full feed brings it by itself, a delta source must send it again. A
+    /// decision holds as long as the record says what it said when it was asked.
     ///
     /// # Errors
     /// `NotFound` for an unknown dispute, identity or object; `Conflict` when it is decided already, or the object or
@@ -86,12 +91,11 @@ impl Engine {
             let mut changes = Changes::in_realm(&self.realm);
             let mut entry = AuditEntry::new(&self.realm, self.now(), actor, "dispute.decided");
             let dirty = self.decided(&mut changes, &mut entry, &known.value, &decision).await?;
-            let word = word_of(&decision);
-            entry.note = format!("{word}: {dispute_key}");
+            entry.note = format!("{}: {dispute_key}", word_of(&decision));
             changes.append.push(entry.append()?);
             self.add_dirty(&mut changes, &dirty).await?;
-            let dispute =
-                Dispute { open: false, decision: Some((actor.clone(), word.to_owned())), ..known.value };
+            let kept = kept_of(&known.value.about, &decision);
+            let dispute = Dispute { open: false, decision: Some((actor.clone(), kept)), ..known.value };
             changes.replace(known.version, &dispute)?;
             match self.store().commit(changes).await? {
                 Commit::Committed => {
@@ -160,7 +164,14 @@ impl Engine {
                 }
                 Ok(Vec::new())
             }
-            (DisputeAbout::Correlation { .. }, Decision::Accept) => Ok(Vec::new()),
+            (DisputeAbout::Correlation { .. }, Decision::Accept | Decision::NotTheSame) => Ok(Vec::new()),
+            (DisputeAbout::Correlation { .. }, Decision::Link { identity }) => {
+                if self.identity(*identity).await?.is_none() {
+                    return Err(super::find::nobody(&identity.to_string()));
+                }
+                entry.identity = Some(*identity);
+                Ok(Vec::new())
+            }
             (_, decision) => Err(unfit(decision)),
         }
     }
@@ -203,6 +214,10 @@ impl Engine {
                 (None, Link::new(id, realm, target.clone(), class.clone(), Tag::main(), subject))
             }
         };
+        // The object it stood for before, if any, is not this one.
+        if version.is_some() && link.key.as_ref().is_none_or(|key| key.id != found.key.id) {
+            self.forget_edges(changes, link.id).await?;
+        }
         let has_other = link.key.as_ref().is_some_and(|key| key.id != found.key.id);
         if has_other && link.state != LinkState::Inactive && !link.missing {
             return Err(refused("the identity has another account there already"));
@@ -310,6 +325,15 @@ impl Engine {
             Work::mark(changes, work, identity, false, self.now())?;
         }
         Ok(())
+    }
+}
+
+/// What is kept of a decision; of one about a record, what its next delivery looks for.
+fn kept_of(about: &DisputeAbout, decision: &Decision) -> String {
+    match (about, decision) {
+        (DisputeAbout::Correlation { .. }, Decision::Link { identity }) => identity.to_string(),
+        (DisputeAbout::Correlation { .. }, Decision::NotTheSame) => NEW.to_owned(),
+        _ => word_of(decision).to_owned(),
     }
 }
 

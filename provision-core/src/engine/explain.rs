@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
+use super::asked::asserted;
 use super::explanation::{
-    Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
-    ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
+    Absence, AbsenceReason, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup,
+    ExplainedLink, ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
 };
 use super::planning::{Drafted, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::JournalEntry;
 use crate::id::{IdentityId, PlanId, TargetName};
-use crate::model::{Dispute, DisputeAbout, Identity, Link, LinkState, Subject, Work};
+use crate::model::{
+    Dispute, DisputeAbout, Identity, Lifecycle, Link, LinkState, SourceRecord, Subject, Work,
+};
 use crate::plan::{Action, LeftAttribute, Step, TargetFacts, role_reference};
 use crate::policy::{DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, LeftReason};
 use crate::schema::{AttributeSchema, ObjectClass};
@@ -28,6 +31,10 @@ pub struct ExplainOptions {
     pub as_of: Option<Timestamp>,
     /// Only this target.
     pub target: Option<TargetName>,
+    /// Only this attribute of accounts, and what it is made from.
+    pub attribute: Option<AttrName>,
+    /// Only this group.
+    pub group: Option<String>,
     /// As if proposed rules and mappings were active.
     pub proposed: bool,
 }
@@ -69,7 +76,9 @@ impl Engine {
         let asked = |target: &TargetName| options.target.as_ref().is_none_or(|asked| asked == target);
         let mut open = self.open_steps(who).await?;
         open.retain(|step| asked(&step.target));
-        Ok(Explanation {
+        let records = self.sources_of(identity).await?;
+        let mut explanation = Explanation {
+            format: 1,
             identity: who,
             label: identity.label(),
             version: identity.version,
@@ -82,14 +91,16 @@ impl Engine {
                 drafted.evaluation.next_change_at,
             ),
             due_at: work.map(|work| work.value.due_at),
-            attributes: attributes_of(identity),
+            attributes: attributes_of(identity, &records),
             roles: drafted.evaluation.roles.clone(),
             grants: grants_of(&drafted, now),
             accounts: accounts_of(&run, &drafted, asked),
             absences: absences_of(&run, &drafted, asked),
             open,
             disputes: self.disputes_about(identity).await?,
-        })
+        };
+        explanation.narrow(options);
+        Ok(explanation)
     }
 
     /// Steps of an identity that have not been done, in the order of plan and step.
@@ -137,11 +148,12 @@ impl Engine {
     }
 }
 
-fn attributes_of(identity: &Identity) -> Vec<ExplainedAttribute> {
+fn attributes_of(identity: &Identity, records: &[SourceRecord]) -> Vec<ExplainedAttribute> {
     let explained = |(name, slot): (&AttrName, &Slot)| ExplainedAttribute {
         name: name.clone(),
         value: slot.clone(),
         source: identity.provenance.get(name).cloned(),
+        asserted: asserted(records, name),
     };
     identity.attributes.iter().map(explained).collect()
 }
@@ -217,7 +229,21 @@ fn absences_of(run: &Run, drafted: &Drafted, asked: impl Fn(&TargetName) -> bool
             notes.join("; ")
         }
     };
-    absent.map(|name| Absence { target: name.clone(), why: why(name) }).collect()
+    let reason = |name: &TargetName| {
+        let mut mapped =
+            drafted.evaluation.accounts.iter().filter(|wanted| &wanted.target == name).peekable();
+        match drafted.known.lifecycle {
+            _ if mapped.peek().is_none() => AbsenceReason::NotMapped,
+            Lifecycle::Terminated => AbsenceReason::Terminated,
+            // A condition tells what it has read; that nothing gives an account has read nothing.
+            _ if mapped.flat_map(|wanted| &wanted.because).any(|because| !because.inputs.is_empty()) => {
+                AbsenceReason::Condition
+            }
+            Lifecycle::PreHire => AbsenceReason::NotStarted,
+            _ => AbsenceReason::NotGiven,
+        }
+    };
+    absent.map(|name| Absence { target: name.clone(), reason: reason(name), why: why(name) }).collect()
 }
 
 /// One account while it is explained.
@@ -269,6 +295,7 @@ impl Case<'_> {
             stopped: self.facts().and_then(|facts| facts.stopped.clone()),
             values: values.iter().map(|value| self.value(value)).collect(),
             groups: self.groups(),
+            not_there: Vec::new(),
             refusals: self.wanted.refusals.clone(),
             skips: skips
                 .filter(|skip| self.is_here((&skip.target, &skip.class, &skip.tag)))

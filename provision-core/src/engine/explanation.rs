@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::NotThere;
 use crate::connector::ObjectKey;
 use crate::error::ErrorRecord;
 use crate::execute::StepState;
-use crate::id::{ClassName, IdentityId, PlanId, PolicyRef, SourceName, StepId, Tag, TargetName};
+use crate::id::{ClassName, FeedId, IdentityId, PlanId, PolicyRef, SourceName, StepId, Tag, TargetName};
 use crate::model::{Dispute, Grant, Lifecycle, LinkState};
 use crate::plan::{Drive, Skip};
 use crate::policy::{Derivation, LeftReason, PolicyVersion, Refusal, RoleDecision, Strength};
@@ -16,6 +17,8 @@ use crate::value::{AttrName, Slot, Timestamp};
 /// Values of attributes that a target's schema marks as sensitive are not in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
+    /// The form of this answer; 1. Fields are added, and none taken away, without another number.
+    pub format: u32,
     /// The identity.
     pub identity: IdentityId,
     /// How people recognise it.
@@ -57,8 +60,24 @@ pub struct ExplainedAttribute {
     pub name: AttrName,
     /// Its values.
     pub value: Slot,
-    /// The source that asserts it.
+    /// The source that counts.
     pub source: Option<SourceName>,
+    /// What the sources say of it, each: the one that counts, and those that lost to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asserted: Vec<ExplainedSource>,
+}
+
+/// What one source says of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedSource {
+    /// The source.
+    pub source: SourceName,
+    /// The key of its record.
+    pub key: String,
+    /// The values it states.
+    pub value: Slot,
+    /// The feed that last changed the record.
+    pub feed: FeedId,
 }
 
 /// A stored grant and whether it stands.
@@ -97,6 +116,9 @@ pub struct ExplainedAccount {
     pub values: Vec<ExplainedValue>,
     /// Groups.
     pub groups: Vec<ExplainedGroup>,
+    /// What was asked about and is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_there: Vec<NotThere>,
     /// What is wrong with it.
     pub refusals: Vec<Refusal>,
     /// Why a plan leaves it alone.
@@ -201,12 +223,31 @@ pub struct ExplainedStep {
     pub group: Option<String>,
 }
 
+/// Why there is no account on a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AbsenceReason {
+    /// The policy maps no account there.
+    NotMapped,
+    /// No role and no grant gives one.
+    NotGiven,
+    /// The person has left.
+    Terminated,
+    /// The person has not started.
+    NotStarted,
+    /// A condition of the policy map does not hold.
+    Condition,
+}
+
 /// A target without an account, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The target.
     pub target: TargetName,
     /// Why there is none.
+    pub reason: AbsenceReason,
+    /// The same in words, with what the policy notes.
     pub why: String,
 }
 

@@ -66,6 +66,11 @@ impl Explanation {
                 }
                 None => out.push('\n'),
             }
+            let lost =
+                attribute.asserted.iter().filter(|said| Some(&said.source) != attribute.source.as_ref());
+            for said in lost {
+                let _ = writeln!(out, "    {} says {}", said.source, show(&said.value));
+            }
         }
         if !self.roles.is_empty() {
             out.push_str("roles\n");
@@ -155,6 +160,9 @@ impl ExplainedAccount {
         }
         for group in &self.groups {
             group.render(out);
+        }
+        for missing in &self.not_there {
+            let _ = writeln!(out, "  no {}: {}", escape(&missing.what), missing.reason.detail());
         }
         for refusal in &self.refusals {
             let about = refusal.attribute.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The engine of one realm: everything a host calls.
 
 mod apply;
+mod asked;
+mod asking;
 mod batch;
 mod claim;
 mod configure;
@@ -50,14 +52,15 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use apply::{ApplyOptions, ApplyReport};
+pub use asked::{NotThere, NotThereReason};
 pub(crate) use configure::Meta;
 pub use disputes::Decision;
 pub use drive::{RunOptions, RunReport, RunUntil};
 pub use ensure::EnsureOutcome;
 pub use explain::ExplainOptions;
 pub use explanation::{
-    Absence, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup, ExplainedLink,
-    ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
+    Absence, AbsenceReason, ExplainedAccount, ExplainedAttribute, ExplainedGrant, ExplainedGroup,
+    ExplainedLink, ExplainedSource, ExplainedStep, ExplainedValue, Explanation, OpenStep, Verdict,
 };
 pub(crate) use facts::{HOURS, hour_of};
 pub use history::render_history;

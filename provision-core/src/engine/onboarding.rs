@@ -79,9 +79,11 @@ impl Engine {
         let at = self.now();
         let epoch = self.store().epoch().await?;
         let restored = target.is_restored(&epoch);
-        let mut finder = self.finder(&target.settings).await?;
-        finder.privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
-        let namespaces = self.namespaces();
+        if target.settings.classes.values().any(|class| !class.correlate.is_empty()) {
+            self.road(actor).make_findable().await?;
+        }
+        let privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
+        let (namespaces, roles) = (self.namespaces(), self.role_finder(&target.settings, true).await?);
         let mut report = OnboardingReport {
             target: name.clone(),
             at,
@@ -94,13 +96,15 @@ impl Engine {
             let Some(schema) = discovery.schema.class(class) else { continue };
             let cx = Context::new(self.realm.clone(), format!("onboard/{}", name.as_str()));
             let listing = connector.list(&cx, ListRequest::all(class.clone()))?;
+            let prepared = target.settings.class(class).correlate.prepare();
             let lookup = Lookup {
                 settings: &target.settings,
                 class,
-                finder: &finder,
+                privileged: &privileged,
+                roles: &roles,
                 namespaces: &namespaces,
                 at,
-                onboarding: true,
+                rules: Some(&prepared),
                 restored,
             };
             let mut pages = Pages::of(self.inner.clock.as_ref(), &target.settings, listing);
@@ -162,22 +166,24 @@ impl Engine {
         let mut linked = 0;
         for object in objects {
             // Neither linked nor disputed: the target is not known yet.
-            let Some((situation, identities, detail)) = self.take_with_patience(lookup, object).await? else {
+            let Some(told) = self.take_with_patience(lookup, object).await? else {
                 let reason = format!("others kept changing what concerns `{}`; onboard again", object.key.id);
                 report.completeness = Completeness::Partial { reason };
                 continue;
             };
             let class = lookup.class;
-            *report.counts.entry(class.clone()).or_default().entry(situation).or_default() += 1;
-            linked += u64::from(matches!(situation, Situation::Linked | Situation::Known));
-            if !matches!(situation, Situation::Linked | Situation::Known) && report.rows.len() < ROWS_MAX {
+            *report.counts.entry(class.clone()).or_default().entry(told.situation).or_default() += 1;
+            let is_ours = matches!(told.situation, Situation::Linked | Situation::Known);
+            linked += u64::from(is_ours);
+            if !is_ours && report.rows.len() < ROWS_MAX {
                 report.rows.push(OnboardingRow {
                     class: class.clone(),
                     object: object.key.id.clone(),
                     name: object.key.name.clone(),
-                    situation,
-                    identities,
-                    detail,
+                    situation: told.situation,
+                    identities: told.identities,
+                    detail: told.detail,
+                    candidates: told.candidates,
                 });
             }
         }

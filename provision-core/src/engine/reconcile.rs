@@ -478,8 +478,8 @@ fn still_shown(
     (!still.is_empty()).then(|| (name.clone(), Slot::Values(still)))
 }
 
-/// Notes what we never wrote, because the account had it when it was adopted: whether a change of it matters, the policy
-/// says. True when something of it changed.
+/// Notes what we never wrote, because the account had it when it was adopted: whether a change of it matters, the
+/// policy says. True when something of it changed.
 fn adopted(schema: &ObjectClass, link: &Link, now: &mut Link, object: &Object) -> bool {
     let mut drifts = false;
     for (name, attribute) in &schema.attributes {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use crate::connector::Object;
+use crate::correlate::{ClassCorrelation, Outcome, Verdict};
 use crate::error::Result;
 use crate::id::{ClassName, IdentityId, SourceName};
 use crate::model::SourceRecord;
@@ -25,6 +26,17 @@ impl RoleFinder {
     /// Whether objects of a class stand for roles, and so for nobody.
     pub(super) fn has(&self, class: &ClassName) -> bool {
         self.classes.contains_key(class)
+    }
+
+    /// What an object's name, and what its class correlates by, say of it.
+    pub(super) fn verdict(&self, class: &ClassName, object: &Object) -> (Verdict, String) {
+        let found: Vec<IdentityId> = self.roles_of(class, object).into_iter().collect();
+        let outcome = match found.as_slice() {
+            [one] => Outcome::Match(*one),
+            // Two roles whose groups are to have one name: neither gets this one by itself.
+            _ => Outcome::None,
+        };
+        (Verdict { outcome, candidates: Vec::new() }, String::new())
     }
 
     /// The roles whose object this may be, by its name or by what the class correlates by.
@@ -62,7 +74,11 @@ impl Engine {
         for class in &classes {
             let schema = target.discovery.as_ref().and_then(|discovery| discovery.schema.class(class));
             let naming = schema.and_then(|schema| schema.naming.clone());
-            let by = settings.class(class).correlate.into_keys().chain(naming).collect();
+            // Rules of more than one attribute weigh what people have.
+            let by = match settings.class(class).correlate {
+                ClassCorrelation::Pairs(by) => by.into_keys().chain(naming).collect(),
+                ClassCorrelation::Scored(_) => naming.into_iter().collect(),
+            };
             finder.classes.insert(class.clone(), by);
         }
         if !values {

@@ -230,8 +230,8 @@ impl Engine {
         Ok(references)
     }
 
-    /// Whom references mean, and the rows that would tell it of those whom nobody knows: a record's key; or where the rows
-    /// of the source are engagements, the value by which its people are known.
+    /// Whom references mean, and the rows that would tell it of those whom nobody knows: a record's; or where the
+    /// source's rows are engagements, that of the value by which its people are known.
     async fn referred_to(
         &self,
         evaluated: &[(&Identity, &Evaluation)],

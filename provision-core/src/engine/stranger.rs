@@ -1,45 +1,51 @@
 //! Objects of a target that no link of ours names: whose they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Engine;
+use super::asking::ask;
 use super::reconcile::Listed;
 use super::role_strangers::RoleFinder;
 use crate::connector::{Connector, Context, Discovery, Object};
+use crate::correlate::{Candidate, Evidence, Prepared};
 use crate::error::Result;
 use crate::execute::find_group;
 use crate::id::{ClassName, IdentityId, LinkId, Tag};
 use crate::ingest::known_by;
 use crate::model::{
-    Dispute, DisputeAbout, Identity, Link, LinkState, Name, NameState, SourceRecord, Subject,
+    Dispute, DisputeAbout, Identity, Link, LinkState, Membership, Name, NameState, SourceRecord, Subject,
 };
 use crate::onboard::{Match, Situation, correlate};
 use crate::plan::{TargetSettings, is_protected};
 use crate::policy::Namespace;
 use crate::runtime::within;
 use crate::store::{self, Changes, Commit, Record, Select, Stored};
-use crate::value::Timestamp;
+use crate::value::{AttrName, Timestamp};
 
 /// Tries against others who write the same rows.
 const TRIES_MAX: u32 = 10;
 
-/// What an object is to us, the identities it belongs or may belong to, and why.
-pub(super) type Told = (Situation, Vec<IdentityId>, String);
+/// What an object is to us.
+pub(super) struct Told {
+    pub(super) situation: Situation,
+    /// The identities it belongs or may belong to.
+    pub(super) identities: Vec<IdentityId>,
+    /// Why.
+    pub(super) detail: String,
+    /// Who looks like it.
+    pub(super) candidates: Vec<Candidate>,
+}
 
-/// Identities by the attributes that a target's classes correlate by. Only built where a class has such attributes;
-/// grows with the population.
-#[derive(Default)]
-pub(super) struct Finder {
-    by_attribute: BTreeMap<(String, String), Vec<IdentityId>>,
-    /// Names and ids of privileged groups.
-    pub(super) privileged: BTreeSet<String>,
-    /// Whose objects stand for roles.
-    pub(super) roles: RoleFinder,
+impl Told {
+    pub(super) fn new(situation: Situation, identities: Vec<IdentityId>, detail: impl Into<String>) -> Self {
+        Self { situation, identities, detail: detail.into(), candidates: Vec::new() }
+    }
 }
 
 /// What strangers are told by outside an onboarding: by the immutable id alone.
 pub(super) struct Marked {
-    finder: Finder,
+    privileged: BTreeSet<String>,
+    roles: RoleFinder,
     namespaces: Vec<Namespace>,
 }
 
@@ -47,17 +53,20 @@ pub(super) struct Marked {
 pub(super) struct Lookup<'a> {
     pub(super) settings: &'a TargetSettings,
     pub(super) class: &'a ClassName,
-    pub(super) finder: &'a Finder,
+    /// Names and ids of privileged groups.
+    pub(super) privileged: &'a BTreeSet<String>,
+    /// Whose objects stand for roles.
+    pub(super) roles: &'a RoleFinder,
     pub(super) namespaces: &'a [Namespace],
     pub(super) at: Timestamp,
-    /// Everything is read for the first time: names are taken by whomever they are, and everybody is planned anew.
-    pub(super) onboarding: bool,
+    /// At an onboarding: names are taken by whomever they are, a person is asked, and everybody is planned anew.
+    pub(super) rules: Option<&'a Prepared>,
     /// The store was restored from a backup: what it says is under way may have ended since.
     pub(super) restored: bool,
 }
 
 impl Lookup<'_> {
-    fn about(&self, object: &Object, candidates: &[IdentityId]) -> DisputeAbout {
+    pub(super) fn about(&self, object: &Object, candidates: &[IdentityId]) -> DisputeAbout {
         DisputeAbout::Match {
             target: self.settings.name.clone(),
             class: self.class.clone(),
@@ -65,46 +74,61 @@ impl Lookup<'_> {
             candidates: candidates.to_vec(),
         }
     }
+
+    pub(super) fn marker(&self) -> Option<AttrName> {
+        self.settings.class(self.class).marker
+    }
+
+    /// What a decision about an object rests on.
+    pub(super) fn evidence(&self, object: &Object) -> Evidence {
+        let of_rules = self.rules.map(|rules| rules.evidence(&object.attributes));
+        let marker = Evidence::of(&self.marker().into_iter().collect(), &object.attributes);
+        of_rules.unwrap_or_default().with(marker)
+    }
+
+    pub(super) fn is_privileged(&self, object: &Object) -> bool {
+        object.attributes.values("memberOf").iter().any(|group| self.privileged.contains(&group.to_plain()))
+    }
 }
 
 impl Engine {
     /// One object, in one commit. `None`: somebody else wrote one of its rows at the same time.
     async fn take_one(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Option<Told>> {
-        let (situation, identities, detail) = self.situation(lookup, object).await?;
         let mut changes = Changes::in_realm(&self.realm);
+        let told = if lookup.rules.is_some() {
+            // Read first: a decision that is made from here on changes this row, and this commit is refused.
+            let key = Dispute::row_key(&lookup.about(object, &[]));
+            let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
+            let told = self.match_of(lookup, object).await?;
+            ask(&mut changes, lookup, object, told, known, &self.realm)?
+        } else {
+            self.only_unlinked(lookup, self.match_of(lookup, object).await?).await?
+        };
         let mut owner = None;
-        match situation {
+        match told.situation {
             Situation::Linked => {
-                if let Some(id) = identities.first() {
+                if let Some(id) = told.identities.first() {
                     self.link(&mut changes, lookup, object, *id).await?;
-                    if !lookup.onboarding {
+                    if lookup.rules.is_none() {
                         self.mark_in(&mut changes, &[*id]).await?;
                     }
                     owner = Some(*id);
                 }
             }
-            Situation::Known => owner = identities.first().copied(),
-            Situation::Disputed => changes.put(&Dispute {
-                realm: self.realm.clone(),
-                about: lookup.about(object, &identities),
-                detail: detail.clone(),
-                open: true,
-                at: lookup.at,
-                decision: None,
-            })?,
-            Situation::Unmatched | Situation::Protected => {}
+            Situation::Known => owner = told.identities.first().copied(),
+            Situation::Disputed | Situation::Unmatched | Situation::Protected => {}
         }
-        if lookup.onboarding || situation == Situation::Linked {
+        if lookup.rules.is_some() || told.situation == Situation::Linked {
             self.take_names(&mut changes, lookup, object, owner).await?;
         }
         if changes.is_empty() {
-            return Ok(Some((situation, identities, detail)));
+            return Ok(Some(told));
         }
         if let Commit::Conflict(conflict) = self.store().commit(changes).await? {
             tracing::debug!(?conflict, "another writer has taken one of the object's rows");
             return Ok(None);
         }
-        Ok(Some((situation, identities, detail)))
+        Ok(Some(told))
     }
 
     /// One object, as long as others keep writing its rows, within reason.
@@ -131,8 +155,7 @@ impl Engine {
     ) -> Result<Marked> {
         let privileged = self.privileged(settings, connector, discovery).await?;
         let roles = self.role_finder(settings, false).await?;
-        let finder = Finder { privileged, roles, ..Finder::default() };
-        Ok(Marked { finder, namespaces: self.namespaces() })
+        Ok(Marked { privileged, roles, namespaces: self.namespaces() })
     }
 
     /// The namespaces of the policy; none where there is no policy.
@@ -152,115 +175,85 @@ impl Engine {
         let lookup = Lookup {
             settings: listed.settings,
             class: listed.class,
-            finder: &known.finder,
+            privileged: &known.privileged,
+            roles: &known.roles,
             namespaces: &known.namespaces,
             at,
-            onboarding: false,
+            rules: None,
             restored: false,
         };
         let mut found = 0;
         for object in objects {
             let taken = self.take_with_patience(&lookup, object).await?;
-            found += u64::from(taken.is_some_and(|(situation, ..)| situation == Situation::Linked));
+            found += u64::from(taken.is_some_and(|told| told.situation == Situation::Linked));
         }
         Ok(found)
-    }
-
-    /// Whose an object is. What a person has decided is not asked for again.
-    async fn situation(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
-        let told = self.match_of(lookup, object).await?;
-        if !lookup.onboarding {
-            return self.only_unlinked(lookup, told).await;
-        }
-        if told.0 == Situation::Disputed && self.is_decided(lookup, object).await? {
-            return Ok((
-                Situation::Unmatched,
-                Vec::new(),
-                "a person has decided that it is nobody's".to_owned(),
-            ));
-        }
-        Ok(told)
     }
 
     /// Outside an onboarding: whoever has no link at all gets one, and nothing else is said. A listing may be older
     /// than what we did, and an account of ours that is on its way is nobody's question.
     async fn only_unlinked(&self, lookup: &Lookup<'_>, told: Told) -> Result<Told> {
-        let unlinked = match (told.0, told.1.first()) {
+        let unlinked = match (told.situation, told.identities.first()) {
             (Situation::Linked, Some(id)) => {
                 self.main_link(lookup.settings, lookup.class, *id).await?.is_none()
             }
             _ => false,
         };
-        Ok(if unlinked { told } else { (Situation::Known, Vec::new(), String::new()) })
+        Ok(if unlinked { told } else { Told::new(Situation::Known, Vec::new(), "") })
     }
 
     async fn match_of(&self, lookup: &Lookup<'_>, object: &Object) -> Result<Told> {
-        let Lookup { settings, class, finder, restored, .. } = *lookup;
+        let Lookup { settings, class, .. } = *lookup;
         let row = format!("{}/{}/{}", settings.name.as_str(), class.as_str(), object.key.id);
         let (known, _) =
             store::list_by::<Link>(self.store(), &self.realm, Select::Equal("object", row), None, 1).await?;
         if let Some(link) = known.first() {
             let identity = link.value.subject.identity();
-            return Ok((Situation::Known, identity.into_iter().collect(), String::new()));
+            return Ok(Told::new(Situation::Known, identity.into_iter().collect(), ""));
         }
         if is_protected(&settings.protected, &object.key) {
-            return Ok((Situation::Protected, Vec::new(), "named in the target's `protected`".to_owned()));
+            return Ok(Told::new(Situation::Protected, Vec::new(), "named in the target's `protected`"));
         }
-        let rules = settings.class(class);
-        let marker = rules.marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
+        let marker = lookup.marker();
+        let marker = marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
         let by_marker = match marker {
-            Some(value) if finder.roles.has(class) => self.role_by_name(&value.to_plain()).await?,
+            Some(value) if lookup.roles.has(class) => self.role_by_name(&value.to_plain()).await?,
             Some(value) => self.by_key(&value.to_plain()).await?,
             None => Vec::new(),
         };
-        let mut by_name: BTreeSet<IdentityId> = BTreeSet::new();
-        by_name.extend(finder.roles.roles_of(class, object));
-        for (native, attribute) in rules.correlate.iter().filter(|_| !finder.roles.has(class)) {
-            for value in object.attributes.values(native.as_str()) {
-                by_name.extend(finder.by_attribute(attribute.as_str(), &value.to_plain()));
-            }
-        }
-        let by_name: Vec<IdentityId> = by_name.into_iter().collect();
-        let privileged = object
-            .attributes
-            .values("memberOf")
-            .iter()
-            .any(|group| finder.privileged.contains(&group.to_plain()));
-        Ok(match correlate(&by_marker, marker.is_some(), &by_name, settings.domain_managed, privileged) {
-            Match::Definite(id) => {
-                let link = self.main_link(settings, class, id).await?.map(|stored| stored.value);
-                match link.as_ref().map(|link| (&link.key, link.revision)) {
-                    _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => {
-                        let detail =
-                            "the person's account was seen off; taking this one is for a person to say";
-                        (Situation::Disputed, vec![id], detail.to_owned())
-                    }
-                    // A link whose object is gone takes the one that is there.
-                    None | Some((None, 1..)) => (Situation::Linked, vec![id], String::new()),
-                    // A restored store does not know how the create that it believes under way has ended.
-                    Some((None, 0)) if restored => (Situation::Linked, vec![id], String::new()),
-                    // A create of ours has begun, and its own road finds the object.
-                    Some((None, 0)) => (Situation::Known, vec![id], String::new()),
-                    // Linked by somebody else a moment ago.
-                    Some((Some(key), _)) if key.id == object.key.id => {
-                        (Situation::Known, vec![id], String::new())
-                    }
-                    Some((Some(_), _)) => {
-                        let detail = "the person has another account there already".to_owned();
-                        (Situation::Disputed, vec![id], detail)
-                    }
-                }
-            }
-            Match::Disputed(candidates, why) => (Situation::Disputed, candidates, why),
-            Match::None => (Situation::Unmatched, Vec::new(), "matches nobody".to_owned()),
-        })
+        let privileged = lookup.is_privileged(object);
+        let (verdict, why) = match lookup.roles.has(class) {
+            true => lookup.roles.verdict(class, object),
+            false => self.by_rules(lookup, object, &by_marker).await?,
+        };
+        let managed = settings.domain_managed;
+        let told = match correlate(&by_marker, marker.is_some(), &verdict, &why, managed, privileged) {
+            Match::Definite(id) => self.told_of(lookup, object, id).await?,
+            Match::Disputed(candidates, why) => Told::new(Situation::Disputed, candidates, why),
+            Match::None => Told::new(Situation::Unmatched, Vec::new(), "matches nobody"),
+        };
+        Ok(Told { candidates: verdict.candidates, ..told })
     }
 
-    /// Whether a person has decided the dispute about an object: a decision is not asked for twice.
-    async fn is_decided(&self, lookup: &Lookup<'_>, object: &Object) -> Result<bool> {
-        let key = Dispute::row_key(&lookup.about(object, &[]));
-        let known = store::get::<Dispute>(self.store(), &self.realm, &key).await?;
-        Ok(known.is_some_and(|known| !known.value.open))
+    /// What an object is that belongs to an identity.
+    async fn told_of(&self, lookup: &Lookup<'_>, object: &Object, id: IdentityId) -> Result<Told> {
+        let link = self.main_link(lookup.settings, lookup.class, id).await?.map(|stored| stored.value);
+        let (situation, detail) = match link.as_ref().map(|link| (&link.key, link.revision)) {
+            _ if link.as_ref().is_some_and(|link| link.state == LinkState::Inactive) => (
+                Situation::Disputed,
+                "the person's account was seen off; taking this one is for a person to say",
+            ),
+            // A link whose object is gone takes the one that is there.
+            None | Some((None, 1..)) => (Situation::Linked, ""),
+            // A restored store does not know how the create that it believes under way has ended.
+            Some((None, 0)) if lookup.restored => (Situation::Linked, ""),
+            // A create of ours has begun, and its own road finds the object.
+            Some((None, 0)) => (Situation::Known, ""),
+            // Linked by somebody else a moment ago.
+            Some((Some(key), _)) if key.id == object.key.id => (Situation::Known, ""),
+            Some((Some(_), _)) => (Situation::Disputed, "the person has another account there already"),
+        };
+        Ok(Told::new(situation, vec![id], detail))
     }
 
     async fn main_link(
@@ -296,8 +289,28 @@ impl Engine {
         link.observed_at = Some(at);
         link.revision = revision;
         match known {
-            Some(known) => changes.replace(known.version, &link),
+            Some(known) => {
+                self.forget_edges(changes, known.value.id).await?;
+                changes.replace(known.version, &link)
+            }
             None => changes.insert(&link),
+        }
+    }
+
+    /// The edges of a link that is given another object are those of the former one: nothing is known of the new one's.
+    pub(super) async fn forget_edges(&self, changes: &mut Changes, link: LinkId) -> Result<()> {
+        let mut cursor = None;
+        loop {
+            let select = Select::Equal("link", link.to_string());
+            let (edges, next) =
+                store::list_by::<Membership>(self.store(), &self.realm, select, cursor, 1_000).await?;
+            for edge in edges {
+                changes.delete::<Membership>(edge.value.key());
+            }
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(());
+            }
         }
     }
 
@@ -403,43 +416,5 @@ impl Engine {
         found.sort();
         found.dedup();
         Ok(found)
-    }
-
-    /// Reads the attributes that the target's classes correlate by.
-    pub(super) async fn finder(&self, settings: &TargetSettings) -> Result<Finder> {
-        let attributes: BTreeSet<String> = settings
-            .classes
-            .values()
-            .flat_map(|class| class.correlate.values().map(|name| name.as_str().to_owned()))
-            .collect();
-        let mut finder = Finder { roles: self.role_finder(settings, true).await?, ..Finder::default() };
-        if attributes.is_empty() {
-            return Ok(finder);
-        }
-        let mut cursor = None;
-        loop {
-            let select = Select::KeyPrefix(String::new());
-            let (page, next) =
-                store::list_by::<Identity>(self.store(), &self.realm, select, cursor, 1_000).await?;
-            let people = page.into_iter().map(|stored| stored.value);
-            for identity in people.filter(|identity| identity.role().is_none()) {
-                for attribute in &attributes {
-                    for value in identity.attributes.values(attribute) {
-                        let key = (attribute.clone(), value.to_plain().to_lowercase());
-                        finder.by_attribute.entry(key).or_default().push(identity.id);
-                    }
-                }
-            }
-            cursor = next;
-            if cursor.is_none() {
-                return Ok(finder);
-            }
-        }
-    }
-}
-
-impl Finder {
-    fn by_attribute(&self, attribute: &str, value: &str) -> Vec<IdentityId> {
-        self.by_attribute.get(&(attribute.to_owned(), value.to_lowercase())).cloned().unwrap_or_default()
     }
 }

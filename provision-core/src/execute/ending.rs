@@ -275,19 +275,13 @@ impl Lane<'_> {
 
     fn dispute(&self, batch: &mut Batch, begun: &Begun, why: &str) -> Result<()> {
         let step = &begun.step;
-        let dispute = Dispute {
-            realm: self.engine.realm.clone(),
-            about: DisputeAbout::Match {
-                target: step.target.clone(),
-                class: step.class.clone(),
-                object: format!("step/{}", step.id.as_str()),
-                candidates: vec![step.identity],
-            },
-            detail: why.to_owned(),
-            open: true,
-            at: batch.now,
-            decision: None,
+        let about = DisputeAbout::Match {
+            target: step.target.clone(),
+            class: step.class.clone(),
+            object: format!("step/{}", step.id.as_str()),
+            candidates: vec![step.identity],
         };
+        let dispute = Dispute::new(self.engine.realm.clone(), about, why, batch.now);
         batch.changes.put(&dispute)
     }
 

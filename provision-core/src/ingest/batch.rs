@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Ingest;
 use super::compute::{Sources, compute, differences};
 use super::correlate::{self, RuleIndex};
+use super::find::{Found, Made};
 use super::person::{ENGAGEMENTS_MAX, People};
-use super::{Ingest, settle};
 use crate::audit::AuditEntry;
+use crate::correlate::{KeySpec, Prepared, Verdict};
 use crate::engine::{Meta, Unknowns, Waiting};
 use crate::error::Result;
 use crate::id::IdentityId;
@@ -32,18 +34,24 @@ struct Draft {
 /// A batch being prepared; nothing is written before its one commit.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
-    road: &'a Ingest<'a>,
-    now: Timestamp,
-    report: Stored<FeedReport>,
+    pub(super) road: &'a Ingest<'a>,
+    pub(super) now: Timestamp,
+    pub(super) report: Stored<FeedReport>,
     pub(super) source: Stored<ConfiguredSource>,
     sources: Sources,
-    index: Option<RuleIndex>,
+    /// The source's rules.
+    pub(super) prepared: Prepared,
+    /// What identities are found by.
+    specs: BTreeSet<KeySpec>,
+    index: RuleIndex,
+    /// The identities that the batch makes.
+    pub(super) made: Made,
     /// Whose the rows are, where they are engagements.
     pub(super) people: People,
     page: Vec<FeedChange>,
     last: bool,
     records: BTreeMap<String, Draft>,
-    disputes: BTreeMap<String, Stored<Dispute>>,
+    pub(super) disputes: BTreeMap<String, Stored<Dispute>>,
     /// Rows of `records` by identity.
     rows_of: BTreeMap<IdentityId, Vec<String>>,
     touched: BTreeSet<IdentityId>,
@@ -52,19 +60,12 @@ pub(super) struct Batch<'a> {
     pub(super) changes: Changes,
 }
 
-/// What correlation says of a new record.
-enum Found {
-    Identity(IdentityId),
-    New,
-    Disputed(Vec<IdentityId>),
-}
-
 impl<'a> Batch<'a> {
     pub(super) async fn load(road: &'a Ingest<'a>, report: Stored<FeedReport>, limit: u32) -> Result<Self> {
         let source = road.source(report.value.source.as_str()).await?;
         let sources = road.sources().await?;
-        let rules = correlate::rules(&sources);
-        let index = if rules.is_empty() { None } else { Some(road.rule_index(&rules).await?) };
+        let specs = road.key_specs(&sources).await?;
+        let index = road.rule_index(&specs).await?;
         let rows = road.store.scan(&road.staged_scan(report.value.id, None, limit)).await?;
         let page: Vec<FeedChange> =
             rows.rows.iter().map(|row| store::decode(row).map(|row| row.value)).collect::<Result<_>>()?;
@@ -91,9 +92,12 @@ impl<'a> Batch<'a> {
                 .filter_map(|(key, dispute)| dispute.map(|dispute| (key, dispute)))
                 .collect(),
             report,
+            prepared: source.value.settings.correlate.prepare(),
             source,
             sources,
+            specs,
             index,
+            made: Made::default(),
             people,
             page,
             last: rows.next.is_none(),
@@ -216,7 +220,7 @@ impl<'a> Batch<'a> {
             .is_some_and(|asked| asked.decision.is_some() && asked.detail == crate::text::escape(&detail));
         if !accepted {
             self.update(row, false, |draft, _| draft.state = RecordState::Disputed);
-            self.open_dispute(about, detail)?;
+            self.open_dispute(Dispute::new(self.road.realm.clone(), about, detail, self.now))?;
             return Ok(false);
         }
         let to = match self.people_of(record).as_slice() {
@@ -244,7 +248,7 @@ impl<'a> Batch<'a> {
         let about = DisputeAbout::Record { source: self.report.value.source.clone(), key: key.to_owned() };
         let detail =
             format!("rows of feed `{}` claim this key with different content", self.report.value.name);
-        self.open_dispute(about, detail)
+        self.open_dispute(Dispute::new(self.road.realm.clone(), about, detail, self.now))
     }
 
     fn is_frozen(&self, key: &str) -> bool {
@@ -252,28 +256,28 @@ impl<'a> Batch<'a> {
         self.disputes.get(&Dispute::row_key(&about)).is_some_and(|dispute| dispute.value.open)
     }
 
-    fn open_dispute(&mut self, about: DisputeAbout, detail: String) -> Result<()> {
-        let key = Dispute::row_key(&about);
+    fn open_dispute(&mut self, dispute: Dispute) -> Result<()> {
+        let key = Dispute::row_key(&dispute.about);
+        let mut dispute = Dispute { detail: crate::text::escape(&dispute.detail), ..dispute };
         let known = self.disputes.get(&key);
-        if known.is_some_and(|known| known.value.open && known.value.about == about) {
-            return Ok(());
+        // Asked already; perhaps the scores are others now.
+        let again = known.filter(|known| known.value.open && known.value.about == dispute.about);
+        if let Some(again) = again {
+            dispute.at = again.value.at;
+            if again.value == dispute {
+                return Ok(());
+            }
         }
-        let dispute = Dispute {
-            realm: self.road.realm.clone(),
-            about,
-            detail: crate::text::escape(&detail),
-            open: true,
-            at: self.now,
-            decision: None,
-        };
         match known {
             Some(known) => self.changes.replace(known.version, &dispute)?,
             None => self.changes.insert(&dispute)?,
         }
-        let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, "dispute.opened");
-        entry.object = Some(key);
-        entry.note = dispute.detail;
-        self.changes.append.push(entry.append()?);
+        if again.is_none() {
+            let mut entry = AuditEntry::new(self.road.realm, self.now, self.road.actor, "dispute.opened");
+            entry.object = Some(key);
+            entry.note = dispute.detail;
+            self.changes.append.push(entry.append()?);
+        }
         Ok(())
     }
 
@@ -292,9 +296,12 @@ impl<'a> Batch<'a> {
 
     /// A record not known before: finds or makes its identity.
     async fn join(&mut self, row: String, record: FeedRecord) -> Result<()> {
-        let found = match self.engaged(&record).await? {
-            Some(found) => found,
-            None => self.find(&record).await?,
+        let found = match self.decided(&record) {
+            Some(decided) => decided,
+            None => match self.engaged(&record).await? {
+                Some(found) => found,
+                None => self.find(&record).await?,
+            },
         };
         let identity = match found {
             Found::Identity(identity) => identity,
@@ -303,14 +310,17 @@ impl<'a> Batch<'a> {
                 self.minted.insert(id, self.key_of(&record));
                 id
             }
-            Found::Disputed(candidates) => {
-                let about = DisputeAbout::Correlation {
-                    source: self.report.value.source.clone(),
-                    key: record.key,
-                    candidates,
-                };
-                let detail = "matches several identities, or one that has a record of this source already";
-                return self.open_dispute(about, detail.to_owned());
+            Found::Disputed(verdict, detail) => {
+                let mut candidates: Vec<IdentityId> = verdict.open().map(|one| one.identity).collect();
+                candidates.sort();
+                let source = self.report.value.source.clone();
+                let about = DisputeAbout::Correlation { source, key: record.key, candidates };
+                let realm = self.road.realm.clone();
+                let evidence = self.prepared.evidence(&record.attributes);
+                let candidates = verdict.candidates;
+                let dispute =
+                    Dispute { candidates, evidence, ..Dispute::new(realm, about, detail, self.now) };
+                return self.open_dispute(dispute);
             }
         };
         self.close_correlation(&record.key)?;
@@ -328,6 +338,9 @@ impl<'a> Batch<'a> {
             state: RecordState::Present,
             feed: self.report.value.id,
         };
+        if self.minted.contains_key(&identity) {
+            self.remember(identity, &value)?;
+        }
         self.source.value.next_ordinal += 1;
         tally(&mut self.source.value, &value, true);
         self.rows_of.entry(identity).or_default().push(row.clone());
@@ -340,45 +353,21 @@ impl<'a> Batch<'a> {
     async fn engaged(&self, record: &FeedRecord) -> Result<Option<Found>> {
         let known = self.people_of(record);
         let [one] = known.as_slice() else {
-            return Ok((!known.is_empty()).then_some(Found::Disputed(known)));
+            let why = "several identities are known by the value that tells the person";
+            return Ok((!known.is_empty()).then(|| Found::Disputed(Verdict::of(&known), why.to_owned())));
         };
         let records = self.records_of(*one, !self.minted.contains_key(one)).await?;
         let own = records.iter().filter(|record| record.source == self.report.value.source).count();
-        Ok(Some(if own < ENGAGEMENTS_MAX { Found::Identity(*one) } else { Found::Disputed(known) }))
-    }
-
-    async fn find(&self, record: &FeedRecord) -> Result<Found> {
-        let decided = self.disputes.get(&correlation_key(&self.report.value, &record.key));
-        if let Some((_, decision)) = decided.and_then(|decided| decided.value.decision.as_ref()) {
-            if decision == settle::NEW {
-                return Ok(Found::New);
-            }
-            if let Some(identity) = IdentityId::parse(decision) {
-                return Ok(Found::Identity(identity));
-            }
-        }
-        for rule in &self.source.value.settings.correlate {
-            let mut candidates = self.road.candidates(rule, &record.attributes).await?;
-            // Keys of one source tell its people apart: only identities that other sources made are candidates.
-            candidates.retain(|candidate| candidate.source != self.report.value.source);
-            match candidates.as_slice() {
-                [] => {}
-                [one] if !self.has_record(one.id).await? => return Ok(Found::Identity(one.id)),
-                several => return Ok(Found::Disputed(several.iter().map(|one| one.id).collect())),
-            }
-        }
-        Ok(Found::New)
-    }
-
-    /// Whether this source has a record of the identity already.
-    async fn has_record(&self, identity: IdentityId) -> Result<bool> {
-        let source = &self.report.value.source;
-        let records = self.records_of(identity, true).await?;
-        Ok(records.iter().any(|record| record.source == *source && record.state != RecordState::Removed))
+        let why = "the person has as many rows of this source as one may have";
+        Ok(Some(if own < ENGAGEMENTS_MAX {
+            Found::Identity(*one)
+        } else {
+            Found::Disputed(Verdict::of(&known), why.to_owned())
+        }))
     }
 
     /// All records of an identity, as this batch leaves them.
-    async fn records_of(&self, identity: IdentityId, stored: bool) -> Result<Vec<SourceRecord>> {
+    pub(super) async fn records_of(&self, identity: IdentityId, stored: bool) -> Result<Vec<SourceRecord>> {
         let rows = self.rows_of.get(&identity).into_iter().flatten();
         let mut records: Vec<SourceRecord> =
             rows.filter_map(|row| self.records.get(row)).map(|draft| draft.value.clone()).collect();
@@ -405,8 +394,6 @@ impl<'a> Batch<'a> {
         let before = store::get_many::<Identity>(self.road.store, self.road.realm, &ids).await?;
         let (mut dirtied, mut returned) = (Vec::new(), Vec::new());
         let mut keys_changed = !self.minted.is_empty();
-        let rules: Vec<_> = correlate::rules(&self.sources).into_iter().cloned().collect();
-        let rules: Vec<_> = rules.iter().collect();
         for (id, before) in std::mem::take(&mut self.touched).into_iter().zip(before) {
             let records = self.records_of(id, before.is_some()).await?;
             let Some(after) = self.computed(id, before.as_ref().map(|before| &before.value), &records)?
@@ -414,7 +401,7 @@ impl<'a> Batch<'a> {
                 continue;
             };
             let known = before.as_ref().map(|before| &before.value);
-            keys_changed |= correlate::write_keys(&mut self.changes, &rules, known, &after)?;
+            keys_changed |= correlate::write_keys(&mut self.changes, &self.specs, known, &after)?;
             self.history(known, &after)?;
             let overdue = known.and_then(|known| known.next_change_at).is_some_and(|at| at <= self.now);
             // Always written, changed or not: two sources that touch one identity shut each other out by its row.
@@ -432,8 +419,11 @@ impl<'a> Batch<'a> {
         }
         returned.extend(self.made_known().await?);
         self.wake_waiting(&returned, &mut dirtied).await?;
-        if let (true, Some(index)) = (keys_changed, &self.index) {
-            index.lock(&mut self.changes)?;
+        // Only who looks for candidates can overlook somebody who is made at the same time.
+        if keys_changed && self.sources.values().any(|source| !source.correlate.is_empty()) {
+            self.index.lock(&mut self.changes)?;
+        } else if !ids.is_empty() {
+            self.index.expect(&mut self.changes);
         }
         let orders: Vec<String> = dirtied.iter().map(|identity| identity.order()).collect();
         let works = store::get_many::<Work>(self.road.store, self.road.realm, &orders).await?;
@@ -506,7 +496,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn computed(
+    pub(super) fn computed(
         &self,
         id: IdentityId,
         before: Option<&Identity>,
@@ -585,7 +575,7 @@ fn dispute_keys(
     keys
 }
 
-fn correlation_key(report: &FeedReport, key: &str) -> String {
+pub(super) fn correlation_key(report: &FeedReport, key: &str) -> String {
     let (source, key) = (report.source.clone(), key.to_owned());
     Dispute::row_key(&DisputeAbout::Correlation { source, key, candidates: Vec::new() })
 }
@@ -605,7 +595,7 @@ fn tally(source: &mut ConfiguredSource, record: &SourceRecord, counts: bool) {
 
 impl Ingest<'_> {
     /// The settings of every source of the realm.
-    async fn sources(&self) -> Result<Sources> {
+    pub(super) async fn sources(&self) -> Result<Sources> {
         let (mut sources, mut cursor) = (Sources::new(), None);
         loop {
             let select = Select::KeyPrefix(String::new());

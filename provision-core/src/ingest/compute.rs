@@ -91,7 +91,7 @@ fn merged(ranked: &[&SourceRecord], sources: &Sources) -> (Attributes, BTreeMap<
     (attributes, provenance)
 }
 
-/// The engagements of somebody who has several: the rows of sources that declare their rows so, and the leading record of
+/// The engagements of somebody who has several: the rows of sources that declare theirs so, and the leading record of
 /// the other sources beside them. In the order in which they lead.
 fn engagements(ranked: &[&SourceRecord], sources: &Sources) -> Vec<Engagement> {
     let declared =

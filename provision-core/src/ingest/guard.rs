@@ -191,7 +191,7 @@ mod tests {
             asserts_lifecycle: true,
             absence: Absence::RemoveAfter(1),
             guard,
-            correlate: Vec::new(),
+            correlate: Default::default(),
             zone: Zone::utc(),
         }
     }

@@ -8,6 +8,7 @@ mod batch;
 mod compute;
 mod correlate;
 mod due;
+mod find;
 mod guard;
 mod hold;
 mod outcome;
@@ -26,8 +27,10 @@ use crate::source::{Feed, FeedSequence};
 use crate::store::{self, Cursor, Scan, Select, Store, Stored, Table};
 use crate::value::Timestamp;
 
+pub(crate) use correlate::look_up;
 pub use outcome::FeedOutcome;
 pub(crate) use person::{PersonKey, known_by};
+pub(crate) use settle::NEW;
 
 /// Records compared, staged or taken over in one commit.
 const BATCH: u32 = 1_000;

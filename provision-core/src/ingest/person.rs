@@ -1,7 +1,7 @@
 //! Rows that are engagements: whose they are.
 //!
-//! In a source that declares its rows so, a person is known by the value of one attribute. For each value there is a row
-//! in `identity_key` which says whose it is; it stays when the engagements are over, so that whoever comes back is known.
+//! In a source that declares its rows so, a person is known by the value of one attribute. For each value a row in
+//! `identity_key` says whose it is; it stays when the engagements are over, so that whoever comes back is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@ use crate::model::{Dispute, DisputeAbout, RecordState, SourceRecord};
 use crate::store::{self, Changes};
 
 /// The decision that a disputed record belongs to nobody known.
-pub(super) const NEW: &str = "new";
+pub(crate) const NEW: &str = "new";
 
 impl Ingest<'_> {
     /// Ends a dispute about a record, by its row's key ([`Dispute::row_key`]). The record's next delivery counts: a

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Actor;
+use crate::correlate::{Candidate, Evidence};
 use crate::id::{ClassName, FeedId, HoldId, IdentityId, PlanId, RealmId, SourceName, TargetName};
 use crate::value::Timestamp;
 
@@ -113,6 +114,16 @@ pub enum DisputeAbout {
     },
 }
 
+impl DisputeAbout {
+    /// The identities that are in question.
+    pub fn candidates(&self) -> &[IdentityId] {
+        match self {
+            Self::Record { .. } => &[],
+            Self::Correlation { candidates, .. } | Self::Match { candidates, .. } => candidates,
+        }
+    }
+}
+
 /// A match that a person must decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispute {
@@ -128,9 +139,21 @@ pub struct Dispute {
     pub at: Timestamp,
     /// Who decided, and what.
     pub decision: Option<(Actor, String)>,
+    /// Who it may be, with their scores, and who was ruled out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// What the question rests on: a decision stands as long as that stays the same.
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
+    pub evidence: Evidence,
 }
 
 impl Dispute {
+    /// An open dispute without candidates.
+    pub fn new(realm: RealmId, about: DisputeAbout, detail: impl Into<String>, at: Timestamp) -> Self {
+        let (detail, candidates, evidence) = (detail.into(), Vec::new(), Evidence::default());
+        Self { realm, about, detail, open: true, at, decision: None, candidates, evidence }
+    }
+
     /// The row's key: one dispute per record or object.
     pub fn row_key(about: &DisputeAbout) -> String {
         match about {

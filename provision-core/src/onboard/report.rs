@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::connector::Completeness;
+use crate::correlate::Candidate;
 use crate::id::{ClassName, IdentityId, TargetName};
 use crate::value::Timestamp;
 
@@ -12,7 +13,7 @@ use crate::value::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Situation {
-    /// Belongs to an identity, by an immutable id: linked.
+    /// Belongs to an identity, by an immutable id or by rules on a managed domain: linked.
     Linked,
     /// Was linked already.
     Known,
@@ -39,6 +40,9 @@ pub struct OnboardingRow {
     pub identities: Vec<IdentityId>,
     /// Why.
     pub detail: String,
+    /// Who it may be, with their scores, and who was ruled out and by what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
 }
 
 /// What an onboarding found. Nothing was written to the target.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Budgets;
+use crate::correlate::ClassCorrelation;
 use crate::id::{ClassName, TargetName};
 use crate::value::{AttrName, Attributes};
 
@@ -43,9 +44,9 @@ pub struct ClassSettings {
     /// The attribute that carries an immutable id issued by us or by the source. Objects are adopted by it and by
     /// nothing else.
     pub marker: Option<AttrName>,
-    /// Attributes of the target to correlate by at onboarding where the marker is empty, with the identity attribute
-    /// each is compared to (case ignored). Such a match is a dispute unless the target is `domain_managed`.
-    pub correlate: BTreeMap<AttrName, AttrName>,
+    /// How objects whose marker is empty find their identity at onboarding. A match is a dispute that proposes it,
+    /// unless the target is `domain_managed`.
+    pub correlate: ClassCorrelation,
 }
 
 /// When a failed step is tried again.

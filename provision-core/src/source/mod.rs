@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-pub use settings::{Absence, CorrelationRule, EngagementSettings, FeedGuard, SourceSettings};
+pub use settings::{Absence, EngagementSettings, FeedGuard, SourceSettings};
+
+pub use crate::correlate::{CorrelationRule, SourceCorrelation};
 
 use crate::connector::{Completeness, Context};
 use crate::diagnostic::Diagnostic;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::correlate::SourceCorrelation;
 use crate::id::SourceName;
 use crate::value::{AttrName, Zone};
 
@@ -42,23 +43,15 @@ impl Default for FeedGuard {
     }
 }
 
-/// Finds the identity of a new record among those that other sources made: equal values of all attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CorrelationRule {
-    /// The attributes; all must be present and equal (case ignored).
-    pub attributes: Vec<AttrName>,
-}
-
 /// How the rows of a source are engagements of people who may have several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngagementSettings {
-    /// The attribute that tells the person: rows with an equal value are engagements of one, who is known by it (`key`).
-    /// A row without a value cannot be used.
+    /// The attribute that tells the person: rows with an equal value are engagements of one, who is known by it. A row
+    /// without a value cannot be used.
     pub person: AttrName,
-    /// The attribute that is true (`true`, `yes`, `1`) on the row that leads while it stands. Without one, or where no row
-    /// or several say so, the source's precedence and then the rows' keys decide.
+    /// The attribute that is true (`true`, `yes`, `1`) on the row that leads while it stands. Without one, or where no
+    /// row or several say so, the source's precedence and then the rows' keys decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<AttrName>,
 }
@@ -99,9 +92,9 @@ pub struct SourceSettings {
     /// When a feed is held.
     #[serde(default)]
     pub guard: FeedGuard,
-    /// Tried in order for a new record; none matches: a new identity.
+    /// How a new record finds its identity; nobody matches: a new one.
     #[serde(default)]
-    pub correlate: Vec<CorrelationRule>,
+    pub correlate: SourceCorrelation,
     /// Zone of records that name none.
     #[serde(default = "Zone::utc")]
     pub zone: Zone,

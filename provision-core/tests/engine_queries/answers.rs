@@ -69,14 +69,7 @@ async fn explain_tells_what_stands_in_the_way() {
         object: "a-1".to_owned(),
         candidates: vec![jane],
     };
-    let dispute = Dispute {
-        realm: realm.name(),
-        about,
-        detail: "matched by mail only".to_owned(),
-        open: true,
-        at: at("2026-03-02T00:00:00Z"),
-        decision: None,
-    };
+    let dispute = Dispute::new(realm.name(), about, "matched by mail only", at("2026-03-02T00:00:00Z"));
     realm.put(&dispute).await;
     // No name to show: the account is refused, and the membership it has stays.
     let mut identity = realm.identity(jane).await;

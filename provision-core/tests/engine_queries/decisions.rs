@@ -23,16 +23,8 @@ async fn disputed(realm: &Realm, candidate: IdentityId) -> (String, String) {
         candidates: vec![candidate],
     };
     let key = Dispute::row_key(&about);
-    realm
-        .put(&Dispute {
-            realm: realm.name(),
-            about,
-            detail: "matched by name only".to_owned(),
-            open: true,
-            at: "2026-03-01T00:00:00Z".parse().unwrap(),
-            decision: None,
-        })
-        .await;
+    let at = "2026-03-01T00:00:00Z".parse().unwrap();
+    realm.put(&Dispute::new(realm.name(), about, "matched by name only", at)).await;
     (key, object)
 }
 
@@ -97,4 +89,34 @@ async fn a_create_whose_answer_was_lost_waits_for_a_person() {
     realm.run().await;
     assert_eq!(realm.link(jane, "directory").await.unwrap().key.unwrap().id, object);
     assert_eq!((realm.users().len(), realm.directory.called(Operation::Create)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_record_is_given_to_anybody_or_made_a_new_identity() {
+    let realm = Realm::enforced().await;
+    let jane = realm.hire(1, "1042", "Jane Doe", "IT").await;
+    let ann = Actor::person("ann");
+    for (key, decision, kept) in [
+        // Not among the candidates: a person may know better.
+        ("a", Decision::Link { identity: jane }, jane.to_string()),
+        ("b", Decision::NotTheSame, "new".to_owned()),
+        ("c", Decision::Accept, "accepted".to_owned()),
+    ] {
+        let about = DisputeAbout::Correlation {
+            source: "badges".into(),
+            key: key.to_owned(),
+            candidates: Vec::new(),
+        };
+        let row = Dispute::row_key(&about);
+        let at = "2026-03-01T00:00:00Z".parse().unwrap();
+        realm.put(&Dispute::new(realm.name(), about, "several identities match", at)).await;
+        for (wrong, kind) in [
+            (Decision::Link { identity: id(9) }, ErrorKind::NotFound),
+            (Decision::CreateAgain, ErrorKind::Unsupported),
+        ] {
+            assert_eq!(realm.engine.decide(&ann, &row, wrong).await.unwrap_err().kind(), kind);
+        }
+        let decided = realm.engine.decide(&ann, &row, decision).await.unwrap();
+        assert_eq!((decided.open, decided.decision), (false, Some((ann.clone(), kept))));
+    }
 }

@@ -126,7 +126,7 @@ async fn a_day() {
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),
         guard: FeedGuard::default(),
-        correlate: Vec::new(),
+        correlate: Default::default(),
         zone: Zone::utc(),
     };
     engine.put_source(&realm.robot, source).await.unwrap();

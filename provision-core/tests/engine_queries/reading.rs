@@ -92,7 +92,7 @@ async fn two() -> (Arc<TestTime>, Realm, Engine, Engine) {
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),
         guard: FeedGuard::default(),
-        correlate: Vec::new(),
+        correlate: Default::default(),
         zone: Zone::utc(),
     };
     one.put_source(&realm.robot, source).await.unwrap();
@@ -210,4 +210,25 @@ async fn a_process_that_was_paused_while_it_read_finds_that_another_went_on() {
     assert_eq!((report.state, rows), (FeedState::Applied, 0));
     assert_eq!(realm.all::<Identity>().await.len(), ROWS);
     assert!(matches!(look(&realm, &one).await, FeedOutcome::AlreadyConsumed { .. }));
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_used_are_refused_and_leave_the_source_as_it_was() {
+    let (_, realm, one, _) = two().await;
+    let known = one.sources().await.unwrap().remove(0).settings;
+    for (correlate, code) in [
+        (r#"{"rules":[{"name":"mail","items":[{"attribute":"mail"}]}]}"#, "C0008"),
+        (r#"{"rules":[{"name":"a","items":[{"attribute":"b"}],"unless_matched_by":["c"]}]}"#, "C0009"),
+    ] {
+        let settings =
+            SourceSettings { correlate: serde_json::from_str(correlate).unwrap(), ..known.clone() };
+        let refused = one.put_source(&realm.robot, settings).await.unwrap_err();
+        assert_eq!(refused.kind(), provision_core::ErrorKind::ConfigInvalid);
+        assert!(refused.to_string().contains(code), "{refused}");
+    }
+    assert_eq!(one.sources().await.unwrap().remove(0).settings, known);
+    let asks = SourceSettings { correlate: serde_json::from_str(r#"[["mail"]]"#).unwrap(), ..known };
+    one.put_source(&realm.robot, asks).await.unwrap();
+    let found = one.check_correlation().await.unwrap();
+    assert_eq!((found.len(), found[0].code.as_str(), found[0].is_error()), (1, "C0008", false));
 }

@@ -2,10 +2,10 @@
 
 use provision_core::ErrorKind;
 use provision_core::model::{FeedChange, Identity, SourceRecord};
-use provision_core::source::{CorrelationRule, FeedRecord, SourceSettings};
+use provision_core::source::{FeedRecord, SourceSettings};
 use provision_core::value::Attributes;
 
-use crate::fixture::{World, full, record, rows, settings};
+use crate::fixture::{World, by_mail, full, record, rows, settings};
 
 fn people(key: &str) -> Vec<FeedRecord> {
     let person = |n: usize| {
@@ -19,8 +19,7 @@ fn people(key: &str) -> Vec<FeedRecord> {
 async fn two_sources_at_once_make_one_identity_of_a_person() {
     let world = World::threaded();
     for name in ["a", "b", "c"] {
-        let correlate = vec![CorrelationRule { attributes: vec!["mail".into()] }];
-        world.with_source(SourceSettings { correlate, ..settings(name) }).await;
+        world.with_source(SourceSettings { correlate: by_mail(), ..settings(name) }).await;
     }
     let (a, b, c) = tokio::join!(
         world.applied("a", full("1", people("a"))),

@@ -129,7 +129,8 @@ async fn the_primary_row_leads_and_another_source_beside_it_counts() {
     for world in World::each() {
         world.with_source(SourceSettings { precedence: 1, ..rows_of_people("hr") }).await;
         let contractors: SourceSettings = serde_json::from_value(serde_json::json!({
-            "name": "contractors", "kind": "rows", "precedence": 2, "correlate": [["mail"]]
+            "name": "contractors", "kind": "rows", "precedence": 2,
+            "correlate": { "rules": [{ "name": "mail", "items": [{ "attribute": "mail" }] }], "verifies_mail": true }
         }))
         .unwrap();
         world.with_source(contractors).await;

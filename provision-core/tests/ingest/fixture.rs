@@ -13,9 +13,11 @@ use provision_core::model::{
 };
 use provision_core::runtime::{FixedClock, SeededRandom};
 use provision_core::source::{
-    Feed, FeedEvent, FeedMode, FeedRecord, FeedSequence, RecordAction, SourceSettings,
+    Feed, FeedEvent, FeedMode, FeedRecord, FeedSequence, RecordAction, SourceCorrelation, SourceSettings,
 };
-use provision_core::store::{self, Changes, Commit, MemoryStore, Record, Select, Store, Stored, Stream};
+use provision_core::store::{
+    self, Changes, Commit, MemoryStore, Put, Record, Scan, Select, Store, Stored, Stream, Table,
+};
 use provision_core::value::{Attributes, Timestamp};
 use provision_core::{Error, ErrorKind, Result};
 
@@ -79,6 +81,32 @@ impl World {
         let mut changes = Changes::in_realm(&self.realm);
         changes.insert(&ConfiguredSource::new(settings)).unwrap();
         assert_eq!(self.store.commit(changes).await.unwrap(), Commit::Committed);
+    }
+
+    /// Gives a source other settings.
+    pub(crate) async fn configure(&self, settings: SourceSettings) {
+        let known = self.get::<ConfiguredSource>(settings.name.as_str()).await.unwrap();
+        let mut changes = Changes::in_realm(&self.realm);
+        changes.replace(known.version, &ConfiguredSource { settings, ..known.value }).unwrap();
+        assert_eq!(self.store.commit(changes).await.unwrap(), Commit::Committed);
+    }
+
+    /// Drops every key that identities are found by; the index's row says this.
+    pub(crate) async fn forget_keys(&self, index: &str) {
+        let mut changes = Changes::in_realm(&self.realm);
+        changes
+            .delete
+            .extend(self.rows(Table::IdentityKey).await.into_iter().map(|key| (Table::IdentityKey, key)));
+        let (table, key, columns) = (Table::Meta, "correlation".to_owned(), Vec::new());
+        changes.put.push(Put { table, key, columns, body: index.to_owned() });
+        assert_eq!(self.store.commit(changes).await.unwrap(), Commit::Committed);
+    }
+
+    /// The keys of a table's rows.
+    pub(crate) async fn rows(&self, table: Table) -> Vec<String> {
+        let (realm, select) = (self.realm.clone(), Select::KeyPrefix(String::new()));
+        let scan = Scan { realm, table, select, after: None, limit: 10_000 };
+        self.store.scan(&scan).await.unwrap().rows.into_iter().map(|row| row.key).collect()
     }
 
     pub(crate) async fn feed(&self, source: &str, feed: Feed) -> FeedOutcome {
@@ -173,6 +201,20 @@ impl World {
 
 pub(crate) fn settings(name: &str) -> SourceSettings {
     serde_json::from_value(serde_json::json!({ "name": name, "kind": "rows" })).unwrap()
+}
+
+/// Rules as they are configured.
+pub(crate) fn rules(correlate: serde_json::Value) -> SourceCorrelation {
+    serde_json::from_value(correlate).unwrap()
+}
+
+/// A source whose addresses are all verified finds people by them.
+pub(crate) fn by_mail() -> SourceCorrelation {
+    rules(serde_json::json!({
+        "rules": [{ "name": "mail", "items": [{ "attribute": "mail" }] }],
+        "verifies_mail": true,
+        "may_have_left": true,
+    }))
 }
 
 /// A row `key`, with a given name.

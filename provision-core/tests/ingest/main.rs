@@ -3,6 +3,7 @@
 
 #[cfg(feature = "sqlite")]
 mod concurrent;
+mod correlation;
 mod dispute;
 mod engagements;
 mod fixture;

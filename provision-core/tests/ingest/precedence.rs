@@ -1,10 +1,10 @@
 //! Several sources: precedence, correlation, lifecycle authority.
 
 use provision_core::model::{Dispute, DisputeAbout, Employment, Identity, Status};
-use provision_core::source::{CorrelationRule, FeedRecord, SourceSettings};
+use provision_core::source::{FeedRecord, SourceSettings};
 use provision_core::value::Attributes;
 
-use crate::fixture::{World, delta, full, record, settings, tombstone};
+use crate::fixture::{World, by_mail, delta, full, record, settings, tombstone};
 
 fn hr() -> SourceSettings {
     SourceSettings { precedence: 1, ..settings("hr") }
@@ -16,7 +16,7 @@ fn phones() -> SourceSettings {
         precedence: 2,
         asserts: Some(["mobile".into(), "title".into()].into()),
         asserts_lifecycle: false,
-        correlate: vec![CorrelationRule { attributes: vec!["mail".into()] }],
+        correlate: by_mail(),
         ..settings("phones")
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod apply;
+mod brownfield;
 mod crash;
 mod engagements;
 mod golden;

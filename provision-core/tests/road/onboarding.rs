@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use provision_core::connector::{Edge, MembershipFacet, MembershipRequest, ObjectKey, UpdateRequest, Writer};
 use provision_core::delta::{Change, Delta};
+use provision_core::id::ClassName;
 use provision_core::memory::{Fault, FaultRule, Faults, MemoryConnector, Operation};
 use provision_core::model::{DisputeAbout, Link};
 use provision_core::onboard::Situation;
@@ -45,6 +46,12 @@ fn brownfield() -> TargetSettings {
     settings.protected =
         ["CN=breakglass0,OU=Before,DC=test", "cn=BREAKGLASS1,ou=before,dc=test"].map(str::to_owned).into();
     settings.privileged_groups = [group_name("Finance")].into();
+    settings
+}
+
+fn with_rules(mut settings: TargetSettings, rules: serde_json::Value) -> TargetSettings {
+    settings.classes.get_mut(&ClassName::from("user")).unwrap().correlate =
+        serde_json::from_value(rules).unwrap();
     settings
 }
 
@@ -147,6 +154,19 @@ async fn a_directory_with_forty_accounts_is_read_linked_and_told_without_a_write
 #[tokio::test]
 async fn a_managed_domain_links_single_matches_by_mail_but_never_the_privileged() {
     let settings = TargetSettings { domain_managed: true, ..brownfield() };
+    // The short form says nothing of who verified the addresses: it asks, here too.
+    let world = Setup { settings: settings.clone(), ..Setup::default() }.build().await;
+    seed(&world).await;
+    world.feed(&people()).await;
+    let report = world.engine.onboard(&world.actor, &DIRECTORY.into()).await.unwrap();
+    assert_eq!((report.count(Situation::Linked), report.count(Situation::Disputed)), (21, 6));
+    let settings = with_rules(
+        settings,
+        serde_json::json!({
+            "rules": [{ "name": "mail", "items": [{ "attribute": "mail" }] }],
+            "verifies_mail": true,
+        }),
+    );
     let world = Setup { settings, ..Setup::default() }.build().await;
     seed(&world).await;
     world.feed(&people()).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provision_core::connector::{Completeness, Registry};
+use provision_core::correlate::ClassCorrelation;
 use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions, ReconcileReport};
 use provision_core::execute::CredentialDelivery;
@@ -373,7 +374,7 @@ pub(crate) fn settings() -> TargetSettings {
         ClassSettings {
             on_delete: OnDelete::Disable,
             marker: Some("employeeNumber".into()),
-            correlate: BTreeMap::from([("mail".into(), "mail".into())]),
+            correlate: ClassCorrelation::Pairs(BTreeMap::from([("mail".into(), "mail".into())])),
         },
     );
     settings
@@ -674,7 +675,7 @@ fn source_settings() -> SourceSettings {
         asserts_lifecycle: true,
         absence: Absence::RemoveAfter(1),
         guard: FeedGuard::default(),
-        correlate: Vec::new(),
+        correlate: Default::default(),
         zone: Zone::utc(),
     }
 }

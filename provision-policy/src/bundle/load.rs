@@ -199,22 +199,15 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     let roles = roles(reader, &fields, &mut places);
     let mut rules =
         fields.get("rules").map(|node| rule::read(reader, node, &vocabulary, &tables)).unwrap_or_default();
-    places.extend(rules.iter().map(|rule| (rule.id.as_str().to_owned(), rule.place)));
-    let unless =
-        rules.iter().filter_map(|rule| Some((format!("{}.unless", rule.id.as_str()), rule.unless_place?)));
-    places.extend(unless);
+    places.extend(rules.iter().flat_map(rule::Rule::places));
     let maps = fields
         .get("targets")
         .map(|node| account_map::read(reader, node, &vocabulary, &names))
         .unwrap_or_default();
-    given_roles(reader, &rules, &roles);
-    rule::check_rows(reader, &rules, &roles, &tables);
+    places.extend(maps.places);
+    rule::check(reader, &mut rules, &roles, &tables);
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
     let role_maps = own_group::check(reader, &roles, maps.roles);
-    places.extend(maps.places);
-    for rule in &mut rules {
-        rule.complete(&roles, &tables);
-    }
     let mut accounts = maps.accounts;
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
     accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
@@ -245,15 +238,6 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     };
     review(reader, &mut content);
     content
-}
-
-/// Reports roles that rules give and that are not there.
-fn given_roles(reader: &mut Reader<'_>, rules: &[rule::Rule], roles: &BTreeMap<String, Role>) {
-    for rule in rules {
-        for (role, place) in &rule.roles {
-            role::known(reader, roles, role, *place, rule.id.as_str());
-        }
-    }
 }
 
 fn reserved(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeSet<String> {

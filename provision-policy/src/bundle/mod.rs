@@ -153,6 +153,11 @@ impl Content {
         found
     }
 
+    /// The texts of the files, by name.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources.files().map(|(_, name, text)| (name, text))
+    }
+
     /// What is written, as one document: read again from the texts, which were read without a problem before. Tables
     /// stand there with what they hold, wherever that is written.
     pub(crate) fn document(&self) -> Option<Node> {

@@ -63,8 +63,8 @@ fn moment(reader: &mut Reader<'_>, node: &Node, path: &str, known: &Vocabulary) 
     let Some(fault) = found.undecided() else { return Some(found) };
     // Without a date, nobody knows whether the mapping counts: its author says, not we.
     let place = reader.sources.inside(node.place, &found.text, fault.at, fault.length);
-    let read: String = found.text.chars().skip(fault.at).take(fault.length).collect();
-    let shown = provision_core::text::escape(read.get(..read.floor_char_boundary(60)).unwrap_or_default());
+    let read: String = found.text.chars().skip(fault.at).take(fault.length.min(60)).collect();
+    let shown = provision_core::text::escape(&read);
     let summary = format!("`{shown}` may be null, and nothing says whether the mapping counts then");
     let remedy = format!("decide it, as in `has({shown}) ? {shown} : date(\"2000-01-01\")`");
     reader.error("P0027", place, path, summary, remedy);

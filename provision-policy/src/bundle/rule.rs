@@ -61,8 +61,14 @@ impl RoleRows {
 }
 
 impl Rule {
+    /// Where it and its exclusion are written.
+    pub(super) fn places(&self) -> Vec<(String, Place)> {
+        let unless = self.unless_place.map(|place| (format!("{}.unless", self.id.as_str()), place));
+        std::iter::once((self.id.as_str().to_owned(), self.place)).chain(unless).collect()
+    }
+
     /// Notes which accounts its rows concern, now that roles are known.
-    pub(super) fn complete(&mut self, roles: &BTreeMap<String, Role>, tables: &BTreeMap<String, Table>) {
+    fn complete(&mut self, roles: &BTreeMap<String, Role>, tables: &BTreeMap<String, Table>) {
         let Some(rows) = &mut self.rows else { return };
         let mut open: Vec<&str> = rows.named(tables).into_iter().collect();
         let mut seen: BTreeSet<&str> = BTreeSet::new();
@@ -186,8 +192,24 @@ fn table_of<'t>(
     Some((name.to_owned(), found?))
 }
 
-/// Reports roles that rows name and that are not there: each once, in the first row that names it.
-pub(super) fn check_rows(
+/// Reports roles that rules and rows name and that are not there.
+pub(super) fn check(
+    reader: &mut Reader<'_>,
+    rules: &mut [Rule],
+    roles: &BTreeMap<String, Role>,
+    tables: &BTreeMap<String, Table>,
+) {
+    for rule in rules.iter() {
+        for (role, place) in &rule.roles {
+            role::known(reader, roles, role, *place, rule.id.as_str());
+        }
+    }
+    check_rows(reader, rules, roles, tables);
+    rules.iter_mut().for_each(|rule| rule.complete(roles, tables));
+}
+
+/// Looks at each column once, whichever rules read it.
+fn check_rows(
     reader: &mut Reader<'_>,
     rules: &[Rule],
     roles: &BTreeMap<String, Role>,

@@ -241,10 +241,11 @@ impl Comparison<'_> {
         for id in ids {
             let (before, after) = (old.get(id).copied(), new.get(id).copied());
             let path = format!("rules.{id}");
-            let gift = |node: Option<&Node>| node.and_then(|node| at(node, "roles")).map(Node::digest);
             if !same(before, after) && !told_only(before, after) {
                 self.part(&path, before.is_some(), after.is_some());
-                self.found.rules.insert(path, gift(before) == gift(after));
+                let decides = |key: &&str| !matches!(*key, "description" | "when" | "unless");
+                let otherwise = differing(before, after).keys().any(decides);
+                self.found.rules.insert(path, !otherwise);
                 continue;
             }
             let Some(rule) = self.new.rules.iter().find(|rule| rule.id.as_str() == path) else { continue };
@@ -283,6 +284,12 @@ impl Comparison<'_> {
                     self.everyone = true;
                     continue;
                 };
+                if old.text().is_some() || new.text().is_some() {
+                    // A word for the whole target: the authority of its maps.
+                    self.part(&path, true, true);
+                    self.everyone = true;
+                    continue;
+                }
                 if self.map(&path, old, new) {
                     match class_and_tag(class) {
                         Some((class, tag)) => drop(self.found.maps.insert((target.into(), class, tag))),
@@ -326,6 +333,8 @@ impl Comparison<'_> {
                 }
                 _ => self.part(format!("{path}.{key}"), old.is_some(), new.is_some()),
             }
+            // It is said of every account, also of those that shall not be.
+            self.everyone |= key == "authority";
             any = true;
         }
         any

@@ -23,11 +23,26 @@ const TOP: &[&str] = &[
 const LOOKUP: &[&str] = &["map", "default"];
 const ROLE: &[&str] = &["description", "labels", "formerly", "includes", "grants"];
 const GRANT: &[&str] = &["account", "group", "own_group", "on", "group_class", "privileged"];
-const RULE: &[&str] = &["id", "description", "when", "unless", "roles"];
+const RULE: &[&str] = &["id", "description", "state", "when", "unless", "roles"];
 const ROWS: &[&str] = &["table", "key", "column", "missing"];
 const MAP: &[&str] =
-    &["description", "of", "exists", "enabled", "pre_hire", "credential", "names", "attributes"];
-const MAPPING: &[&str] = &["value", "strength", "when", "when_null"];
+    &["description", "of", "exists", "enabled", "pre_hire", "credential", "authority", "names", "attributes"];
+const MAPPING: &[&str] = &[
+    "value",
+    "strength",
+    "when",
+    "from",
+    "until",
+    "when_null",
+    "authoritative",
+    "exclusive",
+    "range",
+    "state",
+    "each",
+    "foreign",
+    "keep",
+    "remove",
+];
 
 /// The value of a key.
 pub(super) fn at<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {

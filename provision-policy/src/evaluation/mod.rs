@@ -1,6 +1,7 @@
 //! The bundle as a policy: what one identity shall have.
 
 mod account;
+mod alone;
 mod attribute;
 mod check;
 mod engaged;
@@ -22,6 +23,7 @@ use provision_core::policy::{
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
 
+pub use alone::Evaluated;
 pub(crate) use inputs::Inputs;
 pub(crate) use rules::{Verdict, verdict};
 

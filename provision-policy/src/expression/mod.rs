@@ -98,6 +98,11 @@ impl Expression {
         reads
     }
 
+    /// The most steps it may take.
+    pub(crate) fn steps(&self) -> u64 {
+        cost::steps(&self.term)
+    }
+
     /// The text, of an expression that is nothing but a text.
     pub(crate) fn constant(&self) -> Option<&str> {
         match &self.term.op {

@@ -77,6 +77,7 @@ const REASONS: &[RefusalReason] = &[
     RefusalReason::NameExhausted,
     RefusalReason::ExpressionFailed,
     RefusalReason::ValueInvalid,
+    RefusalReason::Exclusive,
 ];
 
 impl Expectation {

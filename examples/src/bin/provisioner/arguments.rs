@@ -9,10 +9,11 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: nothing to do, or everything done
   1  error: nothing more was done than the message says
-  2  changes pending: a plan has steps, an apply left steps waiting for their retry, or another
-     process reads a source
+  2  changes pending: a plan has steps, an apply left steps waiting for their retry, another
+     process reads a source, or another policy would change something (`impact`)
   3  held: something waits for approval (see `holds`)
-  4  some steps failed, were skipped or are in dispute, or a feed was refused
+  4  some steps failed, were skipped or are in dispute, a feed was refused, a policy test does not
+     hold, or an expression fails on this person's data (`eval`)
   5  bad configuration, policy or usage
   6  ended at once by a second signal: what was under way is found out by whoever goes on
 
@@ -43,7 +44,19 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Read configuration and policy, reach every target and try its credentials; changes nothing.
-    Check,
+    Check {
+        /// Only this bundle, a file or a folder: no configuration, store or target is needed.
+        #[arg(long, value_name = "PATH")]
+        bundle: Option<PathBuf>,
+    },
+    /// Run policy tests: given this person, expect this account. Needs no store.
+    Test(TestArguments),
+    /// Say what another policy would do to everybody in the store; writes nothing, asks no target.
+    Impact(ImpactArguments),
+    /// Evaluate an expression for one person; writes nothing.
+    Eval(EvalArguments),
+    /// Print the JSON Schema of a bundle's file, for editors.
+    Schema,
     /// Read a target that already has accounts and report whose they are; writes nothing to it.
     Onboard {
         /// Only this target; all that are not onboarded otherwise.
@@ -99,6 +112,12 @@ pub(crate) enum Command {
         /// Only on this target.
         #[arg(long)]
         target: Option<String>,
+        /// Only about this attribute.
+        #[arg(long)]
+        attribute: Option<String>,
+        /// Only about this group.
+        #[arg(long)]
+        group: Option<String>,
     },
     /// Tell what was done for a person, oldest first.
     History {
@@ -194,6 +213,58 @@ pub(crate) struct PlanArguments {
     pub(crate) why: bool,
 }
 
+/// Which tests to run.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Files of tests, or folders with `*.test.yaml`; otherwise those beside the bundle and in its folder `tests`.
+    pub(crate) files: Vec<PathBuf>,
+    /// The bundle, a file or a folder; otherwise that of the configuration.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Show rules, roles and mappings that no test has seen at work.
+    #[arg(long)]
+    pub(crate) coverage: bool,
+    /// Write a report in JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// Which policies to compare.
+#[derive(Debug, Args)]
+pub(crate) struct ImpactArguments {
+    /// The bundle as it is, a file or a folder.
+    #[arg(long, value_name = "OLD")]
+    pub(crate) from: PathBuf,
+    /// The bundle as it is to be; otherwise that of the configuration.
+    #[arg(long, value_name = "NEW")]
+    pub(crate) to: Option<PathBuf>,
+    /// For this instant instead of now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) as_of: Option<Timestamp>,
+    /// People to list; 0: all. Counts are always of all.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// What to evaluate, and for whom.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArguments {
+    /// The expression. It may read what expressions under `values` may, and these.
+    pub(crate) expression: String,
+    /// A person in the store: an id, `source:key`, a key, a name or a mail address.
+    #[arg(long, value_name = "PERSON", conflicts_with = "given")]
+    pub(crate) person: Option<String>,
+    /// A person in a file, written as in policy tests: no store is needed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) given: Option<PathBuf>,
+    /// The bundle, a file or a folder; otherwise that of the configuration.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// For this instant instead of now.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) as_of: Option<Timestamp>,
+}
+
 /// A dispute, and how it is decided.
 #[derive(Debug, Args)]
 pub(crate) struct DecideArguments {
@@ -211,10 +282,10 @@ pub(crate) struct DecideArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Choice {
-    /// The object is this person's account.
+    /// The object is this person's account, the record this person's.
     #[arg(long, value_name = "PERSON")]
     pub(crate) link: Option<String>,
-    /// The object belongs to none of the candidates.
+    /// The object belongs to none of the candidates; the record is a new person's.
     #[arg(long)]
     pub(crate) not_the_same: bool,
     /// A create whose answer was lost made nothing: the next plan creates the account.

@@ -1,7 +1,8 @@
 //! Matches that a person must decide.
 
+use provision_core::correlate::Candidate;
 use provision_core::engine::Decision;
-use provision_core::model::Dispute;
+use provision_core::model::{Dispute, DisputeAbout};
 use provision_core::text::escape;
 use serde_json::json;
 
@@ -19,11 +20,24 @@ pub(crate) async fn list(host: &Host) -> Result<Answer, Failure> {
             escape(&Dispute::row_key(&dispute.about)),
             escape(&dispute.detail)
         ));
+        text.push_str(&candidates(host, &dispute.candidates).await?);
     }
     if disputes.is_empty() {
         text.push_str("no dispute is open\n");
     }
     Answer::new(text, json!({ "disputes": disputes }), Exit::Clean)
+}
+
+/// Who it may be, one to a line: the score, what gives it, what rules them out.
+pub(crate) async fn candidates(host: &Host, candidates: &[Candidate]) -> Result<String, Failure> {
+    let mut text = String::new();
+    for candidate in candidates {
+        let id = candidate.identity.to_string();
+        // Somebody who is gone since has no name any more.
+        let label = host.engine.find(&id).await.map_or(id, |identity| identity.label());
+        text.push_str(&format!("    {label}: {candidate}\n"));
+    }
+    Ok(text)
 }
 
 /// Decides one; its people are planned anew.
@@ -41,5 +55,11 @@ pub(crate) async fn decide(host: &Host, arguments: &DecideArguments) -> Result<A
         None => Decision::Accept,
     };
     let dispute = host.engine.decide(&host.actor, &arguments.dispute, decision).await?;
-    Answer::new("decided: make a plan to see what follows\n", json!({ "dispute": dispute }), Exit::Clean)
+    let text = match &dispute.about {
+        DisputeAbout::Match { .. } => "decided: make a plan to see what follows\n",
+        DisputeAbout::Record { .. } | DisputeAbout::Correlation { .. } => {
+            "decided: it holds from the record's next delivery\n"
+        }
+    };
+    Answer::new(text, json!({ "dispute": dispute }), Exit::Clean)
 }

@@ -29,18 +29,24 @@ pub(crate) struct Host {
     pub(crate) bus: Option<Bus>,
     pub(crate) actor: Actor,
     pub(crate) screen: Screen,
+    pub(crate) bundle: Arc<Bundle>,
 }
 
-impl Host {
-    /// Opens the store and brings the engine's rows in line with the configuration.
+/// The store and an engine over it, as it is: nothing of the configuration is written to it.
+pub(crate) struct Store {
+    pub(crate) runtime: Runtime,
+    pub(crate) engine: Engine,
+    bus: Option<Bus>,
+    config: Config,
+}
+
+impl Store {
+    /// Opens the store.
     pub(crate) async fn open(
         arguments: &Arguments,
-        screen: Screen,
+        config: Config,
         secrets: &Arc<Secrets>,
     ) -> Result<Self, Failure> {
-        let config = Config::load(&arguments.config)?;
-        let bundle = Bundle::load_path(&config.bundle).map_err(|problems| Failure::problems(&problems))?;
-        bundle.warnings().iter().for_each(|warning| warn(warning.to_string()));
         let (node, offset) = match &arguments.command {
             Command::Run(run) => (run.node.clone(), run.clock_offset),
             _ => (None, 0),
@@ -62,9 +68,25 @@ impl Host {
         }
         let runtime = builder.build();
         let engine = runtime.realm(config.realm.as_str());
+        Ok(Self { runtime, engine, bus, config })
+    }
+}
+
+impl Host {
+    /// Opens the store and brings the engine's rows in line with the configuration.
+    pub(crate) async fn open(
+        arguments: &Arguments,
+        screen: Screen,
+        secrets: &Arc<Secrets>,
+    ) -> Result<Self, Failure> {
+        let config = Config::load(&arguments.config)?;
+        let bundle = Bundle::load_path(&config.bundle).map_err(|problems| Failure::problems(&problems))?;
+        bundle.warnings().iter().for_each(|warning| warn(warning.to_string()));
+        let Store { runtime, engine, bus, config } = Store::open(arguments, config, secrets).await?;
         let actor = actor(arguments)?;
-        configure(&engine, &actor, config, Arc::new(bundle)).await?;
-        Ok(Self { runtime, engine, bus, actor, screen })
+        let bundle = Arc::new(bundle);
+        configure(&engine, &actor, config, Arc::clone(&bundle)).await?;
+        Ok(Self { runtime, engine, bus, actor, screen, bundle })
     }
 
     /// The targets meant: the one named, or all.

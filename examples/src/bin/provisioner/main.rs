@@ -14,6 +14,7 @@ mod holds;
 mod host;
 mod people;
 mod plans;
+mod policy;
 mod secrets;
 mod signals;
 mod store;
@@ -26,6 +27,8 @@ use answer::{Answer, Exit, Failure};
 use arguments::{Arguments, Command};
 use clap::Parser;
 use host::Host;
+use provision_core::engine::ExplainOptions;
+use provision_core::id::TargetName;
 use provision_examples::screen::{Screen, warn};
 use secrets::Secrets;
 
@@ -61,9 +64,19 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Failure> {
     let screen = if arguments.json { Screen::plain() } else { Screen::stdout() };
+    // Some need no store, and none of them may change what is in it.
+    match &arguments.command {
+        Command::Check { bundle: Some(path) } => return policy::check(path, screen),
+        Command::Test(options) => return policy::test(&arguments, options),
+        Command::Impact(options) => return policy::impact(&arguments, options, secrets).await,
+        Command::Eval(options) => return policy::eval(&arguments, options, secrets).await,
+        Command::Schema => return policy::schema(),
+        _ => {}
+    }
     let host = Host::open(&arguments, screen, secrets).await?;
     match arguments.command {
-        Command::Check => targets::check(&host).await,
+        Command::Test(_) | Command::Impact(_) | Command::Eval(_) | Command::Schema => policy::schema(),
+        Command::Check { .. } => targets::check(&host).await,
         Command::Onboard { target } => targets::onboard(&host, target.as_deref()).await,
         Command::Reconcile { target } => targets::reconcile(&host, target.as_deref()).await,
         Command::Pause { target } => targets::pause(&host, &target).await,
@@ -74,8 +87,15 @@ async fn run(arguments: Arguments, secrets: &Arc<Secrets>) -> Result<Answer, Fai
         Command::Apply { plan, patience } => plans::apply(&host, plan.as_deref(), patience).await,
         Command::Run(options) => drive::run(&host, &options).await,
         Command::Retry { target, person } => drive::retry(&host, target.as_deref(), person.as_deref()).await,
-        Command::Explain { person, as_of, target } => {
-            people::explain(&host, &person, as_of, target.as_deref()).await
+        Command::Explain { person, as_of, target, attribute, group } => {
+            let options = ExplainOptions {
+                as_of,
+                target: target.map(TargetName::new),
+                attribute: attribute.map(Into::into),
+                group,
+                proposed: false,
+            };
+            people::explain(&host, &person, &options).await
         }
         Command::History { person } => people::history(&host, &person).await,
         Command::Disputes => disputes::list(&host).await,

@@ -8,6 +8,7 @@ use provision_core::text::escape;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Exit, Failure};
+use crate::disputes;
 use crate::host::Host;
 
 /// Reaches every target, then checks the policy against what the targets are.
@@ -26,7 +27,8 @@ pub(crate) async fn check(host: &Host) -> Result<Answer, Failure> {
             }
         }
     }
-    let problems = host.engine.check_policy().await?;
+    let mut problems = host.engine.check_policy().await?;
+    problems.extend(host.engine.check_correlation().await?);
     for problem in &problems {
         text.push_str(&format!("{problem}\n"));
     }
@@ -59,13 +61,13 @@ pub(crate) async fn onboard(host: &Host, named: Option<&str>) -> Result<Answer, 
         if !report.completeness.is_complete() {
             exit = Exit::Error;
         }
-        text.push_str(&shown(&report));
+        text.push_str(&shown(host, &report).await?);
         reports.push(report);
     }
     Answer::new(text, json!({ "reports": reports }), exit)
 }
 
-fn shown(report: &OnboardingReport) -> String {
+async fn shown(host: &Host, report: &OnboardingReport) -> Result<String, Failure> {
     let counts = [
         (Situation::Linked, "linked"),
         (Situation::Known, "known"),
@@ -78,11 +80,19 @@ fn shown(report: &OnboardingReport) -> String {
     if let Completeness::Partial { reason } = &report.completeness {
         text.push_str(&format!("  not whole, so it does not count: {}\n", escape(reason)));
     }
-    for row in report.rows.iter().filter(|row| row.situation == Situation::Disputed) {
+    for row in &report.rows {
         let object = escape(row.name.as_deref().unwrap_or(&row.object));
-        text.push_str(&format!("  disputed {object}: {}\n", escape(&row.detail)));
+        match row.situation {
+            Situation::Disputed => text.push_str(&format!("  disputed {object}: {}\n", escape(&row.detail))),
+            // Looks like somebody, and it is proved or decided that it is not theirs.
+            _ if !row.candidates.is_empty() => {
+                text.push_str(&format!("  nobody's {object}: {}\n", escape(&row.detail)));
+            }
+            _ => {}
+        }
+        text.push_str(&disputes::candidates(host, &row.candidates).await?);
     }
-    text
+    Ok(text)
 }
 
 /// Reads targets again.

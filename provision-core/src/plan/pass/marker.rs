@@ -6,7 +6,7 @@ use crate::policy::{DesiredAccount, DesiredSlot};
 use crate::value::AttrName;
 
 /// Why the marker of an account could be taken for that of another account of the same person: who looks an object
-/// up by its marker adopts what it finds. That of an account with a tag ends with `#tag`, that of the main one does not.
+/// up by its marker adopts what it finds. That of an account with a tag ends with `#tag`, the main one's does not.
 pub(super) fn unsafe_of(case: &Case<'_>) -> Option<String> {
     let (target, class, tag) = case.at();
     if !case.wanted.exists {

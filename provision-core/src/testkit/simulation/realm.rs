@@ -102,7 +102,7 @@ impl Realm {
                 canaries: [population.canary()].into(),
                 ..FeedGuard::default()
             },
-            correlate: Vec::new(),
+            correlate: Default::default(),
             zone: Zone::utc(),
         };
         populations.iter().map(settings).collect()
@@ -152,7 +152,7 @@ fn target_settings(realm: &RealmId, name: &TargetName, profile: &Profile, dice: 
     let on_delete = if dice.per_mille(profile.deletes) { OnDelete::Delete } else { OnDelete::Disable };
     let class = if name.as_str() == DIRECTORY { "user" } else { "account" };
     let marker = Some("employeeNumber".into());
-    settings.classes.insert(class.into(), ClassSettings { on_delete, marker, correlate: BTreeMap::new() });
+    settings.classes.insert(class.into(), ClassSettings { on_delete, marker, correlate: Default::default() });
     for kind in BudgetKind::ALL {
         let always = match kind {
             BudgetKind::Create | BudgetKind::KeyRewrite | BudgetKind::AttributeClear => 1_000,

@@ -98,7 +98,8 @@ async fn a_name_that_was_taken_meanwhile_is_for_a_person_to_decide() {
 async fn nobody_is_found_for_a_role_and_no_role_for_somebody() {
     let mut settings = settings(Drive::Review, OnDelete::Delete);
     let user = settings.classes.get_mut(&"user".into()).unwrap();
-    user.correlate = [("cn".into(), "name".into()), ("mail".into(), "description".into())].into();
+    let pairs = [("cn".into(), "name".into()), ("mail".into(), "description".into())];
+    user.correlate = provision_core::correlate::ClassCorrelation::Pairs(pairs.into());
     let world = unread(settings, one()).await;
     let user = Attributes::new()
         .with("cn", "sellers")
