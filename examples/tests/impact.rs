@@ -64,7 +64,7 @@ fn somebody(number: usize, realm: &RealmId) -> (Identity, Vec<Grant>, Vec<Name>)
     let mut attributes = Attributes::new()
         .with("familyName", format!("Person{}", number % 700))
         .with("title", ["Clerk", "Chief", ""][number % 3]);
-    if number % 11 != 0 {
+    if !number.is_multiple_of(11) {
         attributes = attributes.with("department", format!("d{}", number % 100));
     }
     let status = [Status::Active, Status::OnLeave, Status::Active, Status::Terminated][number % 4];
@@ -95,8 +95,8 @@ fn somebody(number: usize, realm: &RealmId) -> (Identity, Vec<Grant>, Vec<Name>)
         purpose: "d/u/main/login".to_owned(),
         state: NameState::Held,
     };
-    let grants = if number % 13 == 0 { vec![grant] } else { Vec::new() };
-    let names = if number % 2 == 0 { vec![name] } else { Vec::new() };
+    let grants = if number.is_multiple_of(13) { vec![grant] } else { Vec::new() };
+    let names = if number.is_multiple_of(2) { vec![name] } else { Vec::new() };
     (identity, grants, names)
 }
 

@@ -1,5 +1,5 @@
-//! The JSON Schema of a bundle's file, for editors: draft 2020-12. A new key is one line in its table here; a test holds
-//! the tables against those of `docs/spec/bundle.md`.
+//! The JSON Schema of a bundle's file, for editors: draft 2020-12. A new key is one line in its table here; a test
+//! holds the tables against those of `docs/spec/bundle.md`.
 
 use serde_json::{Map, Value, json};
 

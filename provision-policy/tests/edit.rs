@@ -169,18 +169,7 @@ impl Model {
                 let included = ROLES[at + 1 + dice.roll(ROLES.len() - at - 1)];
                 swap(&mut self.roles[at].0, included);
             }
-            8..=10 => {
-                let (at, account) = (dice.roll(ROLES.len()), dice.word(ACCOUNTS));
-                let grant = match dice.roll(3) {
-                    0 => format!(
-                        "{{ group: g{}, on: {account}, privileged: {} }}",
-                        dice.roll(2),
-                        dice.chance(30)
-                    ),
-                    _ => format!("{{ account: {account} }}"),
-                };
-                swap(&mut self.roles[at].1, grant);
-            }
+            8..=10 => self.grant(dice),
             11..=14 => {
                 let id = dice.roll(5);
                 self.rules.retain(|(known, ..)| *known != id);
@@ -231,6 +220,15 @@ impl Model {
         }
     }
 
+    fn grant(&mut self, dice: &mut Dice) {
+        let (at, account) = (dice.roll(ROLES.len()), dice.word(ACCOUNTS));
+        let grant = match dice.roll(3) {
+            0 => format!("{{ group: g{}, on: {account}, privileged: {} }}", dice.roll(2), dice.chance(30)),
+            _ => format!("{{ account: {account} }}"),
+        };
+        swap(&mut self.roles[at].1, grant);
+    }
+
     fn text(&self) -> String {
         let mut out = format!("bundle: 1\nversion: a\ninputs: [{{ tags: {} }}]\n", self.tags);
         out.extend(self.locale.map(|locale| format!("locale: {locale}\n")));
@@ -243,7 +241,8 @@ impl Model {
         out.push_str(&format!("  sparse: {{ map: {{ {} }} }}\n", rows(&self.sparse)));
         let case = if self.ignore { "ignore" } else { "exact" };
         out.push_str(&format!(
-            "tables:\n  posts:\n    key: id\n    case: {case}\n    columns: {{ id: text, floor: text, roles: list }}\n    rows:\n"
+            "tables:\n  posts:\n    key: id\n    case: {case}\n    \
+             columns: {{ id: text, floor: text, roles: list }}\n    rows:\n"
         ));
         for (key, cells) in &self.posts {
             out.push_str(&format!("      - {{ id: \"{key}\", {cells} }}\n"));
@@ -266,7 +265,8 @@ impl Model {
         }
         if let Some(missing) = self.by_row {
             out.push_str(&format!(
-                "  - {{ id: rows, when: 'has(user.title)', roles: {{ table: posts, key: user.title, column: roles, missing: {missing} }} }}\n"
+                "  - id: rows\n    when: 'has(user.title)'\n    \
+                 roles: {{ table: posts, key: user.title, column: roles, missing: {missing} }}\n"
             ));
         }
         out.push_str("targets:\n");
@@ -288,7 +288,8 @@ impl Map {
         out.extend(self.enabled.map(|text| format!("      enabled: '{text}'\n")));
         out.extend(self.lead.map(|days| format!("      pre_hire: {{ lead_days: {days} }}\n")));
         out.push_str(&format!(
-            "      names: [{{ login: {{ namespace: login, max: {}, allow: a-z, parts: [user.title, user.department] }} }}]\n      attributes:\n",
+            "      names:\n        - login: {{ namespace: login, max: {}, allow: a-z, \
+             parts: [user.title, user.department] }}\n      attributes:\n",
             self.max
         ));
         for (id, value, when, null, more) in &self.attributes {
@@ -410,7 +411,8 @@ fn run(seed: u64, rounds: usize) -> (usize, usize, usize, usize) {
             differing += usize::from(before != after);
             assert!(
                 touches || before == after,
-                "seed {seed}, round {round}: {edit:#?}\n{identity:#?}\n--- old\n{}\n--- new\n{}\n{before:#?}\n{after:#?}",
+                "seed {seed}, round {round}: {edit:#?}\n{identity:#?}\n--- old\n{}\n--- new\n{}\n\
+                 {before:#?}\n{after:#?}",
                 model.text(),
                 next.text()
             );

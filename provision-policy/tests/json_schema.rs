@@ -272,8 +272,20 @@ targets:
       attributes:
         title: user.title
         floor: { value: 'lookup("floor", user.department)', strength: strong, when: value.flag, when_null: keep }
-        phones: { each: [{ value: user.nickName, state: proposed }, key], strength: normal, foreign: remove, keep: ["a*"], remove: [b] }
-        mails: { value: user.emails, range: ["x*"], exclusive: true, authoritative: true, from: { date: today, offset_days: -3, at: end }, until: today, state: active }
+        phones:
+          each: [{ value: user.nickName, state: proposed }, key]
+          strength: normal
+          foreign: remove
+          keep: ["a*"]
+          remove: [b]
+        mails:
+          value: user.emails
+          range: ["x*"]
+          exclusive: true
+          authoritative: true
+          from: { date: today, offset_days: -3, at: end }
+          until: today
+          state: active
         nick: [{ value: user.nickName, when_null: { default: user.givenName } }, key]
 "#;
 

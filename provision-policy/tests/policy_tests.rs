@@ -42,8 +42,8 @@ fn all(problems: &[Diagnostic]) -> String {
 fn what_the_bundle_gives_holds() {
     let report = ran("good.test.yaml");
     assert!(report.is_clean(), "{}", report.render(false));
-    assert_eq!(report.cases.len(), 6);
-    assert_eq!(report.render(false), "6 cases hold, 0 fail\n");
+    assert_eq!(report.cases.len(), 7);
+    assert_eq!(report.render(false), "7 cases hold, 0 fail\n");
     let coverage = &report.coverage;
     assert_eq!((coverage.rules, coverage.roles, coverage.mappings), ((3, 3), (3, 3), (6, 6)));
     assert_eq!(coverage.missing, []);
@@ -107,7 +107,7 @@ fn files_are_found_beside_the_bundle_and_are_no_part_of_it() {
     let bundle = Bundle::load_path(temporary.path()).unwrap();
     assert_eq!(bundle.warnings(), []);
     for (path, files, cases) in
-        [(temporary.path().to_owned(), 2, 10), (at("policy.yaml"), 2, 10), (at("tests/more.test.yaml"), 1, 4)]
+        [(temporary.path().to_owned(), 2, 11), (at("policy.yaml"), 2, 11), (at("tests/more.test.yaml"), 1, 4)]
     {
         let found = TestFile::load_path(&path).unwrap();
         assert_eq!((found.len(), found.iter().map(TestFile::len).sum::<usize>()), (files, cases));

@@ -10,10 +10,14 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use provision_core::model::Identity;
+use provision_core::policy::{NoNames, Policy, PolicyInput};
+use provision_core::value::{Slot, Timestamp, Value, Zone};
 use provision_policy::Bundle;
+use support::grammar::Dice;
 use support::{Names, account, evaluate, person, value};
 
 const NAMES: &[&str] = &[
@@ -80,4 +84,93 @@ proptest! {
             prop_assert!(dns.insert(value(directory, "dn").to_lowercase()));
         }
     }
+}
+
+/// Anything at all for an attribute: absent, null, one value or several, also of kinds that nobody declared.
+fn anything(dice: &mut Dice) -> Option<Slot> {
+    let one = |dice: &mut Dice| match dice.roll(9) {
+        0 => Value::Bool(dice.roll(2) == 0),
+        1 => Value::Int([0, -1, 7, i64::MIN, i64::MAX][dice.roll(5)]),
+        2 => Value::Date(["0001-01-01", "2026-11-20", "9999-12-31"][dice.roll(3)].parse().unwrap()),
+        3 => Value::Time(Timestamp::from_micros(
+            [i64::MIN, -1, 0, 1_795_000_000_000_000, i64::MAX][dice.roll(5)],
+        )),
+        4 => Value::Record(BTreeMap::from([("value".into(), Value::text(dice.pick(NAMES)))])),
+        5 => Value::Bytes(vec![0xff, 0]),
+        _ => Value::text(dice.pick(NAMES)),
+    };
+    match dice.roll(8) {
+        0 | 1 => None,
+        2 => Some(Slot::Null),
+        3 => Some(Slot::from_values((0..dice.roll(4)).map(|_| one(dice)).collect())),
+        _ => Some(Slot::from_values(vec![one(dice)])),
+    }
+}
+
+/// A person with any data, dates and zone.
+fn stranger(dice: &mut Dice, inputs: &[&str]) -> Identity {
+    let mut who = person(dice.pick(NAMES), &[]);
+    for name in inputs {
+        if let Some(slot) = anything(dice) {
+            who.attributes.insert(*name, slot);
+        }
+    }
+    let date = |dice: &mut Dice| {
+        let written = dice.pick(&["", "0001-01-01", "2011-12-30", "2026-11-20", "2026-11-27", "9999-12-31"]);
+        written.parse().ok()
+    };
+    who.employment.start = date(dice);
+    who.employment.end = date(dice);
+    who.zone = Zone::new(dice.pick(&["UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Europe/Zurich"])).unwrap();
+    who
+}
+
+/// `IDENTITIES=1000000` for the long run.
+#[test]
+fn whatever_an_identity_holds_evaluation_ends_with_an_answer() {
+    let number =
+        |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
+    let (seed, count) = (number("SEED", 20_261_120), number("IDENTITIES", 5_000));
+    println!("seed {seed}, {count} identities");
+    let root = env!("CARGO_MANIFEST_DIR");
+    let paths = ["tests/bundles/active_directory.yaml", "../examples/data/bundle"];
+    let bundles = paths.map(|path| Bundle::load_path(format!("{root}/{path}")).unwrap());
+    let inputs = [
+        "givenName",
+        "familyName",
+        "givenNameRomanized",
+        "department",
+        "title",
+        "userType",
+        "displayName",
+        "manager",
+        "mobile",
+        "location",
+        "costCenter",
+        "locale",
+        "emails",
+        "middleName",
+    ];
+    let mut dice = Dice(seed);
+    let (mut given, mut refused) = (0_u64, 0_u64);
+    for _ in 0..count {
+        let who = stranger(&mut dice, &inputs);
+        let now = Timestamp::from_micros([0, 1_795_000_000_000_000, 253_402_300_799_000_000][dice.roll(3)]);
+        let Ok((lifecycle, _)) = who.lifecycle(now) else { continue };
+        for bundle in &bundles {
+            let input =
+                PolicyInput { identity: &who, lifecycle, now, grants: &[], proposed: dice.roll(2) == 0 };
+            let evaluation = bundle.evaluate(&input, &mut NoNames);
+            assert_eq!(evaluation, bundle.evaluate(&input, &mut NoNames), "twice the same for {who:?}");
+            assert!(evaluation.next_change_at.is_none_or(|at| at > now), "{who:?}");
+            for account in evaluation.accounts.iter().filter(|account| account.exists) {
+                given += 1;
+                refused += u64::from(!account.refusals.is_empty());
+                let told = account.refusals.iter().all(|refusal| !refusal.detail.is_empty());
+                assert!(told && !account.because.is_empty(), "no reason for {account:?}");
+            }
+        }
+    }
+    // Nonsense is refused, and not everything is nonsense.
+    assert!(given > count / 10 && refused > 0 && refused < given, "{given} accounts, {refused} refused");
 }

@@ -87,8 +87,8 @@ pub fn bundle() -> Outcome<Bundle> {
     load(&[("matrix.yaml", &text(""))])
 }
 
-/// The same with one rule more, whose role `special` gives a group, an attribute `description` that is the `floor` of the
-/// cost centre, and an expression of its own for `displayName`.
+/// The same with one rule more, whose role `special` gives a group, an attribute `description` that is the `floor` of
+/// the cost centre, and an expression of its own for `displayName`.
 ///
 /// # Errors
 /// What the loader finds wrong.

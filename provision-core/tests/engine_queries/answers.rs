@@ -102,11 +102,13 @@ async fn explain_writes_nothing_and_answers_for_another_day() {
     let options = ExplainOptions {
         as_of: Some(at("2026-04-01T00:00:00Z")),
         target: Some("directory".into()),
-        proposed: false,
+        ..ExplainOptions::default()
     };
     let later = realm.engine.explain(jane, &options).await.unwrap();
     assert!(later.accounts.is_empty());
     assert_eq!(later.absences[0].why, "the person is terminated");
+    assert_eq!(later.absences[0].reason, provision_core::engine::AbsenceReason::Terminated);
+    assert_eq!(today.absences[0].reason, provision_core::engine::AbsenceReason::NotGiven);
     assert!(realm.users().is_empty());
     assert!(realm.all::<provision_core::plan::PlanHeader>().await.is_empty());
 }

@@ -77,8 +77,8 @@ impl Quick {
 }
 
 impl Expression {
-    /// An attribute and the texts of which it must be one for this condition to hold, if there is such an attribute: for
-    /// everybody else it does not hold, and does not fail.
+    /// An attribute and the texts of which it must be one for this condition to hold, if there is such an attribute:
+    /// for everybody else it does not hold, and does not fail.
     pub(crate) fn needs(&self, shared: &[Self]) -> Option<(AttrName, Vec<String>)> {
         needs(&self.term, shared)
     }

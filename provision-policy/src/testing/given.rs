@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::Error;
 use provision_core::id::{IdentityId, RealmId, SourceName};
-use provision_core::model::{Employment, Entitlement, Grant, Identity, Origin, OriginKind, Status, Validity};
+use provision_core::model::{
+    Employment, Engagement, Entitlement, Grant, Identity, Origin, OriginKind, Status, Validity,
+};
 use provision_core::policy::{Evaluation, Policy, PolicyInput};
 use provision_core::value::{AttrName, Attributes, Slot, Timestamp, Value, Zone};
 
@@ -38,6 +40,7 @@ pub(super) const PERSON: &[&str] = &[
     "zone",
     "attributes",
     "employment",
+    "engagements",
     "grants",
     "names",
     "taken",
@@ -53,12 +56,16 @@ pub(super) const GIVEN: &[&str] = &[
     "zone",
     "attributes",
     "employment",
+    "engagements",
     "grants",
     "names",
     "taken",
     "now",
     "proposed",
 ];
+
+/// Keys of an engagement.
+const ENGAGEMENT: &[&str] = &["source", "key", "zone", "attributes", "employment"];
 
 /// A person while parts are read, of which later ones count.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +76,7 @@ pub(super) struct Parts {
     zone: Option<Zone>,
     attributes: Attributes,
     employment: Employment,
+    engagements: Vec<Engagement>,
     grants: Vec<(Entitlement, Validity, String)>,
     names: BTreeMap<String, String>,
     pub(super) taken: BTreeMap<String, BTreeSet<String>>,
@@ -115,6 +123,13 @@ impl Parts {
         if let Some(node) = fields.get("employment") {
             self.employment(reader, node, &fields.path_of("employment"));
         }
+        if let Some(node) = fields.get("engagements") {
+            let path = fields.path_of("engagements");
+            let items = reader.list(node, &path).iter().enumerate();
+            self.engagements = items
+                .map(|(index, item)| self.engagement(reader, item, &format!("{path}[{index}]"), index))
+                .collect();
+        }
         if let Some(node) = fields.get("grants") {
             let path = fields.path_of("grants");
             self.grants =
@@ -137,6 +152,26 @@ impl Parts {
         }
         if let Some(node) = fields.get("taken") {
             taken(reader, node, &fields.path_of("taken"), &mut self.taken);
+        }
+    }
+
+    /// One of several engagements: what it does not say is as the person has it.
+    fn engagement(&self, reader: &mut Reader<'_>, node: &Node, path: &str, index: usize) -> Engagement {
+        let mut parts = Self {
+            source: self.source.clone(),
+            zone: self.zone.clone(),
+            attributes: self.attributes.clone(),
+            ..Self::default()
+        };
+        parts.read(reader, node, path, ENGAGEMENT);
+        let source = SourceName::new(parts.source.as_deref().unwrap_or("hr"));
+        Engagement {
+            provenance: parts.attributes.iter().map(|(name, _)| (name.clone(), source.clone())).collect(),
+            source,
+            key: parts.key.unwrap_or_else(|| (index + 1).to_string()),
+            attributes: parts.attributes,
+            employment: parts.employment,
+            zone: parts.zone.unwrap_or_else(Zone::utc),
         }
     }
 
@@ -203,7 +238,7 @@ impl Parts {
                 key: self.key.unwrap_or_else(|| "1".to_owned()),
                 version: 1,
                 next_change_at: None,
-                engagements: Vec::new(),
+                engagements: self.engagements,
             },
         })
     }
