@@ -72,6 +72,7 @@ fn plan(people: &[Person], targets: &BTreeMap<TargetName, TargetFacts>) -> usize
             references: &references,
             disputed: &disputed,
             open: &open,
+            peopled: &open,
             preview: false,
         };
         plan_identity(&input).steps.len()
@@ -129,6 +130,7 @@ fn person(number: usize) -> Person {
     let wanted = (first..GROUPS + first).map(|group_number| DesiredGroup {
         class: "group".into(),
         group: group(group_number),
+        of: None,
         privileged: false,
         because: Vec::new(),
     });

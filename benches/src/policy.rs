@@ -102,6 +102,7 @@ fn desired(group: &str) -> DesiredGroup {
     DesiredGroup {
         class: "group".into(),
         group: group.to_owned(),
+        of: None,
         privileged: false,
         because: vec![PolicyRef::new("rules.everybody")],
     }

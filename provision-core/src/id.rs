@@ -121,6 +121,19 @@ impl RealmId {
     }
 }
 
+impl SourceName {
+    /// The source that is kept for the roles of the policy: what is known of the roles that objects of targets stand
+    /// for. No host has a source of this name.
+    pub fn roles() -> Self {
+        Self::new(":roles")
+    }
+
+    /// Whether a host's source cannot have this name.
+    pub fn is_reserved(&self) -> bool {
+        self.as_str().starts_with(':')
+    }
+}
+
 impl Tag {
     /// The tag of the only account a person has on a target.
     pub fn main() -> Self {

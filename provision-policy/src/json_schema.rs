@@ -43,6 +43,7 @@ fn definitions() -> Vec<(&'static str, Value)> {
             object(&["account"], vec![("account", of("address"), "target/class, target/class#tag")]),
         ),
         ("grant", object(&["group", "on"], grant())),
+        ("own_grant", object(&["own_group", "on"], own_grant())),
         ("rule", object(&["id", "when", "roles"], rule())),
         ("target", target()),
         ("map", object(&[], map())),
@@ -155,9 +156,11 @@ fn namespace() -> Vec<Key> {
 
 fn role() -> Vec<Key> {
     vec![
-        ("description", of("text"), "text for people"),
+        ("description", of("text"), "text for people; maps of roles read it"),
+        ("labels", map_of(of("text")), "texts that maps of roles read"),
+        ("formerly", list(of("text")), "names that the role had before"),
         ("includes", list(of("text")), "other roles"),
-        ("grants", list(either(&[of("account_grant"), of("grant")])), "accounts and groups"),
+        ("grants", list(either(&[of("account_grant"), of("grant"), of("own_grant")])), "accounts and groups"),
     ]
 }
 
@@ -166,6 +169,14 @@ fn grant() -> Vec<Key> {
         ("group", of("text"), "key of the group on the target"),
         ("on", of("address"), "target/class of the account"),
         ("group_class", of("text"), "class of the group object; `group`"),
+        ("privileged", truth(), "granting it counts as privileged"),
+    ]
+}
+
+fn own_grant() -> Vec<Key> {
+    vec![
+        ("own_group", of("address"), "target/class of the group that stands for the role"),
+        ("on", of("address"), "target/class of the account"),
         ("privileged", truth(), "granting it counts as privileged"),
     ]
 }
@@ -191,6 +202,7 @@ fn map() -> Vec<Key> {
         vec![("length", number(8, 256), "characters"), ("must_change", truth(), "at the first sign-in")];
     vec![
         ("description", of("text"), "text for people"),
+        ("of", words(&["identity", "role"]), "what the objects of the class stand for"),
         ("exists", of("expression"), "condition, besides roles and lifecycle"),
         ("enabled", of("expression"), "condition; without it the policy does not say"),
         ("pre_hire", object(&["lead_days"], lead), "the account is there before the first day"),

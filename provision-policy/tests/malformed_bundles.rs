@@ -46,6 +46,7 @@ malformed!(
     mapping_keys,
     not_yaml,
     order_of_names,
+    own_groups,
     role_circle,
     too_large_expressions,
     unknown_keys,

@@ -17,7 +17,7 @@ use crate::policy::{Policy, PolicyVersion};
 use crate::runtime::Operation;
 use crate::schema::Schema;
 use crate::source::SourceSettings;
-use crate::store::{self, Changes, Commit, Expect, Record, Select, Stored, Table};
+use crate::store::{self, Changes, Commit, Expect, Record, Row, Select, Stored, Table};
 use crate::value::Timestamp;
 
 /// The row of the policy's version.
@@ -38,6 +38,8 @@ pub(crate) struct MarkAll {
     since: Timestamp,
 }
 
+/// The row of the last version whose roles have their records.
+const ROLES: &str = "policy/roles";
 /// The row of [`MarkAll`].
 const MARKING: &str = "marking";
 /// Tries against others who write the same rows.
@@ -270,7 +272,11 @@ impl Engine {
     /// Marks everybody dirty if that was noted and not finished, by this process or one that ended in between.
     pub(super) async fn finish_marking(&self) -> Result<()> {
         for _ in 0..TRIES_MAX {
-            let Some(noted) = store::get::<Meta<MarkAll>>(self.store(), &self.realm, MARKING).await? else {
+            let keys = [POLICY, ROLES, MARKING].map(str::to_owned);
+            let rows = self.store().get(&self.realm, Table::Meta, &keys).await?;
+            let [set, written, noted] = rows.as_slice() else { return Ok(()) };
+            self.write_roles(set.as_ref(), written.as_ref()).await?;
+            let Some(noted) = noted.as_ref().map(store::decode::<Meta<MarkAll>>).transpose()? else {
                 return Ok(());
             };
             self.mark_all_dirty().await?;
@@ -284,6 +290,27 @@ impl Engine {
             }
         }
         Err(crowded())
+    }
+
+    /// Brings the records of the policy's roles up to date, unless they are, before anything is planned from it. Of
+    /// another policy than the realm's this process knows nothing: whoever set that one writes them.
+    async fn write_roles(&self, set: Option<&Row>, written: Option<&Row>) -> Result<()> {
+        let Ok(policy) = self.inner.policy(&self.realm) else { return Ok(()) };
+        let read = |row: Option<&Row>| row.map(store::decode::<Meta<PolicyVersion>>).transpose();
+        let (version, roles) = (policy.version(), policy.roles());
+        let Some(set) = read(set)?.filter(|set| set.value.value == version) else { return Ok(()) };
+        let written = read(written)?;
+        let known = written.as_ref().map(|written| &written.value.value);
+        if known == Some(&version) || known.is_none() && roles.is_empty() {
+            return Ok(());
+        }
+        let stands = Expect::Version { table: Table::Meta, key: POLICY.to_owned(), version: set.version };
+        let done = Meta { name: ROLES.to_owned(), value: version };
+        match self.keep_roles(&roles, &stands, &done).await {
+            // Another policy was set meanwhile: its roles are others.
+            Err(_) if self.expect_policy(&done.value).await.is_err() => Err(other_policy()),
+            kept => kept,
+        }
     }
 
     async fn change_target(

@@ -98,7 +98,13 @@ impl Engine {
             let dispute = Dispute { open: false, decision: Some((actor.clone(), kept)), ..known.value };
             changes.replace(known.version, &dispute)?;
             match self.store().commit(changes).await? {
-                Commit::Committed => return Ok(dispute),
+                Commit::Committed => {
+                    self.finish_marking().await?;
+                    for identity in self.waiting_for(&dirty.into_iter().collect()).await?.into_keys() {
+                        self.wake_waiting(identity).await?;
+                    }
+                    return Ok(dispute);
+                }
                 Commit::Conflict(Conflict::Unique { table: Table::Link, .. }) => {
                     return Err(refused("the object is linked to somebody else"));
                 }
@@ -215,6 +221,9 @@ impl Engine {
         let has_other = link.key.as_ref().is_some_and(|key| key.id != found.key.id);
         if has_other && link.state != LinkState::Inactive && !link.missing {
             return Err(refused("the identity has another account there already"));
+        }
+        if has_other {
+            self.forget_members(changes, &link).await?;
         }
         link.state = LinkState::Active;
         link.missing = false;

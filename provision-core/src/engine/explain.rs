@@ -12,9 +12,11 @@ use super::planning::{Drafted, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::JournalEntry;
 use crate::id::{IdentityId, PlanId, TargetName};
-use crate::model::{Dispute, DisputeAbout, Identity, Lifecycle, Link, LinkState, SourceRecord, Work};
-use crate::plan::{Action, LeftAttribute, Step, TargetFacts};
-use crate::policy::{DesiredAccount, DesiredSlot, DesiredValue, LeftReason};
+use crate::model::{
+    Dispute, DisputeAbout, Identity, Lifecycle, Link, LinkState, SourceRecord, Subject, Work,
+};
+use crate::plan::{Action, LeftAttribute, Step, TargetFacts, role_reference};
+use crate::policy::{DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, LeftReason};
 use crate::schema::{AttributeSchema, ObjectClass};
 use crate::store::{self, Select};
 use crate::value::{AttrName, Attributes, Slot, Timestamp, Value};
@@ -378,6 +380,14 @@ impl Case<'_> {
         }
     }
 
+    /// The key of a wanted group; of a role's that is not there yet, the role.
+    fn key_of(&self, group: &DesiredGroup) -> String {
+        let Some(role) = &group.of else { return group.group.clone() };
+        let known = &self.drafted.groups;
+        let key = known.get(&role_reference(role, &self.wanted.target, &group.class));
+        key.cloned().unwrap_or_else(|| Subject::Role(role.as_str().to_owned()).to_string())
+    }
+
     fn groups(&self) -> Vec<ExplainedGroup> {
         let id = self.link.map(|link| link.id);
         let applied: BTreeSet<&str> = self
@@ -393,13 +403,17 @@ impl Case<'_> {
         let wanted: &[_] = if self.wanted.exists { &self.wanted.groups } else { &[] };
         let mut groups: Vec<ExplainedGroup> = wanted
             .iter()
-            .map(|group| ExplainedGroup {
-                group: group.group.clone(),
-                wanted: true,
-                applied: applied.contains(group.group.as_str()),
-                privileged: group.privileged || privileged(&group.group),
-                because: group.because.clone(),
-                verdict: self.edge_verdict(&group.group, true, applied.contains(group.group.as_str())),
+            .map(|group| {
+                let key = self.key_of(group);
+                let applied = applied.contains(key.as_str());
+                ExplainedGroup {
+                    wanted: true,
+                    applied,
+                    privileged: group.privileged || privileged(&key),
+                    because: group.because.clone(),
+                    verdict: self.edge_verdict(&key, true, applied),
+                    group: key,
+                }
             })
             .collect();
         for group in applied {

@@ -14,7 +14,8 @@ const PAGE: u32 = 500;
 const CANDIDATES_MAX: usize = 10;
 
 impl Engine {
-    /// Finds an identity by its id, by `source:key`, by a key alone, or by a display name, user name or mail address.
+    /// Finds an identity by its id, by `source:key`, by a key alone, or by a display name, user name or mail address;
+    /// the record of a role by `role:name` and by nothing else.
     ///
     /// Ids and keys are looked up; a name reads every identity, page by page. Names compare without case.
     ///
@@ -27,6 +28,11 @@ impl Engine {
         }
         if let Some(id) = IdentityId::parse(who)
             && let Some(found) = self.identity(id).await?
+        {
+            return Ok(found);
+        }
+        if let Some(role) = who.strip_prefix("role:")
+            && let Some(found) = self.identity_by_key(&SourceName::roles(), role).await?
         {
             return Ok(found);
         }
@@ -84,7 +90,10 @@ impl Engine {
             let (page, next) =
                 store::list_by::<Identity>(self.store(), &self.realm, select, cursor, PAGE).await?;
             for identity in page.into_iter().map(|stored| stored.value) {
-                if answers_to(&identity, &wanted) && found.len() <= CANDIDATES_MAX {
+                if identity.role().is_none()
+                    && answers_to(&identity, &wanted)
+                    && found.len() <= CANDIDATES_MAX
+                {
                     found.insert(identity.id, identity);
                 }
             }

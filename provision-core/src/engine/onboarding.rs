@@ -83,7 +83,7 @@ impl Engine {
             self.road(actor).make_findable().await?;
         }
         let privileged = self.privileged(&target.settings, connector.as_ref(), &discovery).await?;
-        let namespaces = self.namespaces();
+        let (namespaces, roles) = (self.namespaces(), self.role_finder(&target.settings, true).await?);
         let mut report = OnboardingReport {
             target: name.clone(),
             at,
@@ -101,6 +101,7 @@ impl Engine {
                 settings: &target.settings,
                 class,
                 privileged: &privileged,
+                roles: &roles,
                 namespaces: &namespaces,
                 at,
                 rules: Some(&prepared),

@@ -17,8 +17,8 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{HoldId, IdentityId, PlanId, TargetName};
 use crate::model::{Actor, Hold, HoldOf, HoldState, Identity, Name, NameState, Work};
 use crate::plan::{
-    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, Scope, Step, TargetFacts,
-    WaitingReference, digest_steps, in_use, may_take, over_budget, plan_identity,
+    Draft, Drive, NameIndex, PlanChunk, PlanHeader, PlanInput, PlanState, Planned, ReferenceKey, Resolved,
+    Scope, Step, TargetFacts, WaitingReference, digest_steps, in_use, may_take, over_budget, plan_identity,
 };
 use crate::policy::{Evaluation, Policy, PolicyInput, RefusalReason};
 use crate::runtime::Operation;
@@ -31,6 +31,9 @@ pub(super) const CHUNK: usize = 256;
 const NAME_ROUNDS_MAX: u32 = 12;
 /// Tries against other planners that want the same names.
 const TRIES_MAX: u32 = 8;
+
+/// When a group that still has members of ours is looked at again.
+const MEMBERS: Duration = Duration::from_secs(60);
 
 /// How a plan is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub(super) struct Drafted {
     pub(super) gone: Vec<IdentityId>,
     /// The rows of records of those it refers to of whom nothing is known.
     pub(super) unknown: Vec<String>,
+    /// The groups of roles it is to be in, that are there.
+    pub(super) groups: BTreeMap<ReferenceKey, String>,
 }
 
 impl Engine {
@@ -189,6 +194,9 @@ impl Engine {
                 None => self.batch_facts(&identities, run.now, run.id, &run.matches).await?,
             };
             let drafted = self.draft(run, known).await?;
+            if !run.preview {
+                self.wake_members(&drafted).await?;
+            }
             let waiting = drafted.iter().any(|drafted| !drafted.draft.waiting.is_empty());
             let chunk = chunk_of(run, header.chunks, &drafted, &work)?;
             let mut changes = Changes::in_realm(&self.realm);
@@ -245,7 +253,7 @@ impl Engine {
                     grants: &known.grants,
                     proposed: run.proposed,
                 };
-                let evaluation = run.policy.evaluate(&input, &mut index);
+                let evaluation = run.policy.evaluate_subject(&input, &mut index);
                 evaluated.push((evaluation, index.take_allotted()));
             }
             let wanted = index.take_wanted();
@@ -291,9 +299,15 @@ impl Engine {
                 references: &resolved,
                 disputed: &known.disputed,
                 open: &known.open,
+                peopled: &known.peopled,
                 preview: run.preview,
             });
-            drafted.push(Drafted { known, evaluation, draft, names, gone, unknown });
+            let groups = resolved.into_iter().filter_map(|(reference, resolved)| match resolved {
+                Resolved::Group(_, key) | Resolved::Missing(_, key) => Some((reference, key.id)),
+                _ => None,
+            });
+            let groups = groups.collect();
+            drafted.push(Drafted { known, evaluation, draft, names, gone, unknown, groups });
         }
         Ok(drafted)
     }
@@ -438,6 +452,8 @@ fn left(run: &Run, drafted: &Drafted) -> Option<Timestamp> {
     let skips = drafted.draft.skips.iter();
     let of = skips.filter_map(|skip| match skip.reason {
         RefusalReason::Pending => Some(run.now),
+        // Their own steps take the members out.
+        RefusalReason::HasMembers => Some(run.now.plus(MEMBERS)),
         RefusalReason::Observed => run.stops.get(&skip.target).copied(),
         _ => None,
     });

@@ -8,16 +8,21 @@ use sha2::Sha256;
 use super::Engine;
 use super::configure::Meta;
 use super::planning::{CHUNK, Drafted, Run, count};
-use crate::error::Result;
-use crate::id::{ClassName, IdentityId, Tag, TargetName};
+use crate::error::{Effect, Error, ErrorKind, Result};
+use crate::id::{ClassName, IdentityId, StepId, Tag, TargetName};
 use crate::ingest::PersonKey;
 use crate::model::{Identity, Link, SourceRecord, Subject, Work};
 use crate::plan::{
-    Action, OutputRef, PlanChunk, PlanHeader, Precondition, Step, WaitingReference, digest_steps,
-    reference_action, step_id,
+    Action, BudgetKind, OutputRef, PlanChunk, PlanHeader, Precondition, Reason, Step, WaitingMember,
+    WaitingReference, digest_steps, member_budgets, reference_action, step_id,
 };
-use crate::store::{self, Changes, Expect, Record, Stored, Table};
-use crate::value::Timestamp;
+use crate::store::{self, Changes, Commit, Expect, Record, Scan, Select, Stored, Table};
+use crate::value::{Timestamp, Value};
+
+/// Those who wait for one account that are told in one commit.
+pub(crate) const WAITING: u32 = 500;
+/// Tries against others who mark the same identities.
+const TRIES_MAX: u32 = 20;
 
 /// A reference that no plan can complete yet: the identity is planned again when the other's account appears, or when
 /// somebody of whom nothing is known becomes known.
@@ -99,11 +104,9 @@ impl Engine {
             let created = self.created_by_plan(run, header, &chunk.waiting).await?;
             let mut steps = Vec::new();
             let mut changes = Changes::in_realm(&self.realm);
-            for (identity, waiting) in &chunk.waiting {
+            for of @ (identity, waiting) in &chunk.waiting {
                 match created.get(&at_of(waiting)) {
-                    Some(creates) => {
-                        steps.extend(self.reference_step(&chunk, *identity, waiting, creates).await?)
-                    }
+                    Some(creates) => steps.extend(self.reference_step(run, &chunk, of, creates).await?),
                     None if !run.preview => changes.put(&Waiting::for_account(*identity, waiting.to))?,
                     None => {}
                 }
@@ -171,7 +174,7 @@ impl Engine {
         for (identity, waiting) in waiting {
             let subject = Subject::Identity(waiting.to);
             who.push(*identity);
-            keys.push(Link::row_key(&waiting.target, &waiting.class, &Tag::main(), &subject));
+            keys.push(Link::row_key(&waiting.target, waiting.to_class(), &Tag::main(), &subject));
         }
         let links = store::get_many::<Link>(self.store(), &self.realm, &keys).await?;
         let there = |link: &Option<Stored<Link>>| link.as_ref().is_some_and(|link| link.value.is_referable());
@@ -241,9 +244,9 @@ impl Engine {
     /// The step that sets a reference once both ends are there.
     async fn reference_step(
         &self,
+        run: &Run,
         chunk: &PlanChunk,
-        identity: IdentityId,
-        waiting: &WaitingReference,
+        (identity, waiting): &(IdentityId, WaitingReference),
         creates: &Step,
     ) -> Result<Option<Step>> {
         let Some(identity) = store::get::<Identity>(self.store(), &self.realm, &identity.to_string()).await?
@@ -262,18 +265,28 @@ impl Engine {
         if own.is_none() && link.as_ref().is_none_or(|link| link.key.is_none()) {
             return Ok(None);
         }
-        let output = OutputRef {
-            step: creates.id.clone(),
-            subject: Subject::Identity(waiting.to),
-            class: waiting.class.clone(),
-            tag: Tag::main(),
+        let (action, budgets, reasons) = match &waiting.member {
+            Some(member) => member_action(run, waiting, member, creates),
+            None => {
+                let output = OutputRef {
+                    step: creates.id.clone(),
+                    subject: Subject::Identity(waiting.to),
+                    class: waiting.class.clone(),
+                    tag: Tag::main(),
+                };
+                let (action, reasons) = reference_action(waiting, output);
+                (action, Vec::new(), reasons)
+            }
         };
-        let (action, reasons) = reference_action(waiting, output);
         let inputs =
             waiting.inputs.iter().map(|inputs| (waiting.attribute.clone(), inputs.clone())).collect();
         let base = step_id(&waiting.target, &waiting.class, &waiting.tag, &identity.order(), &action);
+        let id = match &waiting.member {
+            Some(_) => base,
+            None => StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
+        };
         Ok(Some(Step {
-            id: crate::id::StepId::new(format!("{}/{}", base.as_str(), waiting.attribute.as_str())),
+            id,
             identity: identity.id,
             label: identity.label(),
             target: waiting.target.clone(),
@@ -281,7 +294,7 @@ impl Engine {
             tag: waiting.tag.clone(),
             key: link.as_ref().and_then(|link| link.key.clone()),
             action,
-            budgets: Vec::new(),
+            budgets,
             offboarding: false,
             needs: own.map(|own| own.id.clone()).into_iter().chain([creates.id.clone()]).collect(),
             inputs,
@@ -330,18 +343,82 @@ impl Engine {
         Ok(())
     }
 
-    /// Who waits for the accounts of identities that just got them; those that nobody waits for are left out.
+    /// Who waits for the accounts of identities that just got them, of each at most [`WAITING`]; those that nobody
+    /// waits for are left out.
     pub(crate) async fn waiting_for(
         &self,
         identities: &BTreeSet<IdentityId>,
     ) -> Result<BTreeMap<IdentityId, Vec<Waiting>>> {
-        let rows = self.rows_of::<Waiting>("waits_for", identities).await?;
-        let values = |rows: Vec<Stored<Waiting>>| rows.into_iter().map(|stored| stored.value).collect();
-        Ok(rows.into_iter().map(|(identity, rows)| (identity, values(rows))).collect())
+        let mut found = BTreeMap::new();
+        if identities.is_empty() {
+            return Ok(found);
+        }
+        let scan = |identity: &IdentityId| Scan {
+            realm: self.realm.clone(),
+            table: Waiting::TABLE,
+            select: Select::Equal("waits_for", identity.to_string()),
+            after: None,
+            limit: WAITING,
+        };
+        let pages = self.store().scan_all(&identities.iter().map(scan).collect::<Vec<_>>()).await?;
+        for (identity, page) in identities.iter().zip(&pages).filter(|(_, page)| !page.rows.is_empty()) {
+            let rows = page.rows.iter().map(|row| store::decode::<Waiting>(row).map(|stored| stored.value));
+            found.insert(*identity, rows.collect::<Result<Vec<_>>>()?);
+        }
+        Ok(found)
     }
+
+    /// Makes all dirty who wait for an account that is there, a page at a time: a role may have everybody for a member.
+    /// Whoever has to wait on says so in the next plan.
+    pub(crate) async fn wake_waiting(&self, identity: IdentityId) -> Result<()> {
+        let mut tries = 0;
+        while tries < TRIES_MAX {
+            let waiting = self.waiting_for(&[identity].into()).await?.remove(&identity).unwrap_or_default();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let who: Vec<IdentityId> = waiting.iter().map(|waiting| waiting.identity).collect();
+            let mut changes = Changes::in_realm(&self.realm);
+            self.mark_in(&mut changes, &who).await?;
+            for waiting in waiting {
+                changes.delete::<Waiting>(waiting.key());
+            }
+            tries = match self.store().commit(changes).await? {
+                Commit::Committed => 0,
+                Commit::Conflict(_) => tries + 1,
+            };
+        }
+        Err(Error::new(ErrorKind::Conflict, "others keep marking those who wait; try again")
+            .with_effect(Effect::None))
+    }
+}
+
+/// The edge to a group that the plan makes, and what it spends.
+fn member_action(
+    run: &Run,
+    waiting: &WaitingReference,
+    member: &WaitingMember,
+    creates: &Step,
+) -> (Action, Vec<BudgetKind>, Vec<Reason>) {
+    let named = match &creates.action {
+        Action::Create { attributes, .. } => attributes.iter().flat_map(|(_, slot)| slot.values()).collect(),
+        _ => Vec::new(),
+    };
+    let privileged_groups = run.facts.get(&waiting.target).map(|facts| &facts.settings.privileged_groups);
+    let listed = |value: &&Value| privileged_groups.is_some_and(|groups| groups.contains(&value.to_plain()));
+    let privileged = member.privileged || named.iter().any(listed);
+    let action = Action::AddMember {
+        group_class: member.class.clone(),
+        group: Subject::Role(member.role.as_str().to_owned()).to_string(),
+        privileged,
+        of: Some(Subject::Identity(waiting.to)),
+    };
+    let reason =
+        Reason { attribute: None, derivation: waiting.derivation.clone(), because: member.because.clone() };
+    (action, member_budgets(privileged), vec![reason])
 }
 
 /// The account that a reference waits for.
 fn at_of(waiting: &WaitingReference) -> (IdentityId, TargetName, ClassName) {
-    (waiting.to, waiting.target.clone(), waiting.class.clone())
+    (waiting.to, waiting.target.clone(), waiting.to_class().clone())
 }

@@ -67,7 +67,12 @@ impl Worker<'_> {
                     Rest::Later(soonest(again))
                 } else if let Some(left) = planned.left {
                     // Whoever ends a stop marks everybody, which wakes them before.
-                    let again = if skips().any(pending) { again } else { now.plus(STOPPED) };
+                    let members = |skip: &Skip| skip.reason == RefusalReason::HasMembers;
+                    let again = match () {
+                        () if skips().any(pending) => again,
+                        () if skips().any(members) => left,
+                        () => now.plus(STOPPED),
+                    };
                     Rest::Later(soonest(left.max(again)))
                 } else if review {
                     Rest::Parked(soonest(now.plus(REVIEW)))

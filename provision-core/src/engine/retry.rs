@@ -154,7 +154,7 @@ impl Engine {
                 store::list_by::<Link>(self.store(), &self.realm, select.clone(), cursor, PAGE).await?;
             let here = |link: &Link| filter.target.as_ref().is_none_or(|target| *target == link.target);
             let mut changes = Changes::in_realm(&self.realm);
-            let mut dirty = Vec::new();
+            let (mut dirty, mut moved) = (Vec::new(), false);
             for Stored { version, value: link } in
                 page.into_iter().filter(|link| link.value.missing && here(&link.value))
             {
@@ -166,12 +166,16 @@ impl Engine {
                 changes.append.push(audit.append()?);
                 dirty.extend(link.subject.identity());
                 let revision = link.revision + 1;
+                moved |= self.forget_members(&mut changes, &link).await?;
                 changes.replace(version, &Link { missing: false, key: None, revision, ..link })?;
                 count += 1;
             }
             if !dirty.is_empty() {
                 self.mark_dirty(&dirty).await?;
                 self.commit(changes).await?;
+            }
+            if moved {
+                self.finish_marking().await?;
             }
             cursor = next;
             if cursor.is_none() {

@@ -12,7 +12,7 @@ use crate::ingest::PersonKey;
 use crate::model::{
     Dispute, DisputeAbout, Grant, Identity, Lifecycle, Link, Membership, Name, SourceRecord, Subject,
 };
-use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts};
+use crate::plan::{OnDelete, ReferenceKey, Resolved, TargetFacts, role_reference};
 use crate::policy::{DesiredSlot, Evaluation};
 use crate::store::{self, Record, Scan, Select, Stored};
 use crate::value::{AttrName, Timestamp};
@@ -32,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) names: Vec<Name>,
     pub(crate) open: BTreeSet<(TargetName, ClassName, Tag)>,
     pub(crate) disputed: BTreeSet<(TargetName, ClassName)>,
+    /// Of a role: its groups that we still have members in.
+    pub(crate) peopled: BTreeSet<(TargetName, ClassName, Tag)>,
 }
 
 /// Classes of targets where an open match concerns an identity.
@@ -89,10 +91,12 @@ impl Engine {
                 names: records(names)?,
                 open,
                 disputed: disputes.get(&identity.id).cloned().unwrap_or_default(),
+                peopled: BTreeSet::new(),
                 identity,
             });
         }
         self.load_memberships(&mut known).await?;
+        self.load_peopled(&mut known).await?;
         Ok(known)
     }
 
@@ -176,18 +180,8 @@ impl Engine {
         facts: &BTreeMap<TargetName, TargetFacts>,
         now: Timestamp,
     ) -> Result<References> {
-        let mut asked: Vec<(IdentityId, ReferenceKey, String)> = Vec::new();
-        for (identity, evaluation) in evaluated {
-            for account in evaluation.accounts.iter().filter(|account| account.exists) {
-                for value in &account.values {
-                    if let DesiredSlot::AccountOf { key } = &value.slot {
-                        let reference = (key.clone(), account.target.clone(), account.class.clone());
-                        asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
-                    }
-                }
-            }
-        }
-        let to = self.referred_to(evaluated, &mut asked).await?;
+        let Asked { mut asked, groups } = Asked::by(evaluated);
+        let to = self.referred_to(evaluated, &groups, &mut asked).await?;
         let deletes = |target: &TargetName, class: &ClassName| {
             facts.get(target).is_some_and(|facts| facts.settings.class(class).on_delete == OnDelete::Delete)
         };
@@ -200,6 +194,8 @@ impl Engine {
             })
             .collect();
         let links = store::get_many::<Link>(self.store(), &self.realm, &link_keys).await?;
+        let lost: Vec<Option<ObjectKey>> =
+            links.iter().map(|link| link.as_ref().and_then(lost_key)).collect();
         let keys: Vec<Option<ObjectKey>> = links
             .into_iter()
             .map(|link| link.filter(|link| link.value.is_referable()).and_then(|link| link.value.key))
@@ -210,19 +206,24 @@ impl Engine {
             .filter_map(|((_, to), _)| *to);
         let left = self.left(may_have_left.collect(), now).await?;
         let mut references = References::default();
-        for (((identity, reference, row), to), key) in asked.into_iter().zip(to).zip(keys) {
+        for ((((identity, reference, row), to), key), lost) in asked.into_iter().zip(to).zip(keys).zip(lost) {
+            let group = groups.contains(&reference);
             let deleted = deletes(&reference.1, &reference.2) && to.is_some_and(|to| left.contains(&to));
             let value = match (to, key.filter(|_| !deleted)) {
                 (None, _) => {
                     references.unknown.insert((identity, row));
                     Resolved::Unknown
                 }
+                (Some(to), Some(key)) if group => Resolved::Group(to, key),
                 (Some(_), Some(key)) => Resolved::Key(key),
                 (Some(to), None) if left.contains(&to) => {
                     references.gone.insert((identity, to));
                     Resolved::Unknown
                 }
-                (Some(to), None) => Resolved::Later(to),
+                (Some(to), None) => match lost.filter(|_| group) {
+                    Some(key) => Resolved::Missing(to, key),
+                    None => Resolved::Later(to),
+                },
             };
             references.resolved.entry(identity).or_default().insert(reference, value);
         }
@@ -234,6 +235,7 @@ impl Engine {
     async fn referred_to(
         &self,
         evaluated: &[(&Identity, &Evaluation)],
+        groups: &BTreeSet<ReferenceKey>,
         asked: &mut [(IdentityId, ReferenceKey, String)],
     ) -> Result<Vec<Option<IdentityId>>> {
         if asked.is_empty() {
@@ -248,7 +250,8 @@ impl Engine {
         if !engaged.is_empty() {
             let sources: BTreeMap<IdentityId, &SourceName> =
                 evaluated.iter().map(|(identity, _)| (identity.id, &identity.source)).collect();
-            for (from, (key, ..), row) in asked.iter_mut() {
+            let of_people = asked.iter_mut().filter(|(_, reference, _)| !groups.contains(reference));
+            for (from, (key, ..), row) in of_people {
                 let source = sources.get(from).and_then(|source| engaged.get_key_value(*source));
                 if let Some((source, person)) = source {
                     *row = PersonKey::row_key(source, person, key.trim());
@@ -281,6 +284,42 @@ impl Engine {
         }
         Ok(left)
     }
+}
+
+/// What evaluations refer to.
+struct Asked {
+    /// Who refers, to what, and the row of the record that it is of.
+    asked: Vec<(IdentityId, ReferenceKey, String)>,
+    /// Those that are the objects of roles.
+    groups: BTreeSet<ReferenceKey>,
+}
+
+impl Asked {
+    fn by(evaluated: &[(&Identity, &Evaluation)]) -> Self {
+        let (mut asked, mut groups) = (Vec::new(), BTreeSet::new());
+        for (identity, evaluation) in evaluated {
+            for account in evaluation.accounts.iter().filter(|account| account.exists) {
+                for value in &account.values {
+                    if let DesiredSlot::AccountOf { key } = &value.slot {
+                        let reference = (key.clone(), account.target.clone(), account.class.clone());
+                        asked.push((identity.id, reference, SourceRecord::row_key(&identity.source, key)));
+                    }
+                }
+                for (role, group) in account.groups.iter().filter_map(|of| of.of.as_ref().zip(Some(of))) {
+                    let reference = role_reference(role, &account.target, &group.class);
+                    let row = reference.0.clone();
+                    groups.insert(reference.clone());
+                    asked.push((identity.id, reference, row));
+                }
+            }
+        }
+        Self { asked, groups }
+    }
+}
+
+/// The key of an object that was found missing.
+fn lost_key(link: &Stored<Link>) -> Option<ObjectKey> {
+    link.value.key.clone().filter(|_| link.value.missing)
 }
 
 fn records<R: Record>(rows: &store::Rows) -> Result<Vec<R>> {

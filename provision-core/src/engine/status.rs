@@ -13,7 +13,7 @@ use crate::execute::JournalEntry;
 use crate::id::{FeedId, RealmId, SourceName, TargetName};
 use crate::model::{
     ConfiguredSource, ConfiguredTarget, Dispute, FeedCounts, FeedReport, FeedState, Hold, HoldOf, HoldState,
-    Identity, Link, LinkState, Quarantine, Work,
+    Identity, Link, LinkState, Quarantine, SourceRecord, Work,
 };
 use crate::plan::Drive;
 use crate::policy::PolicyVersion;
@@ -33,9 +33,12 @@ pub struct Status {
     pub at: Timestamp,
     /// The policy in force.
     pub policy: Option<PolicyVersion>,
-    /// Identities.
+    /// Identities: people and services.
     pub identities: u64,
-    /// Identities that are dirty, due and free to be claimed.
+    /// Roles that objects of targets stand for, or stood for.
+    #[serde(default)]
+    pub roles: u64,
+    /// Identities and roles that are dirty, due and free to be claimed.
     pub due: u64,
     /// Identities that wait: due ones, those somebody works on, and those that wait for an instant or a person.
     pub waiting: u64,
@@ -166,11 +169,17 @@ impl Engine {
         };
         let state = |state: HoldState| Select::Equal("state", state.as_str().to_owned());
         let open = Select::Equal("state", "open".to_owned());
+        let of_roles = SourceRecord::row_key(&SourceName::roles(), "");
+        let of_roles = Select::ColumnPrefix("source_key", of_roles);
+        let roles = store::count_by::<Identity>(self.store(), &self.realm, of_roles).await?;
         Ok(Status {
             realm: self.realm.clone(),
             at: now,
             policy: policy.map(|stored| stored.value.value),
-            identities: store::count_by::<Identity>(self.store(), &self.realm, every.clone()).await?,
+            identities: store::count_by::<Identity>(self.store(), &self.realm, every.clone())
+                .await?
+                .saturating_sub(roles),
+            roles,
             due: self.due_count(now).await?,
             waiting: store::count_by::<Work>(self.store(), &self.realm, every).await?,
             targets,
@@ -291,9 +300,10 @@ impl Status {
             }
             None => out.push_str("  no policy is set\n"),
         }
+        let roles = if self.roles > 0 { format!(", {} roles", self.roles) } else { String::new() };
         let _ = writeln!(
             out,
-            "  {} identities, {} due, {} waiting in all",
+            "  {} identities{roles}, {} due, {} waiting in all",
             self.identities, self.due, self.waiting
         );
         let steps = self.steps;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Engine;
 use super::asking::ask;
 use super::reconcile::Listed;
+use super::role_strangers::RoleFinder;
 use crate::connector::{Connector, Context, Discovery, Object};
 use crate::correlate::{Candidate, Evidence, Prepared};
 use crate::error::Result;
@@ -44,6 +45,7 @@ impl Told {
 /// What strangers are told by outside an onboarding: by the immutable id alone.
 pub(super) struct Marked {
     privileged: BTreeSet<String>,
+    roles: RoleFinder,
     namespaces: Vec<Namespace>,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct Lookup<'a> {
     pub(super) class: &'a ClassName,
     /// Names and ids of privileged groups.
     pub(super) privileged: &'a BTreeSet<String>,
+    /// Whose objects stand for roles.
+    pub(super) roles: &'a RoleFinder,
     pub(super) namespaces: &'a [Namespace],
     pub(super) at: Timestamp,
     /// At an onboarding: names are taken by whomever they are, a person is asked, and everybody is planned anew.
@@ -150,7 +154,8 @@ impl Engine {
         discovery: &Discovery,
     ) -> Result<Marked> {
         let privileged = self.privileged(settings, connector, discovery).await?;
-        Ok(Marked { privileged, namespaces: self.namespaces() })
+        let roles = self.role_finder(settings, false).await?;
+        Ok(Marked { privileged, roles, namespaces: self.namespaces() })
     }
 
     /// The namespaces of the policy; none where there is no policy.
@@ -171,6 +176,7 @@ impl Engine {
             settings: listed.settings,
             class: listed.class,
             privileged: &known.privileged,
+            roles: &known.roles,
             namespaces: &known.namespaces,
             at,
             rules: None,
@@ -211,11 +217,15 @@ impl Engine {
         let marker = lookup.marker();
         let marker = marker.as_ref().and_then(|marker| object.attributes.first(marker.as_str()));
         let by_marker = match marker {
+            Some(value) if lookup.roles.has(class) => self.role_by_name(&value.to_plain()).await?,
             Some(value) => self.by_key(&value.to_plain()).await?,
             None => Vec::new(),
         };
         let privileged = lookup.is_privileged(object);
-        let (verdict, why) = self.by_rules(lookup, object, &by_marker).await?;
+        let (verdict, why) = match lookup.roles.has(class) {
+            true => lookup.roles.verdict(class, object),
+            false => self.by_rules(lookup, object, &by_marker).await?,
+        };
         let managed = settings.domain_managed;
         let told = match correlate(&by_marker, marker.is_some(), &verdict, &why, managed, privileged) {
             Match::Definite(id) => self.told_of(lookup, object, id).await?,

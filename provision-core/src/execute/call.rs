@@ -219,6 +219,10 @@ impl Lane<'_> {
                     Some(found) => Ok(found),
                     // Planted: whoever has the name is taken for ours.
                     None if planted::is(Defect::AdoptionByName) => self.find_by_name(begun, attributes).await,
+                    // No other name will do for the object of a role: whose the one is that has it, a person says.
+                    None if self.stands_for_role(begun) => Ok(Ended::Disputed(format!(
+                        "there is an object of this name already ({error}): link it to the role, or rename one of them"
+                    ))),
                     None => Ok(Ended::NameTaken(error)),
                 }
             }
@@ -294,6 +298,13 @@ impl Lane<'_> {
             return Ok(Value::text(object.id));
         }
         Ok(Value::Reference(ObjectRef { class: output.class.clone(), key: object.id }))
+    }
+
+    /// Whether a step is about the object of a role.
+    fn stands_for_role(&self, begun: &Begun) -> bool {
+        let at = (&begun.step.target, &begun.step.class);
+        let policy = self.engine.policy().ok();
+        policy.is_some_and(|policy| policy.role_classes().iter().any(|(target, class)| (target, class) == at))
     }
 
     fn spelled(&self, class: &ClassName, name: &AttrName) -> AttrName {

@@ -1,13 +1,14 @@
 //! Edges: steps about one group become requests, and their answers endings.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::Ended;
 use super::call::{PAUSE_WHY, asked_for, key_of, late, unsent_for, unsupported};
 use super::company::{Arrival, Asked, Group};
 use super::group_lane::Entered;
 use super::lane::Lane;
+use super::order::Order;
 use super::wave::Begun;
 use crate::connector::{
     Connector, Context, Discovery, Edge, EdgeOutcome, GetRequest, ListRequest, MembershipFacet,
@@ -15,10 +16,12 @@ use crate::connector::{
 };
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::filter::Filter;
-use crate::id::ClassName;
-use crate::plan::Action;
+use crate::id::{ClassName, Tag};
+use crate::model::Link;
+use crate::plan::{Action, Step};
 use crate::planted::{self, Defect};
 use crate::runtime::{meter, within};
+use crate::store;
 use crate::value::Timestamp;
 
 /// Why edges are not sent while another node writes their group.
@@ -162,6 +165,44 @@ impl Lane<'_> {
         answer
     }
 
+    /// Gives edges to the groups of roles the keys that these have now: by their links, which earlier steps of the plan
+    /// may have written. Those whose group is not there are taken out: they are stale, and wait in the next plan.
+    pub(super) async fn know_groups(&self, ready: &mut Vec<Arc<Order>>) -> Result<Vec<(Arc<Order>, String)>> {
+        let mut wanted: BTreeMap<String, ClassName> = BTreeMap::new();
+        for step in ready.iter() {
+            if let Some((class, row)) = group_of(step) {
+                wanted.insert(row, class);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<String> = wanted.keys().cloned().collect();
+        let links = store::get_many::<Link>(self.engine.store(), &self.engine.realm, &rows).await?;
+        let mut keys: BTreeMap<String, String> = BTreeMap::new();
+        let mut known = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((row, class), link) in wanted.into_iter().zip(links) {
+            let Some(key) = link.filter(|link| link.value.is_referable()).and_then(|link| link.value.key)
+            else {
+                continue;
+            };
+            keys.insert(row, key.id.clone());
+            // By this key and no other: a stranger's group may have it for a name.
+            known.insert((class, key.id.clone()), key);
+        }
+        drop(known);
+        let mut stale = Vec::new();
+        ready.retain_mut(|step| {
+            let Some((_, row)) = group_of(step) else { return true };
+            match keys.get(&row) {
+                Some(key) => *step = Arc::new(step.in_group(key)),
+                None => stale.push((step.clone(), "the role has no group there any more".to_owned())),
+            }
+            keys.contains_key(&row)
+        });
+        Ok(stale)
+    }
+
     /// The key of a group that the policy names as people do: by the class's naming attribute, or by its id.
     /// `None`: the target certainly has no such group.
     async fn group(&self, begun: &Begun, class: &ClassName, name: &str) -> Result<Option<ObjectKey>> {
@@ -178,6 +219,17 @@ impl Lane<'_> {
             self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(known, key.clone());
         }
         Ok(key)
+    }
+}
+
+/// The class of the group of a role that a step makes an account a member of, and the row of its link.
+fn group_of(step: &Step) -> Option<(ClassName, String)> {
+    match &step.action {
+        Action::AddMember { group_class, of: Some(subject), .. } => {
+            let row = Link::row_key(&step.target, group_class, &Tag::main(), subject);
+            Some((group_class.clone(), row))
+        }
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::wave::{Begun, link_key, makes_link};
 use super::{Ended, JournalEntry, StepState};
 use crate::connector::ObjectKey;
 use crate::delta::Change;
-use crate::engine::hour_of;
+use crate::engine::{WAITING, hour_of};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::id::{ClassName, LinkId, Tag};
 use crate::model::{Dispute, DisputeAbout, Link, LinkState, Membership};
@@ -183,10 +183,7 @@ impl Lane<'_> {
             _ => self.settle_names(batch, step)?,
         }
         if is_referable(begun) {
-            for waiting in batch.waiting.get(&step.identity).into_iter().flatten() {
-                batch.changes.delete.push((Table::Waiting, waiting.key()));
-                batch.dirty.push(waiting.identity);
-            }
+            tell_waiting(batch, step);
         }
         Ok(())
     }
@@ -296,6 +293,19 @@ impl Lane<'_> {
         if paid_here && !planted::is(Defect::BudgetCountedAfterWrite) {
             count(batch, &begun.step);
         }
+    }
+}
+
+/// The account that others wait for is there.
+fn tell_waiting(batch: &mut Batch, step: &Step) {
+    let waiting = batch.waiting.get(&step.identity);
+    for waiting in waiting.into_iter().flatten() {
+        batch.changes.delete.push((Table::Waiting, waiting.key()));
+        batch.dirty.push(waiting.identity);
+    }
+    if waiting.is_some_and(|waiting| waiting.len() >= WAITING as usize) {
+        // More than one commit tells: whoever plans a role again tells the others, should we not come to it.
+        batch.dirty.push(step.identity);
     }
 }
 

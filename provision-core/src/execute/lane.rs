@@ -245,8 +245,10 @@ impl<'a> Lane<'a> {
         let mut entries = self.entries(&steps).await?;
         self.engine.ask_time().await?;
         loop {
-            let (ready, open, next) = self.ready(&steps, &entries).await?;
-            pass.open = open;
+            let (mut ready, open, next) = self.ready(&steps, &entries).await?;
+            let stale = self.know_groups(&mut ready).await?;
+            self.skip(&stale, &entries, true).await?;
+            pass.open = open.saturating_sub(stale.len() as u64);
             pass.next = next;
             let (edges, ready): (Vec<Ready>, Vec<Ready>) = ready
                 .into_iter()

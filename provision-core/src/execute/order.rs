@@ -41,6 +41,17 @@ impl Order {
     }
 }
 
+impl Order {
+    /// The same edge to a group whose key is known by now.
+    pub(super) fn in_group(&self, key: &str) -> Self {
+        let mut order = self.clone();
+        if let Action::AddMember { group, .. } = &mut order.step.action {
+            key.clone_into(group);
+        }
+        order
+    }
+}
+
 impl Deref for Order {
     type Target = Step;
 

@@ -97,9 +97,10 @@ impl Lane<'_> {
             .filter(|(begun, ended)| matches!(ended, Ended::Done { .. }) && is_referable(begun))
             .map(|(begun, _)| begun.step.identity)
             .collect();
-        let late = self.engine.waiting_for(&there).await?;
-        let late: Vec<IdentityId> = late.into_values().flatten().map(|waiting| waiting.identity).collect();
-        self.engine.mark_dirty(&late).await
+        for identity in self.engine.waiting_for(&there).await?.into_keys() {
+            self.engine.wake_waiting(identity).await?;
+        }
+        Ok(())
     }
 
     async fn settle_apart(&self, ended: Vec<(Begun, Ended)>) -> Result<Entries> {

@@ -101,6 +101,11 @@ impl Lane<'_> {
 
 /// Whether a step writes a reference to somebody else's account.
 fn refers_to_others(step: &Step) -> bool {
-    let Action::Update { outputs, .. } = &step.action else { return false };
-    outputs.values().any(|output| output.subject.identity() != Some(step.identity))
+    match &step.action {
+        Action::Update { outputs, .. } => {
+            outputs.values().any(|output| output.subject.identity() != Some(step.identity))
+        }
+        Action::AddMember { of, .. } => of.is_some(),
+        _ => false,
+    }
 }

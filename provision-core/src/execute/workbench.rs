@@ -168,5 +168,5 @@ pub(super) fn create(attributes: Attributes) -> Action {
 }
 
 pub(super) fn add_member(group: &str) -> Action {
-    Action::AddMember { group_class: "group".into(), group: group.to_owned(), privileged: false }
+    Action::AddMember { group_class: "group".into(), group: group.to_owned(), privileged: false, of: None }
 }

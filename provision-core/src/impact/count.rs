@@ -103,6 +103,10 @@ impl<'p> Impacts<'p> {
 
     /// Counts an identity; true: the edit may concern it, and [`Impacts::compare`] has to follow.
     pub fn read(&mut self, input: &PolicyInput<'_>) -> bool {
+        if input.identity.role().is_some() {
+            // Few, and nobody: what becomes of its groups is counted, and it is not.
+            return true;
+        }
         self.impact.read += 1;
         let touched = self.reach.as_ref().is_none_or(|reach| reach.touches(input));
         self.impact.touched += u64::from(touched);
@@ -111,13 +115,13 @@ impl<'p> Impacts<'p> {
 
     /// Evaluates both policies for an identity with the names it has.
     pub fn compare(&mut self, input: &PolicyInput<'_>, names: &[Name]) {
-        let from = self.from.evaluate(input, &mut HeldNames::new(names, input.now));
-        let to = self.to.evaluate(input, &mut HeldNames::new(names, input.now));
+        let from = self.from.evaluate_subject(input, &mut HeldNames::new(names, input.now));
+        let to = self.to.evaluate_subject(input, &mut HeldNames::new(names, input.now));
         let mut difference = Difference::between(&from, &to);
         if difference.is_empty() {
             return;
         }
-        self.impact.differing += 1;
+        self.impact.differing += u64::from(input.identity.role().is_none());
         self.count(&difference);
         if self.impact.people.len() >= self.limit {
             self.impact.more_people += 1;

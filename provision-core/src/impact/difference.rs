@@ -263,7 +263,7 @@ fn attributes(old: Option<&DesiredAccount>, new: Option<&DesiredAccount>) -> Vec
 fn groups(old: Option<&DesiredAccount>, new: Option<&DesiredAccount>) -> Vec<GroupDifference> {
     let by = |account: Option<&DesiredAccount>| -> BTreeMap<(ClassName, String), Vec<PolicyRef>> {
         let groups = account.into_iter().flat_map(|account| &account.groups);
-        groups.map(|group| ((group.class.clone(), group.group.clone()), group.because.clone())).collect()
+        groups.map(|group| ((group.class.clone(), group.shown()), group.because.clone())).collect()
     };
     let (old, new) = (by(old), by(new));
     let found = turns(&old, &new).map(|((class, group), turn, because)| GroupDifference {

@@ -249,7 +249,8 @@ impl Ingest<'_> {
             let (identities, next) =
                 store::list_by::<Identity>(self.store, self.realm, select, cursor, self.batch).await?;
             let mut changes = Changes::in_realm(self.realm);
-            for identity in &identities {
+            // Roles are nobody's records.
+            for identity in identities.iter().filter(|identity| identity.value.role().is_none()) {
                 write_keys(&mut changes, specs, None, &identity.value)?;
             }
             if !changes.is_empty() {

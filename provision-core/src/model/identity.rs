@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::engagement::together;
-use super::{Employment, Engagement, Lifecycle};
+use super::{Employment, Engagement, Lifecycle, Subject};
 use crate::error::Result;
-use crate::id::{IdentityId, RealmId, SourceName};
+use crate::id::{IdentityId, RealmId, RoleName, SourceName};
 use crate::value::{Attributes, Timestamp, Zone};
 
 /// A person or a service, as the sources together describe it.
@@ -55,13 +55,22 @@ impl Identity {
         }
     }
 
+    /// The role, of the record of one: what objects of targets that stand for a role belong to. `None` of a person or
+    /// a service.
+    pub fn role(&self) -> Option<RoleName> {
+        (self.source == SourceName::roles()).then(|| RoleName::new(&self.key))
+    }
+
     /// Source and key: the order in which names are allotted, and the key of the identity's work.
     pub fn order(&self) -> String {
         super::SourceRecord::row_key(&self.source, &self.key)
     }
 
-    /// A line people recognise the identity by: `hr:1042 (Jane Doe)`.
+    /// A line people recognise the identity by: `hr:1042 (Jane Doe)`, or `role:app-admins`.
     pub fn label(&self) -> String {
+        if let Some(role) = self.role() {
+            return Subject::Role(role.as_str().to_owned()).to_string();
+        }
         let name = self.attributes.text("displayName").map(str::to_owned).unwrap_or_else(|| {
             let parts = [self.attributes.text("givenName"), self.attributes.text("familyName")];
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")

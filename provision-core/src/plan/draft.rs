@@ -1,6 +1,6 @@
 //! A draft: the steps of one identity while passes add to it.
 
-use crate::id::{ClassName, IdentityId, StepId, Tag, TargetName};
+use crate::id::{ClassName, IdentityId, PolicyRef, RoleName, StepId, Tag, TargetName};
 use crate::plan::{Action, Skip, Step};
 use crate::policy::{LeftReason, RefusalReason};
 
@@ -9,11 +9,11 @@ use crate::policy::{LeftReason, RefusalReason};
 pub struct WaitingReference {
     /// Where.
     pub target: TargetName,
-    /// Class of both accounts.
+    /// Class of the account that refers; what it refers to is of the same class, unless `member` says otherwise.
     pub class: ClassName,
     /// The account that refers.
     pub tag: Tag,
-    /// The attribute.
+    /// The attribute; empty of a membership.
     pub attribute: crate::value::AttrName,
     /// Whose account it refers to.
     pub to: IdentityId,
@@ -25,6 +25,29 @@ pub struct WaitingReference {
     pub inputs: Option<String>,
     /// Why.
     pub derivation: crate::policy::Derivation,
+    /// It is a membership in the group of a role that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<WaitingMember>,
+}
+
+/// A membership that waits for the group of a role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WaitingMember {
+    /// Class of the group.
+    pub class: ClassName,
+    /// The role.
+    pub role: RoleName,
+    /// Granting it counts as privileged.
+    pub privileged: bool,
+    /// Roles that give it.
+    pub because: Vec<PolicyRef>,
+}
+
+impl WaitingReference {
+    /// The class of what is referred to.
+    pub(crate) fn to_class(&self) -> &ClassName {
+        self.member.as_ref().map_or(&self.class, |member| &member.class)
+    }
 }
 
 /// An attribute that is left as it is although the policy speaks of it.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::connector::{Discovery, ObjectKey};
-use crate::id::{ClassName, Tag, TargetName};
-use crate::model::{Identity, Lifecycle, Link, Membership};
+use crate::id::{ClassName, RoleName, SourceName, Tag, TargetName};
+use crate::model::{Identity, Lifecycle, Link, Membership, SourceRecord};
 use crate::plan::TargetSettings;
 use crate::policy::Evaluation;
 use crate::value::Timestamp;
@@ -29,12 +29,24 @@ pub enum Resolved {
     Key(ObjectKey),
     /// The identity has no account there now; the reference follows when it has one.
     Later(crate::id::IdentityId),
+    /// The object of a role is there; the role's record, and its key.
+    Group(crate::id::IdentityId, ObjectKey),
+    /// The object of a role was found missing, and nobody knows what became of it: memberships in it are left as
+    /// they are, new ones wait.
+    Missing(crate::id::IdentityId, ObjectKey),
     /// No such identity.
     Unknown,
 }
 
-/// The key under which a reference is resolved: key in the identity's source, target, class.
+/// The key under which a reference is resolved: key in the identity's source, target, class. Of the object of a role,
+/// see [`role_reference`].
 pub type ReferenceKey = (String, TargetName, ClassName);
+
+/// The key under which the object of a role is resolved.
+pub fn role_reference(role: &RoleName, target: &TargetName, class: &ClassName) -> ReferenceKey {
+    let row = SourceRecord::row_key(&SourceName::roles(), role.as_str());
+    (row, target.clone(), class.clone())
+}
 
 /// Everything the planner may look at for one identity.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +71,8 @@ pub struct PlanInput<'a> {
     pub disputed: &'a BTreeSet<(TargetName, ClassName)>,
     /// Accounts for which a step of another plan has not ended.
     pub open: &'a BTreeSet<(TargetName, ClassName, Tag)>,
+    /// Groups that we still have members in.
+    pub peopled: &'a BTreeSet<(TargetName, ClassName, Tag)>,
     /// Show what would be done also where the drive or a stop forbids it.
     pub preview: bool,
 }

@@ -72,6 +72,10 @@ pub enum Action {
         group: String,
         /// Counts as a privileged grant.
         privileged: bool,
+        /// What the group stands for, where that says which it is: its link has the key, which a step of the same plan
+        /// may make known. `group` is the key that was known when the plan was made, or the subject as people read it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Subject>,
     },
     /// Take the account out of a group.
     RemoveMember {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Derivation, LeftReason, Strength, Tolerance};
 use crate::id::{ClassName, PolicyRef, RoleName, Tag, TargetName};
+use crate::model::Subject;
 use crate::value::{AttrName, Slot, Timestamp};
 
 /// Everything a policy decides for one identity.
@@ -127,17 +128,40 @@ pub enum DesiredSlot {
     },
 }
 
+impl DesiredSlot {
+    /// The values, where they are known.
+    pub fn known(&self) -> Option<&Slot> {
+        match self {
+            Self::Known(slot) => Some(slot),
+            Self::AccountOf { .. } | Self::Withdrawn { .. } => None,
+        }
+    }
+}
+
 /// A group the account shall be in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredGroup {
     /// Class of the group object.
     pub class: ClassName,
-    /// Key of the group on the target.
+    /// Key of the group on the target; empty where `of` says which it is.
     pub group: String,
+    /// It is the object of this role there, whatever its key is. Until there is one, the membership waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<RoleName>,
     /// Granting it counts as privileged.
     pub privileged: bool,
     /// Roles or grants that give it.
     pub because: Vec<PolicyRef>,
+}
+
+impl DesiredGroup {
+    /// The group as people read it: its key, or the role that it stands for.
+    pub fn shown(&self) -> String {
+        match &self.of {
+            Some(role) => Subject::Role(role.as_str().to_owned()).to_string(),
+            None => self.group.clone(),
+        }
+    }
 }
 
 /// How an initial password is made.
@@ -198,6 +222,8 @@ pub enum RefusalReason {
     Unsupported,
     /// The target's outcome of an earlier step is still open.
     Pending,
+    /// We still have members in the group: they are taken out before it is deleted.
+    HasMembers,
     /// Two exclusive mappings give values for the same attribute.
     Exclusive,
     /// The map's authority is `observe`: attributes of accounts that are there are not written.
@@ -220,6 +246,7 @@ impl RefusalReason {
             Self::Inactive => "inactive",
             Self::Unsupported => "unsupported",
             Self::Pending => "pending",
+            Self::HasMembers => "has_members",
             Self::Exclusive => "exclusive",
             Self::AttributesObserved => "attributes_observed",
         }

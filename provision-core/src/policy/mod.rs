@@ -6,6 +6,7 @@ mod derivation;
 mod evaluation;
 mod left;
 mod name;
+mod role;
 mod tolerance;
 
 use std::any::Any;
@@ -23,8 +24,10 @@ pub use left::LeftReason;
 pub use name::{NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, NoNames};
 pub use tolerance::{Range, Tolerance};
 
+pub use role::PolicyRole;
+
 use crate::diagnostic::Diagnostic;
-use crate::id::TargetName;
+use crate::id::{ClassName, RoleName, TargetName};
 use crate::model::{Grant, Identity, Lifecycle};
 use crate::schema::Schema;
 use crate::value::Timestamp;
@@ -68,6 +71,31 @@ pub trait Policy: Debug + Send + Sync {
     /// that account and no other.
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation;
 
+    /// The roles that objects of targets stand for, in any order: each gets a record of its own, from which
+    /// [`Policy::evaluate_role`] decides. None unless the policy makes such objects.
+    fn roles(&self) -> Vec<PolicyRole> {
+        Vec::new()
+    }
+
+    /// The classes whose objects stand for roles, and not for people.
+    fn role_classes(&self) -> Vec<(TargetName, ClassName)> {
+        Vec::new()
+    }
+
+    /// Decides what the objects of a role shall be. `input` has the role's record: `name`, `description` and `labels`
+    /// are its attributes.
+    fn evaluate_role(&self, _role: &RoleName, _input: &PolicyInput<'_>) -> Evaluation {
+        Evaluation::default()
+    }
+
+    /// Decides for whatever the record is of, a person or a role. Not for a policy to answer: people are never asked of
+    /// [`Policy::evaluate_role`], nor roles of [`Policy::evaluate`].
+    fn evaluate_subject(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
+        match input.identity.role() {
+            Some(role) => self.evaluate_role(&role, input),
+            None => self.evaluate(input, names),
+        }
+    }
     /// Whom the way from this policy to another may concern. `None`, the default: nothing is known of it, and
     /// everybody is evaluated to find out.
     fn edit_to(&self, other: &dyn Policy) -> Option<Box<dyn Reach>> {

@@ -58,7 +58,7 @@ impl StaffPolicy {
             groups: if finance {
                 let because = vec!["role:finance".into()];
                 let group = self.finance.clone();
-                vec![DesiredGroup { class: "group".into(), group, privileged: false, because }]
+                vec![DesiredGroup { class: "group".into(), group, of: None, privileged: false, because }]
             } else {
                 Vec::new()
             },

@@ -27,6 +27,7 @@ mod review_execute;
 mod review_marks;
 mod review_planning;
 mod review_reading;
+mod role_groups;
 mod tagged;
 mod view;
 mod wire;

@@ -9,7 +9,7 @@ use provision_core::correlate::ClassCorrelation;
 use provision_core::diagnostic::Diagnostic;
 use provision_core::engine::{ApplyOptions, ApplyReport, Engine, PlanOptions, ReconcileReport};
 use provision_core::execute::CredentialDelivery;
-use provision_core::id::{ClassName, PlanId, PolicyRef, SourceName, Tag, TargetName};
+use provision_core::id::{ClassName, PlanId, PolicyRef, RoleName, SourceName, Tag, TargetName};
 use provision_core::ingest::FeedOutcome;
 use provision_core::memory::{MemoryConfig, MemoryConnector};
 use provision_core::model::{Actor, Employment, Entitlement, Status};
@@ -20,7 +20,7 @@ use provision_core::plan::{
 use provision_core::policy::{
     CredentialPolicy, Derivation, DesiredAccount, DesiredGroup, DesiredSlot, DesiredValue, Evaluation,
     InputRef, NameAllocator, NameRequest, NameResult, Namespace, NamespaceMember, Policy, PolicyInput,
-    PolicyVersion, Strength,
+    PolicyRole, PolicyVersion, Strength,
 };
 use provision_core::runtime::{AllowAll, FixedClock, Progress, Runtime, SeededRandom};
 use provision_core::schema::{CaseRule, Schema};
@@ -31,6 +31,7 @@ use provision_core::source::{
 use provision_core::store::{MemoryStore, Store};
 use provision_core::value::{AttrName, Attributes, Date, Slot, Timestamp, Value, Zone};
 
+use crate::role_groups::RoleGroups;
 use crate::wire::{Pace, PacedStore, Wire};
 
 pub(crate) const DIRECTORY: &str = "directory";
@@ -103,6 +104,8 @@ pub(crate) struct TestPolicy {
     pub(crate) grants: bool,
     /// New accounts get a password of this length.
     pub(crate) password: Option<u32>,
+    /// Roles that groups of the directory stand for.
+    pub(crate) roles: RoleGroups,
     /// People with this given name have a second account there, with the tag `admin`.
     pub(crate) admins: Option<&'static str>,
     /// What the second account's marker has behind the person's key.
@@ -130,6 +133,7 @@ impl TestPolicy {
             group: true,
             grants: true,
             password: None,
+            roles: RoleGroups::default(),
             admins: None,
             admin_marker: "#admin",
         }
@@ -194,7 +198,8 @@ impl Policy for TestPolicy {
                 values.push(self.value(identity, "manager", slot, "manager"));
             }
         }
-        let (groups, next_change_at) = self.groups(input, exists, &department);
+        let (mut groups, next_change_at) = self.groups(input, exists, &department);
+        groups.extend(self.roles.given(&department).filter(|_| exists));
         let main = DesiredAccount {
             target: TargetName::new(DIRECTORY),
             class: "user".into(),
@@ -214,6 +219,18 @@ impl Policy for TestPolicy {
         let admin = self.admins.map(|admins| self.admin(&main, exists && given == admins, identity, names));
         let accounts = std::iter::once(main).chain(admin).collect();
         Evaluation { accounts, next_change_at, ..Evaluation::default() }
+    }
+
+    fn roles(&self) -> Vec<PolicyRole> {
+        self.roles.all()
+    }
+
+    fn role_classes(&self) -> Vec<(TargetName, ClassName)> {
+        self.roles.classes()
+    }
+
+    fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
+        self.roles.evaluate(role, input)
     }
 }
 
@@ -322,6 +339,7 @@ fn desired_group(group: &str, because: &str) -> DesiredGroup {
     DesiredGroup {
         class: "group".into(),
         group: group.to_owned(),
+        of: None,
         privileged: false,
         because: vec![PolicyRef::new(because)],
     }

@@ -9,6 +9,7 @@ use provision_core::value::AttrName;
 use super::attribute_map::{self, AttributeMap};
 use super::input::expression;
 use super::name_pattern::{self, NameGroup};
+use super::own_group;
 use super::{Address, account_address};
 use crate::document::{Fields, Node, Place, Reader};
 use crate::evaluation::Inputs;
@@ -40,6 +41,21 @@ pub(crate) struct Condition {
 }
 
 impl AccountMap {
+    /// A map that says nothing.
+    pub(super) fn empty(path: &str) -> Self {
+        Self {
+            id: path.to_owned(),
+            exists: None,
+            enabled: None,
+            lead_days: None,
+            credential: None,
+            authority: Authority::default(),
+            names: Vec::new(),
+            attributes: Vec::new(),
+            reads_roles: false,
+        }
+    }
+
     /// Notes what conditions, mappings and patterns read, now that the shared values and the slots are known.
     pub(super) fn complete(&mut self, shared: &[Expression], attributes: &[AttrName]) {
         let reads = |expressions: &[&Expression]| {
@@ -97,6 +113,8 @@ fn unstated(authority: Authority) -> Strength {
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     pub(super) accounts: BTreeMap<Address, AccountMap>,
+    /// Maps of classes whose objects stand for roles.
+    pub(super) roles: BTreeMap<Address, AccountMap>,
     pub(super) places: BTreeMap<String, Place>,
 }
 
@@ -126,13 +144,17 @@ pub(super) fn read(
                 continue;
             };
             let address = (target.into(), class, tag);
-            if maps.accounts.contains_key(&address) {
+            if maps.accounts.contains_key(&address) || maps.roles.contains_key(&address) {
                 let summary = "the accounts of this class and tag are mapped already";
                 reader.error("P0003", key.place, &path, summary, "keep one of the two");
                 continue;
             }
             maps.places.insert(path.clone(), key.place);
             let given = (path.as_str(), authority);
+            if let Some(map) = own_group::map(reader, node, given, &address.2, vocabulary, &mut maps.places) {
+                maps.roles.insert(address, map);
+                continue;
+            }
             let account = account(reader, node, given, vocabulary, namespaces, &mut maps.places);
             maps.accounts.insert(address, account);
         }
@@ -148,8 +170,17 @@ fn account(
     namespaces: &BTreeSet<NamespaceName>,
     places: &mut BTreeMap<String, Place>,
 ) -> AccountMap {
-    let allowed =
-        ["description", "exists", "enabled", "pre_hire", "credential", "authority", "names", "attributes"];
+    let allowed = [
+        "description",
+        "of",
+        "exists",
+        "enabled",
+        "pre_hire",
+        "credential",
+        "authority",
+        "names",
+        "attributes",
+    ];
     let fields = reader.fields(node, path, &allowed);
     let mut known = vocabulary.clone();
     known.roles = true;
@@ -160,17 +191,7 @@ fn account(
     };
     let exists = condition(reader, "exists");
     let enabled = condition(reader, "enabled");
-    let mut account = AccountMap {
-        id: path.to_owned(),
-        exists,
-        enabled,
-        lead_days: None,
-        credential: None,
-        authority,
-        names: Vec::new(),
-        attributes: Vec::new(),
-        reads_roles: false,
-    };
+    let mut account = AccountMap { exists, enabled, ..AccountMap::empty(path) };
     if let Some(node) = fields.get("pre_hire") {
         let path = fields.path_of("pre_hire");
         let inner = reader.fields(node, &path, &["lead_days"]);
@@ -179,10 +200,7 @@ fn account(
     }
     account.credential =
         fields.get("credential").map(|node| credential(reader, node, &fields.path_of("credential")));
-    if let Some(node) = fields.get("authority") {
-        let stated = reader.word(node, &fields.path_of("authority"), AUTHORITIES);
-        account.authority = stated.unwrap_or(authority);
-    }
+    account.authority = stated_authority(reader, &fields, authority);
     if let Some(node) = fields.get("names") {
         let given = (fields.path_of("names"), unstated(account.authority));
         account.names = name_pattern::read(reader, node, given, &mut known, namespaces, places);
@@ -191,6 +209,17 @@ fn account(
         attributes(reader, node, &fields, &known, &mut account, places);
     }
     account
+}
+
+/// The authority of a map; `authority` where it does not say.
+pub(super) fn stated_authority(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    authority: Authority,
+) -> Authority {
+    let stated = fields.get("authority");
+    let stated = stated.and_then(|node| reader.word(node, &fields.path_of("authority"), AUTHORITIES));
+    stated.unwrap_or(authority)
 }
 
 fn credential(reader: &mut Reader<'_>, node: &Node, path: &str) -> CredentialPolicy {
@@ -205,7 +234,7 @@ fn credential(reader: &mut Reader<'_>, node: &Node, path: &str) -> CredentialPol
     credential
 }
 
-fn attributes(
+pub(super) fn attributes(
     reader: &mut Reader<'_>,
     node: &Node,
     fields: &Fields<'_>,

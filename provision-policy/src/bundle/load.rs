@@ -11,7 +11,7 @@ use super::lookup::Lookup;
 use super::role::{self, Role};
 use super::rule_index::RuleIndex;
 use super::table::Table;
-use super::{Content, account_map, namespace, rule, table_file};
+use super::{Content, account_map, namespace, own_group, rule, table_file};
 use crate::document::{Data, Fields, Node, Place, Reader, Sources};
 use crate::expression::{Expression, Kind, STACK, Shape, Vocabulary};
 
@@ -207,6 +207,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
     places.extend(maps.places);
     rule::check(reader, &mut rules, &roles, &tables);
     role::check(reader, &roles, &maps.accounts.keys().cloned().collect());
+    let role_maps = own_group::check(reader, &roles, maps.roles);
     let mut accounts = maps.accounts;
     let inputs: Vec<AttrName> = vocabulary.attributes.into_keys().map(Into::into).collect();
     accounts.values_mut().for_each(|account| account.complete(&shared, &inputs));
@@ -229,6 +230,7 @@ fn sections(reader: &mut Reader<'_>, root: &Node) -> Content {
         rules,
         rule_index,
         accounts,
+        role_maps,
         sources: Sources::new(&[]),
         places,
         warnings: Vec::new(),
@@ -368,7 +370,8 @@ fn review(reader: &mut Reader<'_>, content: &mut Content) {
         rule.unless.iter().for_each(&mut add);
         rule.rows.iter().for_each(|rows| add(&rows.key));
     }
-    content.accounts.values().for_each(|account| account.each_expression(&mut add));
+    let maps = content.accounts.values().chain(content.role_maps.values());
+    maps.for_each(|account| account.each_expression(&mut add));
     let included = content.roles.values().flat_map(|role| &role.includes);
     let given = content.rules.iter().flat_map(|rule| &rule.roles);
     let rows = content.rules.iter().filter_map(|rule| rule.rows.as_ref());

@@ -10,6 +10,7 @@ mod lookup;
 mod mapping;
 mod name_pattern;
 mod namespace;
+mod own_group;
 mod period;
 mod role;
 mod rule;
@@ -32,6 +33,7 @@ pub(crate) use file::{is_test_file, read_bounded};
 pub(crate) use lookup::Lookup;
 pub(crate) use mapping::{Mapping, State, WhenNull};
 pub(crate) use name_pattern::NamePattern;
+pub(crate) use own_group::ATTRIBUTES as ROLE_ATTRIBUTES;
 pub(crate) use period::{Bound, Period};
 pub(crate) use role::{Role, RoleGrant};
 pub(crate) use rule::{RoleRows, Rule};
@@ -73,6 +75,8 @@ pub(crate) struct Content {
     pub(crate) rules: Vec<Rule>,
     pub(crate) rule_index: rule_index::RuleIndex,
     pub(crate) accounts: BTreeMap<Address, AccountMap>,
+    /// Maps of classes whose objects stand for roles.
+    pub(crate) role_maps: BTreeMap<Address, AccountMap>,
     sources: Sources,
     places: BTreeMap<String, Place>,
     warnings: Vec<Diagnostic>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provision_core::id::{ClassName, PolicyRef};
 
+use super::own_group::{self, OwnGroup};
 use super::{Address, account_address};
 use crate::document::{Node, Place, Reader, suggestion};
 
@@ -14,31 +15,45 @@ pub(crate) struct Role {
     pub(crate) place: Place,
     pub(crate) includes: Vec<(String, Place)>,
     pub(crate) grants: Vec<(RoleGrant, Place)>,
+    /// What objects that stand for it are made from.
+    pub(crate) own: OwnGroup,
 }
 
 /// What a role grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoleGrant {
-    Account { account: Address },
-    Group { account: Address, group: String, group_class: ClassName, privileged: bool },
+    Account {
+        account: Address,
+    },
+    Group {
+        account: Address,
+        group: String,
+        group_class: ClassName,
+        privileged: bool,
+    },
+    /// The group that stands for the role itself.
+    Own {
+        account: Address,
+        group_class: ClassName,
+        privileged: bool,
+    },
 }
 
 impl RoleGrant {
     /// The account it concerns.
     pub(crate) fn account(&self) -> &Address {
         match self {
-            Self::Account { account } | Self::Group { account, .. } => account,
+            Self::Account { account } | Self::Group { account, .. } | Self::Own { account, .. } => account,
         }
     }
 }
 
 impl Role {
     pub(super) fn read(reader: &mut Reader<'_>, place: Place, node: &Node, path: &str) -> Self {
-        let fields = reader.fields(node, path, &["description", "includes", "grants"]);
-        let mut role = Self { id: PolicyRef::new(path), place, includes: Vec::new(), grants: Vec::new() };
-        if let Some(node) = fields.get("description") {
-            reader.text(node, &fields.path_of("description"));
-        }
+        let fields = reader.fields(node, path, &["description", "labels", "formerly", "includes", "grants"]);
+        let own = OwnGroup::read(reader, &fields);
+        let id = PolicyRef::new(path);
+        let mut role = Self { id, place, includes: Vec::new(), grants: Vec::new(), own };
         if let Some(node) = fields.get("includes") {
             let path = fields.path_of("includes");
             for item in reader.list(node, &path) {
@@ -58,7 +73,11 @@ impl Role {
 }
 
 fn grant(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<RoleGrant> {
-    let fields = reader.fields(node, path, &["account", "group", "on", "group_class", "privileged"]);
+    let fields =
+        reader.fields(node, path, &["account", "group", "own_group", "on", "group_class", "privileged"]);
+    if fields.get("own_group").is_some() {
+        return own_group::grant(reader, node, &fields, path);
+    }
     match (fields.get("account"), fields.get("group")) {
         (Some(account), None) => {
             for key in ["on", "group_class", "privileged"] {
@@ -82,7 +101,8 @@ fn grant(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<RoleGrant> 
             })
         }
         _ => {
-            let remedy = "write `account: target/class`, or `group: ..` with `on: target/class`";
+            let remedy =
+                "write `account: target/class`, or `group: ..` or `own_group: ..` with `on: target/class`";
             reader.error("P0005", node.place, path, "a grant is an account or a group", remedy);
             None
         }

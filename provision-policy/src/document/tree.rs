@@ -42,6 +42,16 @@ impl Node {
         }
     }
 
+    /// What a key of a mapping holds.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Self> {
+        match &self.data {
+            Data::Map(entries) => {
+                entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, node)| node)
+            }
+            _ => None,
+        }
+    }
+
     /// SHA-256 over the content: comments, layout, key order and the cut into files do not count.
     pub(crate) fn digest(&self) -> String {
         let mut hasher = Sha256::new();

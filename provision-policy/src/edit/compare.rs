@@ -6,7 +6,7 @@ use provision_core::id::PolicyRef;
 
 use super::document::{at, differing, entries, is_beyond, items, rules, same};
 use super::{Edit, EditedPart, PartChange};
-use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, class_and_tag};
+use crate::bundle::{AccountMap, Address, AttributeMap, Content, Mapping, Role, class_and_tag};
 use crate::document::{Data, Node};
 use crate::expression::Expression;
 
@@ -226,6 +226,12 @@ impl Comparison<'_> {
 
     fn roles(&mut self, old: Option<&Node>, new: Option<&Node>) {
         let found = self.named("roles", old, new);
+        // What is said of a role decides what its own group is.
+        for (name, (old, new)) in differing(old, new) {
+            if told_only(old, new) && self.new.roles.get(name).is_some_and(Role::owns_group) {
+                self.part(format!("roles.{name}.description"), true, true);
+            }
+        }
         self.found.roles = found;
     }
 
@@ -263,7 +269,16 @@ impl Comparison<'_> {
         for (target, (old, new)) in differing(old, new) {
             for (class, (old, new)) in differing(old, new) {
                 let path = format!("targets.{target}.{class}");
-                let (Some(old), Some(new)) = (old, new) else {
+                if old.into_iter().chain(new).all(is_of_roles) {
+                    // Nobody has an object of this class.
+                    match (old, new) {
+                        (Some(old), Some(new)) => drop(self.map(&path, old, new)),
+                        _ => self.part(&path, old.is_some(), new.is_some()),
+                    }
+                    continue;
+                }
+                let of_people = |node: Option<&'_ Node>| node.is_some_and(|node| !is_of_roles(node));
+                let (Some(old), Some(new), true) = (old, new, of_people(old) && of_people(new)) else {
                     // Everybody gets an entry for it, or loses theirs.
                     self.part(&path, old.is_some(), new.is_some());
                     self.everyone = true;
@@ -282,6 +297,9 @@ impl Comparison<'_> {
                     }
                 }
             }
+        }
+        for map in self.new.role_maps.values() {
+            self.readers(map);
         }
         for (address, map) in &self.new.accounts {
             let mut through = BTreeSet::new();
@@ -349,6 +367,11 @@ impl Comparison<'_> {
         }
         !found.is_empty()
     }
+}
+
+/// A policy map is of a class whose objects stand for roles.
+fn is_of_roles(map: &Node) -> bool {
+    at(map, "of").and_then(Node::text) == Some("role")
 }
 
 /// Two entries differ in their description only.

@@ -21,12 +21,12 @@ const TOP: &[&str] = &[
     "targets",
 ];
 const LOOKUP: &[&str] = &["map", "default"];
-const ROLE: &[&str] = &["description", "includes", "grants"];
-const GRANT: &[&str] = &["account", "group", "on", "group_class", "privileged"];
+const ROLE: &[&str] = &["description", "labels", "formerly", "includes", "grants"];
+const GRANT: &[&str] = &["account", "group", "own_group", "on", "group_class", "privileged"];
 const RULE: &[&str] = &["id", "description", "state", "when", "unless", "roles"];
 const ROWS: &[&str] = &["table", "key", "column", "missing"];
 const MAP: &[&str] =
-    &["description", "exists", "enabled", "pre_hire", "credential", "authority", "names", "attributes"];
+    &["description", "of", "exists", "enabled", "pre_hire", "credential", "authority", "names", "attributes"];
 const MAPPING: &[&str] = &[
     "value",
     "strength",

@@ -95,9 +95,11 @@ impl Edit {
         self.everyone
     }
 
-    /// Whether the edit may make a difference for this identity.
+    /// Whether the edit may make a difference for this identity. Of a role it is not asked: there are few.
     pub fn touches(&self, input: &PolicyInput<'_>) -> bool {
-        self.everyone || self.reach.as_ref().is_some_and(|reach| reach.meets(input))
+        self.everyone
+            || input.identity.role().is_some()
+            || self.reach.as_ref().is_some_and(|reach| reach.meets(input))
     }
 }
 

@@ -271,7 +271,7 @@ impl Side {
             let grants = self.content.roles.get(name).into_iter().flat_map(|role| &role.grants);
             grants.map(|(grant, _)| grant).any(|grant| match grant {
                 RoleGrant::Account { account } => account == address,
-                RoleGrant::Group { .. } => false,
+                RoleGrant::Group { .. } | RoleGrant::Own { .. } => false,
             })
         };
         self.giving(grants)

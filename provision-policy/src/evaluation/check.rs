@@ -17,7 +17,7 @@ struct Checker<'a> {
 
 pub(super) fn check(content: &Content, schemas: &BTreeMap<TargetName, Schema>) -> Vec<Diagnostic> {
     let mut checker = Checker { content, found: Vec::new() };
-    for ((target, class, _), map) in &content.accounts {
+    for ((target, class, _), map) in content.accounts.iter().chain(&content.role_maps) {
         if let Some(class) = checker.class(schemas, target, class, &map.id) {
             checker.account(map, class);
         }

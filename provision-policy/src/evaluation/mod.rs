@@ -8,6 +8,7 @@ mod engaged;
 mod inputs;
 mod name;
 mod naming;
+mod own_group;
 mod period;
 mod roles;
 mod rules;
@@ -15,9 +16,9 @@ mod rules;
 use std::collections::BTreeMap;
 
 use provision_core::diagnostic::Diagnostic;
-use provision_core::id::TargetName;
+use provision_core::id::{ClassName, RoleName, TargetName};
 use provision_core::policy::{
-    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyVersion, Reach, RoleDecision,
+    Evaluation, NameAllocator, Namespace, Policy, PolicyInput, PolicyRole, PolicyVersion, Reach, RoleDecision,
 };
 use provision_core::schema::Schema;
 use provision_core::value::Timestamp;
@@ -53,10 +54,25 @@ impl Policy for Bundle {
     }
 
     fn evaluate(&self, input: &PolicyInput<'_>, names: &mut dyn NameAllocator) -> Evaluation {
+        if let Some(role) = input.identity.role() {
+            return own_group::evaluate(&self.0, &role, input);
+        }
         match Engaged::of(input) {
             None => self.0.evaluate(input, None, names),
             Some(engaged) => self.0.evaluate(&engaged.input(input), Some(&engaged), names),
         }
+    }
+
+    fn roles(&self) -> Vec<PolicyRole> {
+        own_group::roles(&self.0)
+    }
+
+    fn role_classes(&self) -> Vec<(TargetName, ClassName)> {
+        self.0.role_maps.keys().map(|(target, class, _)| (target.clone(), class.clone())).collect()
+    }
+
+    fn evaluate_role(&self, role: &RoleName, input: &PolicyInput<'_>) -> Evaluation {
+        own_group::evaluate(&self.0, role, input)
     }
 }
 

@@ -74,7 +74,8 @@ pub(super) fn decide<'a>(
     decided.proposed = given.proposed;
     decided.roles = closure(content, given.roles);
     decided.exclude(content, given.excluded);
-    for role in decided.roles.keys().filter_map(|name| content.roles.get(*name)) {
+    let known = decided.roles.keys().filter_map(|name| Some((*name, content.roles.get(*name)?)));
+    for (name, role) in known {
         for (grant, _) in &role.grants {
             let because = role.id.clone();
             let address = grant.account().clone();
@@ -86,12 +87,16 @@ pub(super) fn decide<'a>(
                     let groups = decided.groups.entry(address).or_default();
                     join(groups, group_class, group, *privileged, because);
                 }
+                RoleGrant::Own { group_class, privileged, .. } => {
+                    let groups = decided.groups.entry(address).or_default();
+                    groups.push(super::own_group::membership(name, group_class, *privileged, because));
+                }
             }
         }
     }
     stored(content, input, &mut decided, clock);
     for groups in decided.groups.values_mut() {
-        groups.sort_by(|a, b| (&a.class, &a.group).cmp(&(&b.class, &b.group)));
+        groups.sort_by(|a, b| (&a.class, &a.group, &a.of).cmp(&(&b.class, &b.group, &b.of)));
     }
     decided
 }
@@ -143,7 +148,8 @@ fn join(
     privileged: bool,
     because: PolicyRef,
 ) {
-    match groups.iter_mut().find(|known| known.class == *class && known.group == group) {
+    match groups.iter_mut().find(|known| known.class == *class && known.group == group && known.of.is_none())
+    {
         Some(known) => {
             known.privileged |= privileged;
             known.because.push(because);
@@ -151,6 +157,7 @@ fn join(
         None => groups.push(DesiredGroup {
             class: class.clone(),
             group: group.to_owned(),
+            of: None,
             privileged,
             because: vec![because],
         }),

@@ -32,7 +32,7 @@ use provision_core::value::AttrName;
 
 pub(crate) use datum::{Datum, Failure, Trouble};
 pub(crate) use evaluate::{Facts, Traced, evaluate, plain};
-pub(crate) use parse::{Fault, Vocabulary, parse};
+pub(crate) use parse::{Fault, Subject, Vocabulary, parse};
 pub(crate) use quick::{Asked, Key, Quick, single};
 pub(crate) use shape::{Kind, Shape};
 pub(crate) use table::{Columns, no_row};

@@ -29,6 +29,28 @@ pub(crate) struct Vocabulary {
     pub(crate) names: BTreeSet<String>,
     /// `roles` is known already here.
     pub(crate) roles: bool,
+    /// Whose attributes these are.
+    pub(crate) subject: Subject,
+}
+
+/// Whose values an expression gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A person or service: `user.title`.
+    #[default]
+    Identity,
+    /// A role: `role.name`.
+    Role,
+}
+
+impl Subject {
+    /// The word that its attributes are read from.
+    pub(crate) fn root(self) -> &'static str {
+        match self {
+            Self::Identity => "user",
+            Self::Role => "role",
+        }
+    }
 }
 
 /// A fault of an expression, at characters of its text.
@@ -103,7 +125,7 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
 pub(crate) fn undecided(text: &str, reading: Reading) -> Fault {
     let read: String = text.chars().skip(reading.at).take(reading.length).collect();
     let shown = provision_core::text::escape(super::letters::left(&read, 60));
-    let remedy = match read.starts_with("user.") || read.starts_with("value.") {
+    let remedy = match ["user.", "role.", "value."].iter().any(|root| read.starts_with(root)) {
         true => format!("ask first, as in `has({shown}) && ..`, or decide by `first_nonempty(.., false)`"),
         false => "decide what holds then, as in `first_nonempty(.., false)`".to_owned(),
     };
@@ -293,6 +315,7 @@ impl Lowering<'_> {
                     (Op::Result, variables.result.1)
                 }
             }
+            _ if self.known.subject == Subject::Role => return self.not_of_roles(node, name),
             "lifecycle" => (Op::Lifecycle, Shape::of(Kind::Text)),
             "today" => (Op::Today, Shape::of(Kind::Date)),
             "key" => (Op::Key, Shape::of(Kind::Text)),
@@ -322,11 +345,23 @@ impl Lowering<'_> {
         self.term(node, op, shape)
     }
 
+    /// Refuses a name that means nothing where a role is the subject.
+    fn not_of_roles(&mut self, node: &Parsed, name: &str) -> Lowered {
+        let remedy = match name {
+            "role" => "name a part of it, as in `role.name`",
+            _ => "the map is of roles: known are `role.name`, `role.description` and `role.labels`",
+        };
+        self.fault("P0022", node, format!("`{name}` is not known here"), remedy);
+        None
+    }
+
     /// `user.title`, `name.mail`, `value.family`.
     fn member(&mut self, node: &Parsed, root: &str, field: &str) -> Lowered {
         let vocabulary = self.known;
+        let own = vocabulary.subject.root();
         let (code, found, known): (_, _, Vec<&str>) = match root {
-            "user" => {
+            _ if vocabulary.subject == Subject::Role && root != own => return self.not_of_roles(node, root),
+            _ if root == own => {
                 let attributes = &vocabulary.attributes;
                 let slot = attributes.keys().position(|name| name == field);
                 let found = slot.zip(attributes.get(field)).map(|(slot, shape)| {
@@ -352,6 +387,9 @@ impl Lowering<'_> {
             }
             _ => {
                 let remedy = match suggestion(root, ["user", "name", "value"]) {
+                    _ if root == Subject::Role.root() => {
+                        "attributes of roles are read in a policy map with `of: role`".to_owned()
+                    }
                     Some(meant) => format!("did you mean `{meant}.{field}`?"),
                     None => "parts are read from `user`, `name` and `value`".to_owned(),
                 };
@@ -362,11 +400,12 @@ impl Lowering<'_> {
         let Some((op, shape)) = found else {
             let remedy = match (suggestion(field, known), root) {
                 (Some(meant), _) => format!("did you mean `{root}.{meant}`?"),
+                (None, "role") => "a role has `name`, `description` and `labels`".to_owned(),
                 (None, "user") => format!("correct it, or list `{field}` under `inputs`"),
                 (None, "name") => "name an attribute that is generated before this one".to_owned(),
                 (None, _) => "define it under `values`, before it is used".to_owned(),
             };
-            let what = if root == "user" { "attribute" } else { root };
+            let what = if root == own { "attribute" } else { root };
             self.fault(code, node, format!("unknown {what} `{root}.{field}`"), remedy);
             return None;
         };

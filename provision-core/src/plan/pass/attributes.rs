@@ -169,15 +169,17 @@ pub(super) fn resolve(
     };
     let (target, class, tag) = case.at();
     match case.input.references.get(&(key.clone(), target.clone(), class.clone())) {
-        Some(Resolved::Key(object)) => {
+        Some(Resolved::Key(object) | Resolved::Group(_, object)) => {
             let reference = ObjectRef { class: class.clone(), key: object.id.clone() };
             Ok(Slot::Values(vec![Value::Reference(reference)]))
         }
         // It would be written later, to an account that is there then.
-        Some(Resolved::Later(_)) if case.link.is_some() && case.wanted.authority == Authority::Observe => {
+        Some(Resolved::Later(_) | Resolved::Missing(..))
+            if case.link.is_some() && case.wanted.authority == Authority::Observe =>
+        {
             Err(LeftReason::Observed)
         }
-        Some(Resolved::Later(to)) => {
+        Some(Resolved::Later(to) | Resolved::Missing(to, _)) => {
             draft.waiting.push(WaitingReference {
                 target: target.clone(),
                 class: class.clone(),
@@ -187,6 +189,7 @@ pub(super) fn resolve(
                 identity_version: case.input.identity.version,
                 inputs: Some(value.inputs.clone()),
                 derivation: value.derivation.clone(),
+                member: None,
             });
             Err(LeftReason::Waiting)
         }

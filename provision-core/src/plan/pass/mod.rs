@@ -13,4 +13,5 @@ mod update;
 mod withdrawal;
 
 pub(crate) use attributes::reference_action as attributes_reference;
+pub(crate) use membership::budgets as member_budgets;
 pub(crate) use protect::is_protected as protected;

@@ -6,6 +6,7 @@ use super::account::Case;
 use super::membership;
 use crate::connector::{DeleteStyle, DisableMeaning};
 use crate::delta::Delta;
+use crate::id::{ClassName, Tag, TargetName};
 use crate::plan::draft::Draft;
 use crate::plan::{Action, BudgetKind, OnDelete, Step};
 use crate::policy::RefusalReason;
@@ -16,6 +17,10 @@ pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
     let gone = link.missing || link.key.is_none();
     let mut steps: Vec<Step> = Vec::new();
     if !gone {
+        if deletes(case) && case.input.peopled.contains(&at_of(case)) {
+            let detail = "we still have members in it: it is deleted once they are taken out";
+            return draft.skip(case.input, case.at(), RefusalReason::HasMembers, detail);
+        }
         match ending(case) {
             Ok(ending) => steps.extend(ending),
             Err(detail) => return draft.skip(case.input, case.at(), RefusalReason::Unsupported, detail),
@@ -27,6 +32,15 @@ pub(super) fn plan(case: &Case<'_>, draft: &mut Draft) {
         step.offboarding = true;
         draft.steps.push(step);
     }
+}
+
+fn deletes(case: &Case<'_>) -> bool {
+    case.facts.settings.class(&case.wanted.class).on_delete == OnDelete::Delete
+}
+
+fn at_of(case: &Case<'_>) -> (TargetName, ClassName, Tag) {
+    let (target, class, tag) = case.at();
+    (target.clone(), class.clone(), tag.clone())
 }
 
 /// The steps of `on_delete`, or why the target cannot do it.

@@ -228,6 +228,7 @@ fn desired_group(group: &str, because: &str) -> DesiredGroup {
     DesiredGroup {
         class: "group".into(),
         group: group.to_owned(),
+        of: None,
         privileged: false,
         because: vec![PolicyRef::new(because)],
     }

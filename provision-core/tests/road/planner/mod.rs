@@ -38,6 +38,7 @@ pub(super) struct Case {
     pub(super) references: BTreeMap<ReferenceKey, Resolved>,
     pub(super) disputed: bool,
     pub(super) open: bool,
+    pub(super) peopled: BTreeSet<(TargetName, ClassName, Tag)>,
     pub(super) preview: bool,
 }
 
@@ -115,6 +116,7 @@ impl Case {
             references: BTreeMap::new(),
             disputed: false,
             open: false,
+            peopled: BTreeSet::new(),
             preview: false,
         }
         .wants("name", ["jane"])
@@ -207,6 +209,7 @@ impl Case {
         self.wanted.groups.push(DesiredGroup {
             class: "group".into(),
             group: group.to_owned(),
+            of: None,
             privileged: false,
             because: Vec::new(),
         });
@@ -231,6 +234,7 @@ impl Case {
             references: &self.references,
             disputed: &self.disputed.then_some(at).into_iter().collect(),
             open: &self.open.then_some(open).into_iter().collect(),
+            peopled: &self.peopled,
             preview: self.preview,
         })
     }
