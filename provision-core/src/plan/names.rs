@@ -36,7 +36,7 @@ pub struct NameIndex {
     mine: Vec<Name>,
     wanted: BTreeSet<StemQuery>,
     allotted: Vec<Name>,
-    /// By series, spaces and scopes: the first candidate that is not known to be taken.
+    /// By series, spaces and scopes: the last candidate that was free; those before it are taken.
     next: BTreeMap<String, u32>,
     plan: PlanId,
     until: Timestamp,
@@ -250,7 +250,8 @@ impl NameAllocator for NameIndex {
             return NameResult::Exhausted;
         };
         if let Some(key) = remembered {
-            self.next.insert(key, number + 1);
+            // Not the one after it: who is evaluated again finds the name taken for them before.
+            self.next.insert(key, number);
         }
         NameResult::Allocated(names, number - 1)
     }

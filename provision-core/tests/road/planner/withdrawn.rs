@@ -126,11 +126,14 @@ fn under_observe_an_account_that_is_there_is_not_written_and_the_plan_says_what_
     assert!(later.wants_slot(Strength::Strong, "boss", key).plan().waiting.is_empty());
 }
 
+/// A state of the account and how it is made.
+type State = (&'static str, fn() -> Case);
+
 /// What becomes of `Engineer` (or of nothing, for what clears) by strength and by what is there.
 #[test]
 fn strength_and_state_decide_together() {
     use Strength::{CreateOnly, Normal, Strong, Weak};
-    let states: [(&str, fn() -> Case); 6] = [
+    let states: [State; 6] = [
         ("nothing", Case::linked),
         ("ours, another", || gave(Case::linked(), "title", ["Clerk"])),
         ("ours, the same", || gave(Case::linked(), "title", ["Engineer"])),
