@@ -59,7 +59,13 @@ async fn allot(bundle: &Bundle, count: usize, shared: bool) -> Outcome<Spent> {
     let now: Timestamp = "2026-11-20T09:00:00Z".parse()?;
     let people: Vec<Identity> = (0..count).map(|number| named(number, shared)).collect();
     let plan = PlanId::from_uuid(uuid::Uuid::from_u128(7));
-    let mut index = NameIndex::new(&RealmId::new("bench"), bundle.namespaces(), plan, now, now);
+    let mut index = NameIndex::new(
+        &RealmId::new("bench"),
+        bundle.namespaces(),
+        plan,
+        now,
+        now.plus(Duration::from_secs(3_600)),
+    );
     let (names, spent) = timed(async {
         let mut last = None;
         for person in &people {

@@ -3,11 +3,19 @@
 //!
 //! `--smoke`: 200 people. `--people N`, `--rounds N`: other sizes.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use provision_benches::matrix::{self, ByCel, by_hand, shown};
 use provision_benches::report::Figure;
 use provision_benches::{Outcome, Size, Spent, Table, expect, median, number_of, run, thousands, timed};
-use provision_core::model::{Identity, Lifecycle};
+use provision_core::connector::{Connector, ObjectKey};
+use provision_core::id::{LinkId, Tag};
+use provision_core::memory::{MemoryConfig, MemoryConnector};
+use provision_core::model::{Identity, Lifecycle, Link, Subject};
+use provision_core::plan::{Action, Drive, PlanInput, TargetFacts, TargetSettings, plan_identity};
 use provision_core::policy::{DesiredSlot, Evaluation, NoNames, Policy, PolicyInput};
+use provision_core::runtime::SystemClock;
 use provision_core::value::Timestamp;
 
 fn main() -> Outcome<()> {
@@ -56,6 +64,61 @@ async fn bench() -> Outcome<()> {
         hand.push(spent);
     }
     show(count, median(&ours), median(&theirs), median(&hand));
+    converged(&people, &evaluate).await
+}
+
+/// Somebody whose account is as the policy wants it: evaluated and planned again, and nothing comes of it. Nothing is
+/// remembered from one plan to the next, so there is nothing that a changed input or bundle would have to undo.
+async fn converged(people: &[Identity], evaluate: &impl Fn(&Identity) -> Evaluation) -> Outcome<()> {
+    let directory = MemoryConnector::new(MemoryConfig::default(), Arc::new(SystemClock))?;
+    let mut settings = TargetSettings::new("directory", "memory");
+    settings.drive = Drive::Enforce;
+    let discovery = directory.discover(&MemoryConnector::context()).await?;
+    let facts =
+        TargetFacts { settings, discovery, onboarded: BTreeSet::from(["user".into()]), stopped: None };
+    let targets = BTreeMap::from([("directory".into(), facts)]);
+    let plan = |person: &Identity, links: &[Link]| {
+        let evaluation = evaluate(person);
+        plan_identity(&PlanInput {
+            now: Timestamp::EPOCH,
+            identity: person,
+            lifecycle: Lifecycle::Active,
+            evaluation: &evaluation,
+            links,
+            memberships: &[],
+            targets: &targets,
+            references: &BTreeMap::new(),
+            peopled: &BTreeSet::new(),
+            disputed: &BTreeSet::new(),
+            open: &BTreeSet::new(),
+            preview: false,
+        })
+    };
+    let mut links: Vec<Vec<Link>> = Vec::with_capacity(people.len());
+    for (number, person) in people.iter().enumerate() {
+        let draft = plan(person, &[]);
+        let step = draft.steps.first().ok_or("nothing is created")?;
+        let Action::Create { attributes, .. } = &step.action else { return Err("no create".into()) };
+        let id = LinkId::from_uuid(person.id.uuid());
+        let subject = Subject::Identity(person.id);
+        let link =
+            Link::new(id, person.realm.clone(), "directory".into(), "user".into(), Tag::main(), subject);
+        links.push(vec![Link {
+            key: Some(ObjectKey::id(format!("m-{number}"))),
+            enabled: Some(true),
+            applied: attributes.clone(),
+            observed: attributes.clone(),
+            inputs: step.inputs.clone(),
+            ..link
+        }]);
+    }
+    let (steps, spent) = timed(async {
+        people.iter().zip(&links).map(|(person, links)| plan(person, links).steps.len()).sum::<usize>()
+    })
+    .await;
+    expect("steps of converged people", steps, 0)?;
+    let each = spent.wall.as_secs_f64() * 1e6 / people.len() as f64;
+    Figure::new("policy", "evaluating and planning somebody who is as the policy wants", each, "us").print();
     Ok(())
 }
 

@@ -495,6 +495,32 @@ fn touched(from: &str, to: &str) -> (String, Vec<String>) {
     (who, edit.parts().iter().map(part).collect())
 }
 
+/// What a mapping is made from is hashed in the order of the shared values.
+#[test]
+fn another_order_of_shared_values_concerns_everybody() {
+    let text = |first: &str, second: &str| {
+        format!(
+            "bundle: 1\nversion: a\nvalues: {{ {first}, {second} }}\nroles: {{ r: {{ grants: [account: d/u] }} }}\n\
+             rules: [{{ id: all, when: 'true', roles: [r] }}]\n\
+             targets: {{ d: {{ u: {{ attributes: {{ a: 'join_nonempty(\"\", [value.x, value.y])' }} }} }} }}\n"
+        )
+    };
+    let (x, y) = ("x: user.title", "y: user.nickName");
+    let bundles = [text(x, y), text(y, x)].map(|text| Bundle::load(&[("a.yaml", &text)]).unwrap());
+    assert!(bundles[0].edit_to(&bundles[1]).touches_everyone());
+    assert!(!bundles[0].edit_to(&bundles[0]).touches_everyone());
+    let who = person("1", &[("title", "t"), ("nickName", "n")]);
+    let input = PolicyInput {
+        identity: &who,
+        lifecycle: Lifecycle::Active,
+        now: now(),
+        grants: &[],
+        proposed: false,
+    };
+    let hash = |bundle: &Bundle| bundle.evaluate(&input, &mut NoNames).accounts[0].values[0].inputs.clone();
+    assert_ne!(hash(&bundles[0]), hash(&bundles[1]), "otherwise the order would not matter");
+}
+
 #[test]
 fn an_edit_touches_those_whom_it_may_concern_and_tells_what_it_is() {
     let edited = |from: &str, to: &str| {

@@ -183,6 +183,28 @@ fn who_has_not_begun_is_as_the_nearest_engagement_and_who_has_ended_everywhere_l
 }
 
 #[test]
+fn what_comes_later_or_is_suspended_gives_nothing_through_another_engagement() {
+    let mut jane = jane();
+    jane.engagements[0].employment = Employment { start: "2026-06-01".parse().ok(), ..Employment::default() };
+    jane.engagements[1].employment = Employment { start: "2026-12-01".parse().ok(), ..Employment::default() };
+    let early = evaluate_at(&bundle(), &jane, "2026-05-28T08:00:00Z");
+    let (roles, _, groups, _) = shown(&early);
+    assert_eq!(
+        (roles, groups),
+        (vec!["kitchen", "staff"], vec!["Cooks"]),
+        "not the office, half a year early"
+    );
+    let mut barred = self::jane();
+    barred.engagements[1].employment.status = Status::Suspended;
+    let both = evaluate_at(&bundle(), &barred, "2026-02-15T08:00:00Z");
+    assert_eq!(shown(&both).2, ["Cooks"], "Finance is barred, the kitchen is not");
+    assert_eq!(account(&both, "directory").enabled, Some(true));
+    let alone = evaluate_at(&bundle(), &barred, "2026-04-15T08:00:00Z");
+    assert_eq!(shown(&alone).2, ["Clerks", "Payroll"], "as with a single one: kept, and nobody signs in");
+    assert_eq!(account(&alone, "directory").enabled, Some(false));
+}
+
+#[test]
 fn one_engagement_is_the_person() {
     let mut single = person("P1", &[("position", "COOK"), ("title", "Cook")]);
     single.engagements = vec![engagement("12", [None, None], &[("position", "COOK"), ("title", "Cook")])];

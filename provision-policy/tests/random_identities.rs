@@ -168,6 +168,8 @@ fn whatever_an_identity_holds_evaluation_ends_with_an_answer() {
                 refused += u64::from(!account.refusals.is_empty());
                 let told = account.refusals.iter().all(|refusal| !refusal.detail.is_empty());
                 assert!(told && !account.because.is_empty(), "no reason for {account:?}");
+                let sorted = account.values.is_sorted_by_key(|value| value.attribute.as_str());
+                assert!(sorted, "in the order of the attributes: {account:?}");
             }
         }
     }

@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use provision_core::id::{IdentityId, PlanId, RealmId};
 use provision_core::model::Lifecycle;
 use provision_core::plan::NameIndex;
@@ -30,7 +32,12 @@ targets:
     u:
       names:
         - login: { namespace: login, max: 7, allow: a-z0-9, parts: [user.familyName] }
-          mail: { namespace: mail, allow: a-z0-9, suffix: "@x.org", parts: [user.givenName, user.familyName], separator: "." }
+          mail:
+            namespace: mail
+            allow: a-z0-9
+            suffix: "@x.org"
+            separator: "."
+            parts: [user.givenName, user.familyName]
       attributes: {}
 "#;
 
@@ -49,7 +56,13 @@ impl NameAllocator for Forgetful {
 
 fn index(bundle: &Bundle) -> NameIndex {
     let plan = PlanId::from_uuid(uuid::Uuid::from_u128(1));
-    NameIndex::new(&RealmId::new("main"), bundle.namespaces(), plan, now(), now())
+    NameIndex::new(
+        &RealmId::new("main"),
+        bundle.namespaces(),
+        plan,
+        now(),
+        now().plus(Duration::from_secs(3_600)),
+    )
 }
 
 /// A person of a name that many have, or of one that is the beginning of it.

@@ -148,6 +148,22 @@ fn a_key_without_row_takes_nothing_away() {
 }
 
 #[test]
+fn a_rule_that_failed_keeps_nobody_signed_in_and_no_account_that_a_condition_ends() {
+    let text = INLINE.replace(
+        "    user:\n      attributes:\n        title",
+        "    user:\n      exists: 'user.userType != \"external\"'\n      enabled: 'lifecycle == \"active\"'\n      \
+         attributes:\n        title",
+    );
+    let bundle = load(&[("policy.yaml", &text)]);
+    let mut stranger = person("1", &[("position", "ENG-8")]);
+    stranger.employment.status = Status::Suspended;
+    let barred = evaluate(&bundle, &stranger, &mut Names::default());
+    let barred = account(&barred, "directory");
+    assert!(!barred.exists && !barred.refusals.is_empty());
+    assert_eq!(barred.enabled, Some(false), "left as it is, but for that");
+}
+
+#[test]
 fn what_reads_roles_waits_for_a_rule_that_failed() {
     let text = INLINE
         .replace("chief: { includes", "extra: { grants: [{ account: finance/user }] }\n  chief: { includes")

@@ -99,9 +99,9 @@ impl Engine {
             changes.replace(known.version, &dispute)?;
             match self.store().commit(changes).await? {
                 Commit::Committed => {
-                    self.finish_marking().await?;
-                    for identity in self.waiting_for(&dirty.into_iter().collect()).await?.into_keys() {
-                        self.wake_waiting(identity).await?;
+                    // Decided: what fails from here on is noted in the store and made up for by the next plan.
+                    if let Err(error) = self.tell_of_decision(dirty).await {
+                        tracing::warn!(%error, "who waits for a decision is told by the next plan");
                     }
                     return Ok(dispute);
                 }
@@ -113,6 +113,20 @@ impl Engine {
             }
         }
         Err(refused("others keep changing the same rows; try again"))
+    }
+
+    /// Whether objects of a class stand for roles, by the policy.
+    fn stands_for_roles(&self, target: &TargetName, class: &ClassName) -> bool {
+        let classes = self.policy().map(|policy| policy.role_classes()).unwrap_or_default();
+        classes.iter().any(|known| (&known.0, &known.1) == (target, class))
+    }
+
+    async fn tell_of_decision(&self, dirty: Vec<IdentityId>) -> Result<()> {
+        self.finish_marking().await?;
+        for identity in self.waiting_for(&dirty.into_iter().collect()).await?.into_keys() {
+            self.wake_waiting(identity).await?;
+        }
+        Ok(())
     }
 
     /// Adds what a decision changes; returns who must be looked at again.
@@ -166,8 +180,10 @@ impl Engine {
             }
             (DisputeAbout::Correlation { .. }, Decision::Accept | Decision::NotTheSame) => Ok(Vec::new()),
             (DisputeAbout::Correlation { .. }, Decision::Link { identity }) => {
-                if self.identity(*identity).await?.is_none() {
-                    return Err(super::find::nobody(&identity.to_string()));
+                let known = self.identity(*identity).await?;
+                let Some(known) = known else { return Err(super::find::nobody(&identity.to_string())) };
+                if known.role().is_some() {
+                    return Err(refused("a record of a person does not belong to a role"));
                 }
                 entry.identity = Some(*identity);
                 Ok(Vec::new())
@@ -185,8 +201,12 @@ impl Engine {
         object: &str,
         identity: IdentityId,
     ) -> Result<()> {
-        if self.identity(identity).await?.is_none() {
-            return Err(super::find::nobody(&identity.to_string()));
+        let known = self.identity(identity).await?;
+        let Some(known) = known else { return Err(super::find::nobody(&identity.to_string())) };
+        let of_roles = self.stands_for_roles(target, class);
+        if known.role().is_some() != of_roles {
+            let whom = if of_roles { "a role" } else { "a person" };
+            return Err(refused(&format!("an object of this class stands for {whom}")));
         }
         let settings = self.target(target).await?.value.settings;
         let connector = self.inner.connector(&self.realm, &settings)?;

@@ -87,7 +87,11 @@ impl Lookup<'_> {
     }
 
     pub(super) fn is_privileged(&self, object: &Object) -> bool {
+        // It is in a privileged group, or it is one.
+        let is = |name: &str| self.privileged.iter().any(|known| known.to_lowercase() == name.to_lowercase());
+        let own = [Some(object.key.id.as_str()), object.key.name.as_deref()];
         object.attributes.values("memberOf").iter().any(|group| self.privileged.contains(&group.to_plain()))
+            || own.into_iter().flatten().any(is)
     }
 }
 

@@ -121,7 +121,10 @@ impl<'p> Impacts<'p> {
         if difference.is_empty() {
             return;
         }
-        self.impact.differing += u64::from(input.identity.role().is_none());
+        match input.identity.role() {
+            None => self.impact.differing += 1,
+            Some(_) => self.impact.roles_differing += 1,
+        }
         self.count(&difference);
         if self.impact.people.len() >= self.limit {
             self.impact.more_people += 1;

@@ -39,6 +39,9 @@ pub struct Impact {
     pub touched: u64,
     /// Those of them for whom the policies decide differently.
     pub differing: u64,
+    /// Roles whose groups would be made, changed or seen off.
+    #[serde(default)]
+    pub roles_differing: u64,
     /// Accounts, by what becomes of them.
     pub accounts: Vec<AccountCount>,
     /// Roles gained and lost.
@@ -72,6 +75,7 @@ impl Impact {
             read: 0,
             touched: 0,
             differing: 0,
+            roles_differing: 0,
             accounts: Vec::new(),
             roles: Vec::new(),
             rules: Vec::new(),

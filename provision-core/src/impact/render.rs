@@ -34,7 +34,10 @@ impl Impact {
         if self.more_people > 0 {
             let _ = writeln!(out, "and {} people more", self.more_people);
         }
-        if self.differing > 0 {
+        if self.roles_differing > 0 {
+            let _ = writeln!(out, "{} roles whose groups change", self.roles_differing);
+        }
+        if self.differing + self.roles_differing > 0 {
             out.push_str(
                 "names that are held stay; a name shown as new is a first candidate and may be taken\n",
             );

@@ -155,10 +155,10 @@ pub(crate) async fn look_up(
         .collect();
     let mut ids = BTreeSet::new();
     for ((at, _), page) in prefixes.iter().zip(store.scan_all(&scans).await?) {
-        if page.next.is_some() || ids.len() > IDENTITIES_MAX {
+        if page.next.is_some() || ids.len() >= IDENTITIES_MAX {
             found.cut.insert(*at);
         }
-        for row in &page.rows {
+        for row in page.rows.iter().take(IDENTITIES_MAX.saturating_sub(ids.len())) {
             ids.insert(store::decode::<IdentityKey>(row)?.value.identity.to_string());
         }
     }

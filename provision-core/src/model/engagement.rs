@@ -43,16 +43,18 @@ impl Engagement {
     }
 }
 
-/// Where an engagement comes in the order at an instant: those that stand, those to come, the nearest first, those that
-/// are over; among equals as they were ranked at ingest.
+/// Where an engagement comes in the order at an instant: those that stand, suspended ones, those to come, the nearest
+/// first, those that are over; among equals as they were ranked at ingest.
 type Turn = (u8, Option<Date>);
 
 fn turn(engagement: &Engagement, now: Timestamp) -> Result<(Turn, Lifecycle)> {
     let (lifecycle, _) = engagement.lifecycle(now)?;
     let turn = match lifecycle {
-        Lifecycle::Active | Lifecycle::OnLeave | Lifecycle::Suspended => (0, None),
-        Lifecycle::PreHire => (1, engagement.employment.start),
-        Lifecycle::Terminated => (2, None),
+        Lifecycle::Active | Lifecycle::OnLeave => (0, None),
+        // Access that is barred is not used through another engagement.
+        Lifecycle::Suspended => (1, None),
+        Lifecycle::PreHire => (2, engagement.employment.start),
+        Lifecycle::Terminated => (3, None),
     };
     Ok((turn, lifecycle))
 }
@@ -79,15 +81,16 @@ pub(super) fn together(engagements: &[Engagement], now: Timestamp) -> Result<(Li
 }
 
 impl Identity {
-    /// The engagements whose access counts at `now`, each with where it stands: those that stand, or those to come
-    /// where none does yet. None for a person with a single one, who is described by the identity alone.
+    /// The engagements whose access counts at `now`, each with where it stands: those that stand, or where none does
+    /// the suspended ones, or those that begin first. None for a person with a single one, who is described by the identity alone.
     ///
     /// # Errors
     /// A date beyond the calendar.
     pub fn engagements_at(&self, now: Timestamp) -> Result<Vec<(&Engagement, Lifecycle)>> {
         let mut all = self.in_turn(now)?;
-        let first = all.first().map(|(turn, ..)| turn.0);
-        all.retain(|(turn, ..)| Some(turn.0) == first);
+        // Of those to come only the nearest: the others give nothing before their own first day.
+        let first = all.first().map(|(turn, ..)| *turn);
+        all.retain(|(turn, ..)| Some(*turn) == first);
         Ok(all.into_iter().map(|(_, lifecycle, engagement)| (engagement, lifecycle)).collect())
     }
 

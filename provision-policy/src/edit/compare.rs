@@ -189,6 +189,16 @@ impl Comparison<'_> {
     /// Shared values that differ, themselves or by what they read.
     fn values(&mut self, old: Option<&Node>, new: Option<&Node>) {
         let differ = differing(old, new);
+        // What mappings are made from is hashed in this order.
+        let names = |node: Option<&Node>, other: Option<&Node>| -> Vec<String> {
+            let known: BTreeSet<&str> = other.into_iter().flat_map(entries).map(|(name, _)| name).collect();
+            let names = node.into_iter().flat_map(entries).map(|(name, _)| name);
+            names.filter(|name| known.contains(name)).map(str::to_owned).collect()
+        };
+        if names(old, new) != names(new, old) {
+            self.part("values", true, true);
+            self.everyone = true;
+        }
         for (name, (old, new)) in &differ {
             self.part(format!("values.{name}"), old.is_some(), new.is_some());
         }

@@ -70,6 +70,8 @@ struct Holders {
     new: Vec<usize>,
     account: Option<Address>,
     groups: bool,
+    /// Those that refuse it when they fail, in the old bundle and in the new one.
+    refusing: [Vec<usize>; 2],
 }
 
 /// One identity that is asked about. Facts are gathered when a question needs them.
@@ -108,6 +110,7 @@ impl Reach {
                 account: None,
                 // What a role says of a group counts for stored grants of the group, too.
                 groups: true,
+                refusing: [Vec::new(), Vec::new()],
             };
             reach.asked.push(reach.holders.len());
             reach.holders.push(holders);
@@ -127,6 +130,7 @@ impl Reach {
             new: self.new.giving_account(address),
             account: Some(address.clone()),
             groups: false,
+            refusing: [self.old.touching(address), self.new.touching(address)],
         }
     }
 
@@ -266,6 +270,15 @@ impl Side {
         rules.filter(|(_, rule)| gives(rule)).map(|(number, _)| number).collect()
     }
 
+    /// Rules that give something on an account: one that fails refuses it.
+    fn touching(&self, address: &Address) -> Vec<usize> {
+        let grants = |name: &str| {
+            let grants = self.content.roles.get(name).into_iter().flat_map(|role| &role.grants);
+            grants.map(|(grant, _)| grant.account()).any(|account| account == address)
+        };
+        self.giving(grants)
+    }
+
     fn giving_account(&self, address: &Address) -> Vec<usize> {
         let grants = |name: &str| {
             let grants = self.content.roles.get(name).into_iter().flat_map(|role| &role.grants);
@@ -330,9 +343,21 @@ impl<'c, 'i: 'c> Case<'c, 'i> {
         let given = |side: &'c Side, facts: &OnceCell<Facts<'c>>, rules: &[usize]| {
             rules.iter().any(|number| self.answer(side, facts, *number) != Answer::No)
         };
+        let [old, new] = &holders.refusing;
         stored
             || given(&self.reach.old, &self.old, &holders.old)
             || given(&self.reach.new, &self.new, &holders.new)
+            || self.may_fail(&self.reach.old, &self.old, old)
+            || self.may_fail(&self.reach.new, &self.new, new)
+    }
+
+    /// Whether one of the rules fails. One that holds may still miss its row.
+    fn may_fail(&self, side: &'c Side, facts: &OnceCell<Facts<'c>>, rules: &[usize]) -> bool {
+        rules.iter().any(|number| match self.answer(side, facts, *number) {
+            Answer::Failed => true,
+            Answer::No => false,
+            _ => side.content.rules.get(*number).is_some_and(|rule| rule.rows.is_some()),
+        })
     }
 
     /// Whether the identity asks for a row that differs, where that matters.

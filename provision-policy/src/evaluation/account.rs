@@ -50,35 +50,50 @@ impl<'a> Draft<'_, 'a, '_> {
             account.refusals.extend(more);
         }
         self.existence(address, map, facts, &mut account);
+        // One that may be there, if a rule had not failed, is left as it is; whoever is barred is barred all the same.
+        let open = !account.refusals.is_empty() && self.input.lifecycle != Lifecycle::Terminated;
+        if account.exists || open {
+            self.enabled(map, facts, &mut account);
+        }
         if !account.exists {
             return account;
         }
-        if let Some(enabled) = &map.enabled {
-            match evaluate(&enabled.holds, facts, &mut Traced::new()) {
-                Ok(found) => {
-                    account.enabled = Some(found == Datum::Bool(true));
-                    account.because.push(self.reason(enabled, facts));
-                }
-                Err(failure) => account.refusals.extend(refusal(&failure, None, &enabled.id)),
-            }
-        }
         let mut sought = self.sought(address, map, facts, names, &mut account).into_iter();
         let blocked = !account.refusals.is_empty();
-        account.values.reserve_exact(map.wanted());
         for group in &map.names {
             let group = sought.by_ref().take(group.patterns.len()).collect();
             self.names(address, group, blocked, facts, names, &mut account);
         }
+        // In the order of the attributes: the map has them so, the names come between.
+        let mut named = std::mem::replace(&mut account.values, Vec::with_capacity(map.wanted()));
+        named.sort_by(|a, b| b.attribute.cmp(&a.attribute));
         for attribute in &map.attributes {
+            while let Some(name) = named.pop_if(|name| name.attribute < attribute.attribute) {
+                account.values.push(name);
+            }
             self.attribute(attribute, facts, &mut account);
         }
-        account.values.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+        account.values.extend(named.into_iter().rev());
         account.groups = self.decided.groups.get(address).cloned().unwrap_or_default();
         account.authority = map.authority;
         account.credential = map.credential.clone();
         account.refusals.sort();
         account.refusals.dedup();
         account
+    }
+
+    fn enabled<'f>(&self, map: &'a AccountMap, facts: &Facts<'f>, account: &mut DesiredAccount)
+    where
+        'a: 'f,
+    {
+        let Some(enabled) = &map.enabled else { return };
+        match evaluate(&enabled.holds, facts, &mut Traced::new()) {
+            Ok(found) => {
+                account.enabled = Some(found == Datum::Bool(true));
+                account.because.push(self.reason(enabled, facts));
+            }
+            Err(failure) => account.refusals.extend(refusal(&failure, None, &enabled.id)),
+        }
     }
 
     fn reason(&self, condition: &Condition, facts: &Facts<'_>) -> Derivation {
@@ -130,6 +145,10 @@ impl<'a> Draft<'_, 'a, '_> {
             Ok(Datum::Bool(true)) => account.because.push(self.reason(condition, facts)),
             Ok(_) => {
                 account.exists = false;
+                // Whatever a rule that failed would give: not this account. Unless the condition rests on the roles.
+                if !map.reads_roles {
+                    account.refusals.clear();
+                }
                 let mut reason = self.reason(condition, facts);
                 reason.note = Some("the condition does not hold".to_owned());
                 account.because = vec![reason];

@@ -194,10 +194,10 @@ impl<'a> Draft<'_, 'a, '_> {
         }
         let proposed = giving.iter().filter(|mapping| mapping.state == State::Proposed);
         self.proposed.extend(proposed.map(|mapping| mapping.id.clone()));
-        // Of what nobody says anything, nothing is taken away either.
-        let tolerance = match silent {
+        // Of what nobody says anything, nothing is taken away either; nor where everything is to be kept.
+        let tolerance = match silent || keep {
             true => Some(Box::new(Tolerance { add_only: true, ..Tolerance::default() })),
-            false => tolerance(map, &mut giving.iter().copied(), map.add_only || keep),
+            false => tolerance(map, &mut giving.iter().copied(), map.add_only),
         };
         account.values.push(DesiredValue {
             attribute: map.attribute.clone(),

@@ -118,13 +118,12 @@ fn add_bytes(hasher: &mut Sha256, name: &str, value: &[u8]) {
 }
 
 fn digits(hasher: Sha256) -> String {
-    let hash = hasher.finalize();
-    let mut digits = [0; DIGITS];
-    let kept = hash.get(..DIGITS / 2).unwrap_or_default();
-    if hex::encode_to_slice(kept, &mut digits).is_err() {
-        return hex::encode(hash);
+    let mut digits = String::with_capacity(DIGITS);
+    for byte in hasher.finalize().iter().take(DIGITS / 2) {
+        digits
+            .extend([byte >> 4, byte & 15].into_iter().filter_map(|four| char::from_digit(four.into(), 16)));
     }
-    String::from_utf8_lossy(&digits).into_owned()
+    digits
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub(crate) async fn impact(
     let limit = if options.limit == 0 { usize::MAX } else { options.limit };
     let asked = ImpactOptions { as_of: options.as_of, limit, ..ImpactOptions::default() };
     let impact = store.engine.impact(&from, &to, &asked).await?;
-    let exit = if impact.differing == 0 { Exit::Clean } else { Exit::Pending };
+    let exit = if impact.differing + impact.roles_differing == 0 { Exit::Clean } else { Exit::Pending };
     let text = format!("{}{}", parts(&edit), impact.render());
     Answer::new(
         text,

@@ -95,6 +95,7 @@ impl<'a> Known<'a> {
             (Some(seen), Some(_)) => self.has(seen, value),
             (seen, _) => self.has(written, value) || seen.is_some_and(|seen| self.has(seen, value)),
         };
+        // What is only added stays, but for the ranges of others.
         let may_go = |value: &Value| match tolerance {
             Some(tolerance) if tolerance.add_only => tolerance.removes(self.schema, value).is_some(),
             _ => true,

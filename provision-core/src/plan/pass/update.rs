@@ -124,8 +124,9 @@ impl Changes {
                 .remove(name),
         };
         let Some(change) = change else { return Ok(()) };
-        // What others put there costs what a clear costs, however much it is.
-        if change == Change::Clear || !foreign.is_empty() {
+        // What others put there costs what a clear costs, however much it is; so does taking away and giving nothing.
+        let takes = matches!(&change, Change::Edit { add, remove } if add.is_empty() && !remove.is_empty());
+        if change == Change::Clear || takes || !foreign.is_empty() {
             self.budgets.push(BudgetKind::AttributeClear);
         }
         self.delta.changes.insert(name.clone(), change);

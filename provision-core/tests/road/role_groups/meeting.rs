@@ -62,6 +62,35 @@ async fn a_group_of_a_managed_domain_is_taken() {
     assert_eq!(groups(&world).values().next().unwrap().1.len(), 2);
 }
 
+/// Nobody's name makes an administrators' group ours.
+#[tokio::test]
+async fn a_privileged_group_is_never_taken_by_its_name() {
+    let mut settings = settings(Drive::Review, OnDelete::Delete);
+    settings.domain_managed = true;
+    settings.privileged_groups.insert(dn("APP-Sellers"));
+    let world = unread(settings, one()).await;
+    seed(&world, "app-sellers");
+    world.onboard().await;
+    assert_eq!(world.open_disputes().await.len(), 1);
+    world.converge(3).await;
+    assert_eq!(members(&world), pairs([("app-sellers", "")]));
+}
+
+/// The two populations stay apart, also by a slip of whoever decides.
+#[tokio::test]
+async fn a_group_of_a_role_is_not_linked_to_a_person() {
+    let world = world(Drive::Review, OnDelete::Delete, one()).await;
+    let key = seed(&world, "app-sellers");
+    world.apply(world.plan(Scope::All).await.id).await;
+    let disputes = world.open_disputes().await;
+    let row = provision_core::model::Dispute::row_key(&disputes[0].about);
+    let person = world.engine.find("1").await.unwrap();
+    let link = Decision::LinkTo { identity: person.id, object: key };
+    let error = world.engine.decide(&world.actor, &row, link).await.unwrap_err();
+    assert!(error.to_string().contains("stands for a role"), "{error}");
+    assert_eq!(world.open_disputes().await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_group_with_another_name_is_nobodys() {
     let world = unread(settings(Drive::Review, OnDelete::Delete), one()).await;
