@@ -82,7 +82,8 @@ pub(super) fn together(engagements: &[Engagement], now: Timestamp) -> Result<(Li
 
 impl Identity {
     /// The engagements whose access counts at `now`, each with where it stands: those that stand, or where none does
-    /// the suspended ones, or those that begin first. None for a person with a single one, who is described by the identity alone.
+    /// the suspended ones, or those that begin first. None for a person with a single one, who is described by the
+    /// identity alone.
     ///
     /// # Errors
     /// A date beyond the calendar.
