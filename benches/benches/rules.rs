@@ -97,7 +97,8 @@ async fn everybody(count: usize) -> Outcome<()> {
     let name = format!("{RULES} rules and {} people", thousands(count));
     Figure::new("rules", name, ours.wall.as_secs_f64(), "s").print();
     if let Some(peak) = peak_memory_kib() {
-        Figure::new("rules", "the same: peak memory", (peak / 1024) as f64, "MiB").print();
+        let name = format!("{RULES} rules and {} people: peak memory", thousands(count));
+        Figure::new("rules", name, (peak / 1024) as f64, "MiB").print();
     }
     Ok(())
 }
