@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use provision_core::connector::{Edge, MembershipFacet, MembershipRequest, ObjectKey, Writer};
+use provision_core::connector::Writer;
 use provision_core::correlate::Veto;
 use provision_core::engine::{Decision, RunOptions};
 use provision_core::id::ClassName;
@@ -14,6 +14,7 @@ use provision_core::value::Attributes;
 use serde_json::json;
 
 use crate::crash::polled;
+use crate::onboarding::{join, writes};
 use crate::world::{DIRECTORY, Person, Setup, World, generous, group_name, person};
 
 fn people(count: usize) -> Vec<Person> {
@@ -77,23 +78,6 @@ async fn seed(world: &World) {
     admins.extend((690..700).map(|n| account(&format!("admin{n}"), Some(n), None)));
     let admins = world.directory.seed("user", admins).unwrap();
     join(world, "Finance", &admins).await;
-}
-
-async fn join(world: &World, department: &str, members: &[ObjectKey]) {
-    let groups = world.directory.dump("group").unwrap();
-    let group = groups.into_iter().find(|group| group.attributes.text("cn") == Some(department)).unwrap();
-    let request = MembershipRequest {
-        class: "group".into(),
-        group: group.key,
-        member_class: "user".into(),
-        edges: members.iter().map(|member| Edge { member: member.clone(), add: true }).collect(),
-    };
-    let facet: &dyn MembershipFacet = &world.directory;
-    facet.change(&MemoryConnector::context(), request).await.unwrap();
-}
-
-fn writes(world: &World) -> u64 {
-    world.directory.calls().into_iter().filter(|(operation, _)| operation.writes()).map(|(_, n)| n).sum()
 }
 
 async fn onboarded(world: &World) -> OnboardingReport {

@@ -79,7 +79,8 @@ async fn seed(world: &World) {
     join(world, "Finance", &admins).await;
 }
 
-async fn join(world: &World, department: &str, members: &[ObjectKey]) {
+/// Makes objects members of a department's group, as somebody else would.
+pub(crate) async fn join(world: &World, department: &str, members: &[ObjectKey]) {
     let groups = world.directory.dump("group").unwrap();
     let group = groups.into_iter().find(|group| group.attributes.text("cn") == Some(department)).unwrap();
     let request = MembershipRequest {
@@ -92,7 +93,8 @@ async fn join(world: &World, department: &str, members: &[ObjectKey]) {
     facet.change(&MemoryConnector::context(), request).await.unwrap();
 }
 
-fn writes(world: &World) -> u64 {
+/// Calls that changed something on the directory.
+pub(crate) fn writes(world: &World) -> u64 {
     world.directory.calls().into_iter().filter(|(operation, _)| operation.writes()).map(|(_, n)| n).sum()
 }
 
